@@ -1,0 +1,63 @@
+// A training step in virtual time: the programs of all ranks meet the links of the cluster.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "emulator/blame.hpp"
+#include "emulator/collective.hpp"
+#include "emulator/plan.hpp"
+
+namespace railwright::emulator {
+
+// One op of one rank, as it happened.
+struct Interval {
+  std::int64_t rank = 0;
+  int op = 0;     // index into the program of the rank's stage
+  Instant ready;  // stream free and dependencies met
+  Instant start;  // all members there: start - ready is the wait for peers
+  Instant end;
+};
+
+// What all collectives of one kind took; expected = alone on idle links.
+struct CollectiveUse {
+  workload::Dimension group = workload::Dimension::tp;
+  workload::Operation operation = workload::Operation::all_reduce;
+  collectives::Algorithm algorithm = collectives::Algorithm::ring;
+  Bytes size;
+  std::int64_t count = 0;   // group instances x times
+  Seconds total, expected;  // sum over instances
+};
+
+struct StepOptions {
+  StepFaults faults;
+  bool keep_timeline = false;
+  std::function<void(double fraction)> progress;  // called now and then, 0..1
+};
+
+struct StepResult {
+  Picoseconds step_time;
+  double mfu = 0;
+  Blame blame;                      // adds up to step_time
+  std::vector<LinkLoad> links;      // busiest first, at most 64
+  std::vector<double> class_bytes;  // per link class of the graph
+  std::vector<double> class_busy_seconds;
+  std::vector<CollectiveUse> collectives;
+  std::vector<Picoseconds> rank_wait;  // per rank: time spent waiting for peers
+  std::int64_t events = 0;
+  std::int64_t ranks = 0;
+  std::vector<Interval> timeline;  // when asked for; by rank, then op
+};
+
+// Runs one step from a cold start. The same inputs give the same bytes.
+Result<StepResult> emulate_step(const topology::Cluster& cluster, const Plan& plan,
+                                const topology::Calibration& calibration,
+                                const StepOptions& options = {});
+
+// What emulation says, in the words of a plan.
+Prediction prediction_of(const StepResult& result, const Plan& plan,
+                         const topology::Cluster& cluster);
+
+}  // namespace railwright::emulator

@@ -1,0 +1,45 @@
+// Which links a transfer loads, and by how much. Routing is data of the cluster: computed when
+// asked, never stored for all pairs, so a million accelerators cost nothing until they talk.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "topology/topology.hpp"
+
+namespace railwright::topology {
+
+// A transfer of n bytes puts share x n bytes on this link. Under `spray` shares are fractions.
+struct LinkShare {
+  LinkId link;
+  double share = 1;
+  bool operator==(const LinkShare&) const = default;
+};
+
+struct Route {
+  std::vector<LinkShare> links;  // ascending by link id, no link twice, shares in (0, 1]
+  Seconds latency;               // mean over the paths, weighted by their shares
+  bool empty() const { return links.empty(); }
+  bool operator==(const Route&) const = default;
+};
+
+// Computes routes of one cluster. Clos networks, tori and meshes are closed form; explicit graphs
+// use breadth-first distances, kept per target. Not thread-safe: one router per thread.
+class Router {
+ public:
+  explicit Router(const Cluster& cluster);
+  ~Router();
+  Router(Router&&) noexcept;
+
+  // From accelerator to accelerator; empty when they are the same or nothing joins them. `flow`
+  // tells flows between one pair apart (channels): it enters the hash of ecmp_hash only.
+  Route between(AcceleratorId source, AcceleratorId target, std::uint64_t flow = 0) const;
+  const Cluster& cluster() const;
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace railwright::topology

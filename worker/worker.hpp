@@ -1,0 +1,54 @@
+// Worker: the hands. One process per rank, started by mpirun or srun.
+//
+// `railwright-worker run` reads a plan, checks that it is on the host and rank the plan means,
+// makes the process groups and walks its stage's program: compute is paced by the prediction,
+// collectives move real data through a Backend, results are checked with inputs whose sum is exact
+// in any order. `railwright-worker bench` prints the nccl-tests table.
+//
+// A Backend executes one collective of a group. `p2p` interprets our schedules over a Transport,
+// `mpi` hands the operation to MPI (schedule: opaque), `emulated` moves nothing and takes the time
+// that the emulator predicts.
+#pragma once
+
+#include <chrono>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "collectives/collectives.hpp"
+#include "emulator/plan.hpp"
+#include "worker/reducer.hpp"
+#include "worker/transport.hpp"
+
+namespace railwright::worker {
+
+struct Group {
+  workload::Dimension dimension = workload::Dimension::dp;
+  std::vector<int> ranks;  // world ranks, in group order
+  int index = 0;           // of this rank
+};
+
+// Where the time of one collective went, as this rank saw it.
+struct Execution {
+  WaitState state = WaitState::done;
+  int peer = -1;  // of timeout and failed
+  Seconds time;   // from call to end
+  Seconds wait;   // until the first byte of a peer was there
+  Bytes sent, received;
+};
+
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  virtual std::string name() const = 0;
+  virtual bool opaque() const = 0;  // true: the engine chooses the schedule
+  // In place on `buffer` (whole elements of the reducer's type).
+  virtual Execution execute(const collectives::Schedule& schedule, const Group& group,
+                            std::span<std::byte> buffer, const Reducer& reducer,
+                            Transport::Deadline deadline) = 0;
+};
+
+std::unique_ptr<Backend> make_p2p_backend(Transport& transport);
+
+}  // namespace railwright::worker

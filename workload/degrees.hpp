@@ -1,0 +1,79 @@
+// How the ranks share the work: parallel degrees, and who sits in which group.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "topology/result.hpp"
+#include "workload/model.hpp"
+
+namespace railwright::workload {
+
+enum class Recompute : std::uint8_t { none, selective, full };
+enum class PipelineSchedule : std::uint8_t { one_forward_one_backward };
+enum class Dimension : std::uint8_t { tp, cp, ep, dp, pp };
+
+// world = tp x cp x dp x pp; experts are carved out of dp x cp x tp.
+struct Degrees {
+  int tp = 1;                      // tensor parallel
+  int pp = 1;                      // pipeline stages
+  int vpp = 1;                     // model chunks per pipeline rank (interleaving)
+  int cp = 1;                      // context parallel
+  int ep = 1;                      // expert parallel
+  int dp = 1;                      // data parallel
+  int zero_stage = 0;              // 0: replicated; 1: optimizer state sharded over dp
+  bool sequence_parallel = false;  // activations between TP blocks split along the sequence
+  int micro_batch = 1;             // sequences per micro-batch and data-parallel rank
+  Recompute recompute = Recompute::none;
+  PipelineSchedule schedule = PipelineSchedule::one_forward_one_backward;
+  std::int64_t world() const { return std::int64_t{tp} * cp * dp * pp; }
+  bool operator==(const Degrees&) const = default;
+};
+
+// What is trained: the same for every plan that is compared. The batch is never changed silently.
+struct Training {
+  Model model;
+  std::int64_t global_batch = 0;  // sequences per step
+  std::int64_t sequence = 0;      // tokens per sequence
+  Precision precision = Precision::bf16;
+  bool operator==(const Training&) const = default;
+};
+
+// Why these degrees cannot train this; empty when they can. Names the divisibility rule that
+// failed: heads % tp, kv_heads % tp, layers % pp, global_batch % (dp x micro_batch), sequence % tp
+// under SP...
+std::vector<std::string> violations(const Training& training, const Degrees& degrees);
+
+// Micro-batches per data-parallel rank and step.
+std::int64_t micro_batches(const Training& training, const Degrees& degrees);
+
+// "tp=8,pp=16,dp=128,micro_batch=1,zero_stage=1,recompute=selective,sequence_parallel=true"
+tl::expected<Degrees, ConfigError> parse_degrees(std::string_view text);
+std::string to_string(const Degrees& degrees);  // what parse_degrees reads
+std::string to_string(Recompute recompute);
+std::string to_string(Dimension dimension);
+
+// Rank numbers: mixed radix in `order`, first entry fastest.
+using RankOrder = std::array<Dimension, 5>;
+inline constexpr RankOrder default_order = {Dimension::tp, Dimension::cp, Dimension::ep,
+                                            Dimension::dp, Dimension::pp};
+int degree_of(const Degrees& degrees, Dimension dimension);  // ep counts as 1: it is inside dp
+struct Coordinates {
+  int tp = 0, cp = 0, dp = 0, pp = 0;
+  bool operator==(const Coordinates&) const = default;
+};
+Coordinates coordinates_of(std::int64_t rank, const Degrees& degrees,
+                           const RankOrder& order = default_order);
+std::int64_t rank_of(const Coordinates& coordinates, const Degrees& degrees,
+                     const RankOrder& order = default_order);
+// Distance in rank numbers between neighbours along a dimension.
+std::int64_t stride_of(Dimension dimension, const Degrees& degrees,
+                       const RankOrder& order = default_order);
+// Ranks of the group of `dimension` that `rank` is in, ascending along it.
+std::vector<std::int64_t> group_of(Dimension dimension, std::int64_t rank, const Degrees& degrees,
+                                   const RankOrder& order = default_order);
+
+}  // namespace railwright::workload

@@ -1,0 +1,70 @@
+// The step as a program: what each pipeline stage runs, in which order, on which stream, as
+// Megatron-LM would issue it. A value: the emulator runs it in virtual time, the worker for real.
+//
+// All ranks of a stage run the same program; which ranks meet in a collective follows from the
+// rank's coordinates. Work that repeats per micro-batch is kept once, in `bodies`.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "workload/degrees.hpp"
+#include "workload/roofline.hpp"
+
+namespace railwright::workload {
+
+enum class Stream : std::uint8_t { compute, tensor_comm, data_comm, pipeline_comm };
+inline constexpr int stream_count = 4;
+
+enum class Operation : std::uint8_t {
+  all_reduce,
+  reduce_scatter,
+  all_gather,
+  broadcast,
+  all_to_all,
+  send,  // first rank of the group to the last
+};
+std::string to_string(Operation operation);
+tl::expected<Operation, ConfigError> parse_operation(std::string_view text);
+
+enum class OpKind : std::uint8_t { compute, collective, send, receive };
+
+// One entry of a stage's program. Ops of one stream run in order; `after` names earlier ops of this
+// program (indices) on other streams that must have ended too.
+struct Op {
+  OpKind kind = OpKind::compute;
+  Stream stream = Stream::compute;
+  int body = -1;                    // compute: index into Program::bodies
+  Dimension group = Dimension::tp;  // collective: which group of this rank meets
+  Operation operation = Operation::all_reduce;
+  Bytes bytes;           // collective: the full vector (nccl-tests size column); send: the message
+  int peer_stage = -1;   // send, receive
+  int micro_batch = -1;  // -1: once per step
+  bool backward = false;
+  std::vector<int> after;
+  bool operator==(const Op&) const = default;
+};
+
+struct Body {
+  std::string name;  // "attention forward", "optimizer"
+  std::vector<Kernel> kernels;
+  bool operator==(const Body&) const = default;
+};
+
+struct Program {
+  int stage = 0;
+  std::vector<Body> bodies;
+  std::vector<Op> ops;  // every op after those it depends on
+  bool operator==(const Program&) const = default;
+};
+
+// The program of one stage: 1F1B over the micro-batches; per layer the compute bodies and the
+// tensor-parallel collectives between them (all-reduce, or all-gather and reduce-scatter under
+// sequence parallelism; again in recomputation); sends and receives at stage borders; then the
+// gradient all-reduce (ZeRO-1: reduce-scatter, optimizer, all-gather) over dp, in buckets that
+// overlap the last micro-batch's backward; the optimizer.
+// A send and its receive carry the same (micro_batch, backward) and name each other's stage.
+Program stage_program(const Training& training, const Degrees& degrees, int stage);
+
+}  // namespace railwright::workload

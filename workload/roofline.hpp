@@ -1,0 +1,44 @@
+// From FLOPs and bytes to time on one accelerator.
+//
+//   T = max(FLOPs / (peak x efficiency), bytes / (HBM bandwidth x efficiency)) + launch floor
+//
+// Efficiencies are calibration, fall off for small problems, and the parts are kept apart so that
+// blame can name them: time at peak, what inefficiency adds, what HBM adds, what launching adds.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "topology/topology.hpp"
+
+namespace railwright::workload {
+
+enum class KernelKind : std::uint8_t { gemm, attention, vector };
+
+// `count` equal kernel launches on one rank; flops and bytes are of one launch.
+struct Kernel {
+  std::string name;  // "qkv", "mlp_up", "adam"
+  KernelKind kind = KernelKind::vector;
+  Flops flops;
+  double bytes = 0;  // moved to and from HBM
+  int count = 1;
+  bool operator==(const Kernel&) const = default;
+};
+
+// Seconds by cause; they add up to the time of the work.
+struct ComputeTime {
+  Seconds tensor_peak;          // FLOPs at the data sheet's rate
+  Seconds tensor_inefficiency;  // the rest of the tensor time
+  Seconds hbm;                  // beyond tensor time, waiting for memory
+  Seconds launch;
+  Seconds total() const { return tensor_peak + tensor_inefficiency + hbm + launch; }
+  bool operator==(const ComputeTime&) const = default;
+};
+ComputeTime compute_time(const Kernel& kernel, const topology::AcceleratorKind& accelerator,
+                         topology::Precision precision, const topology::Calibration& calibration);
+ComputeTime compute_time(const std::vector<Kernel>& kernels,
+                         const topology::AcceleratorKind& accelerator,
+                         topology::Precision precision, const topology::Calibration& calibration);
+
+}  // namespace railwright::workload
