@@ -17,7 +17,7 @@ namespace railwright {
 //   bandwidth  b/s kb/s Mb/s Gb/s Tb/s, B/s kB/s MB/s GB/s TB/s, KiB/s MiB/s GiB/s
 //   seconds    ps ns us ms s min h d
 //   rate       FLOP/s GFLOP/s TFLOP/s PFLOP/s        watts  mW W kW MW
-//   dollars    "$ 1499" or "1499 USD"                energy pJ/b
+//   dollars    "$ 1499" or "1499 USD"                energy pJ/b J/b
 template <class T>
 using Parsed = tl::expected<T, ConfigError>;  // `place` is filled in by the caller
 
