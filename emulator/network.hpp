@@ -7,7 +7,9 @@
 
 #include <cstdint>
 #include <limits>
+#include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "emulator/solver.hpp"
@@ -40,30 +42,40 @@ struct LinkUse {
   double busy_seconds = 0;  // time with any load on it
 };
 
+// Rates are doubles, time is a whole number of picoseconds: an end is rounded up once per change of
+// rate, so that it lies within 2 ps x changes of the exact one.
 class Network {
  public:
-  // Capacities are effective (calibrated) unless `raw`.
+  // Capacities are effective (calibrated) unless `raw`. Both arguments must outlive the network.
   Network(const topology::Graph& graph, const topology::Calibration& calibration, bool raw = false);
+  ~Network();
+  Network(Network&&) noexcept;
 
-  // Starts at `now`, which never goes back. A transfer without links and cap ends at once.
+  // Starts at `now`, which never goes back. A transfer without links and cap, or without bytes,
+  // ends at once. Endless bytes (infinity) make a flow that never ends. Ids count from 0 in the
+  // order of the starts and are never given twice. Starts at one instant are solved together.
   TransferId start(Transfer transfer, Instant now);
-  // Scales the effective capacity of a link from now on (0 < factor).
+  // Scales the effective capacity of a link from now on (0 < factor); 1 restores it.
   void scale_capacity(topology::LinkId link, double factor, Instant now);
 
-  // When the next transfer ends; nothing when none is in flight.
+  // When the next transfer ends; nothing when none is in flight or all are endless.
   std::optional<Instant> next_end() const;
   // Moves time to `now` <= next_end() and returns the transfers that end exactly then, by id.
   std::vector<TransferId> advance_to(Instant now);
 
-  double rate(TransferId id) const;                       // bytes per second now
+  double rate(TransferId id) const;                       // bytes per second now; 0 once it ended
   const std::vector<Piece>& pieces(TransferId id) const;  // of an ended transfer: covers its life
-  const LinkUse& use_of(topology::LinkId link) const;
-  std::int64_t solves() const;
+  void forget(TransferId id);  // frees the pieces of an ended transfer that nobody asks for again
+  LinkUse use_of(topology::LinkId link) const;       // up to now
+  std::vector<topology::LinkId> used_links() const;  // that ever carried a transfer, ascending
+  double capacity_of(topology::LinkId link) const;   // bytes per second, scaled as it is now
+  std::int64_t solves() const;                       // components solved so far
   // Checks the certificate of the current allocation; empty when it holds.
   std::string violation() const;
 
  private:
-  // owned by the implementation
+  struct State;
+  std::unique_ptr<State> state_;
 };
 
 }  // namespace railwright::emulator

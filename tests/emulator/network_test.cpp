@@ -1,0 +1,283 @@
+#include "emulator/network.hpp"
+
+#include <catch2/catch.hpp>
+#include <map>
+
+#include "tests/emulator/random_system.hpp"
+#include "tests/emulator/star.hpp"
+
+using namespace railwright;
+using namespace railwright::emulator;
+using topology::LinkId;
+
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+const topology::Calibration none;
+
+struct Arrival {
+  Instant at;
+  Transfer transfer;
+};
+
+// Runs all arrivals (ascending by time) to their ends; end instants by transfer.
+std::map<TransferId, Instant> run(Network& network, const std::vector<Arrival>& arrivals) {
+  std::map<TransferId, Instant> ends;
+  std::size_t next = 0;
+  for (;;) {
+    const auto end = network.next_end();
+    if (next < arrivals.size() && (!end || arrivals[next].at <= *end)) {
+      network.start(arrivals[next].transfer, arrivals[next].at);
+      ++next;
+    } else if (end) {
+      for (const TransferId id : network.advance_to(*end)) ends[id] = *end;
+    } else {
+      return ends;
+    }
+  }
+}
+
+Transfer between(const topology::Graph& graph, int source, int target, double bytes) {
+  return {{{up(graph, source)}, {down(graph, target)}}, bytes};
+}
+
+// Random pairs, sizes and starts over 12 accelerators.
+std::vector<Arrival> random_arrivals(const topology::Graph& graph, std::uint64_t seed) {
+  std::mt19937_64 generator(seed);
+  std::vector<Arrival> arrivals;
+  std::int64_t at = 0;
+  const int count = 1 + below(generator, 60);
+  for (int i = 0; i < count; ++i) {
+    at += below(generator, 3) == 0 ? 0 : below(generator, 20'000'000);
+    const int source = below(generator, 12), target = (source + 1 + below(generator, 11)) % 12;
+    Transfer transfer = between(graph, source, target, uniform(generator, 1, 1e6));
+    if (below(generator, 2) == 0)
+      for (auto& load : transfer.consumption) load.share = uniform(generator, 0.1, 1);
+    transfer.share = uniform(generator, 0.5, 2);
+    if (below(generator, 5) == 0) transfer.cap = uniform(generator, 1e9, 9e9);
+    arrivals.push_back({{at}, std::move(transfer)});
+  }
+  return arrivals;
+}
+
+// Another way to the same ends: a full solve after every event, plain doubles in seconds.
+std::vector<double> reference_ends(const topology::Graph& graph,
+                                   const std::vector<Arrival>& arrivals) {
+  std::vector<double> left, end(arrivals.size(), -1);
+  double now = 0;
+  for (std::size_t started = 0;;) {
+    System system;
+    for (int l = 0; l < graph.links(); ++l)
+      system.capacity.push_back(graph.capacity({l}).bytes_per_second);
+    std::vector<std::size_t> active;
+    for (std::size_t i = 0; i < started; ++i) {
+      if (end[i] >= 0) continue;
+      active.push_back(i);
+      Variable variable{{}, arrivals[i].transfer.share, arrivals[i].transfer.cap};
+      for (const auto& load : arrivals[i].transfer.consumption)
+        variable.consumption.push_back({load.link.index, load.share});
+      system.variables.push_back(std::move(variable));
+    }
+    const Allocation allocation = max_min(system);
+    double next = infinity;
+    for (std::size_t k = 0; k < active.size(); ++k)
+      next = std::min(next, now + left[active[k]] / allocation.rate[k]);
+    const bool arrives = started < arrivals.size() &&
+                         static_cast<double>(arrivals[started].at.picoseconds) * 1e-12 <= next;
+    if (arrives) next = static_cast<double>(arrivals[started].at.picoseconds) * 1e-12;
+    if (std::isinf(next)) return end;
+    for (std::size_t k = 0; k < active.size(); ++k) {
+      left[active[k]] -= allocation.rate[k] * (next - now);
+      if (!arrives && left[active[k]] <= 1e-9 * arrivals[active[k]].transfer.bytes)
+        end[active[k]] = next;
+    }
+    now = next;
+    if (arrives) left.push_back(arrivals[started++].transfer.bytes);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("a lone transfer takes bytes over the slowest of capacity / share, rounded up") {
+  const auto graph = star(2, gigabytes_per_second(3));
+  Network network(graph, none);
+  // 1000 B at 3 GB/s: 333,333.3.. ps
+  const TransferId id = network.start(between(graph, 0, 1, 1000), {5});
+  CHECK(network.rate(id) == 3e9);
+  REQUIRE(network.next_end() == Instant{5 + 333'334});
+  CHECK(network.advance_to({5 + 333'334}) == std::vector<TransferId>{id});
+  CHECK(network.rate(id) == 0);
+  REQUIRE(network.pieces(id).size() == 1);
+  CHECK(network.pieces(id)[0].end == Instant{5 + 333'334});
+  CHECK(network.pieces(id)[0].link == std::min(up(graph, 0), down(graph, 1)));
+  CHECK_FALSE(network.next_end());
+}
+
+TEST_CASE("a transfer without bytes, or without links and cap, ends at once") {
+  const auto graph = star(2, gigabytes_per_second(3));
+  Network network(graph, none);
+  const TransferId empty = network.start(between(graph, 0, 1, 0), {7});
+  const TransferId free = network.start({{}, 100}, {7});
+  const TransferId capped = network.start({{}, 100, 1, 1e9}, {7});
+  CHECK(network.next_end() == Instant{7});
+  CHECK(network.advance_to({7}) == std::vector<TransferId>{empty, free});
+  CHECK(network.next_end() == Instant{7 + 100'000});
+  CHECK(network.advance_to({7 + 100'000}) == std::vector<TransferId>{capped});
+  CHECK(network.pieces(capped)[0].link == LinkId{-1});
+}
+
+// SimGrid's teshsuite/models/cm02-set-lat-bw shares like this; numbers by hand.
+TEST_CASE("two transfers share a link until one ends, then the other has it alone") {
+  const auto graph = star(3, gigabytes_per_second(1));
+  Network network(graph, none);
+  const TransferId small = network.start(between(graph, 0, 2, 1000), {0});
+  const TransferId large = network.start(between(graph, 1, 2, 3000), {0});
+  // Half a GB/s each: the small one ends after 2 us; 2000 B are left for 2 us alone.
+  CHECK(network.next_end() == Instant{2'000'000});
+  CHECK(network.advance_to({2'000'000}) == std::vector<TransferId>{small});
+  CHECK(network.next_end() == Instant{4'000'000});
+  CHECK(network.advance_to({4'000'000}) == std::vector<TransferId>{large});
+  // Shared: the down link. Alone: up(1) and down(2) bind together, the lower is named.
+  const auto& pieces = network.pieces(large);
+  REQUIRE(pieces.size() == 2);
+  CHECK(pieces[0].link == down(graph, 2));
+  CHECK(pieces[0].end == Instant{2'000'000});
+  CHECK(pieces[1].link == std::min(up(graph, 1), down(graph, 2)));
+  CHECK(network.use_of(down(graph, 2)).bytes == 4000);
+  CHECK(network.use_of(down(graph, 2)).busy_seconds == Approx(4e-6));
+  CHECK(network.use_of(up(graph, 0)).busy_seconds == Approx(2e-6));
+}
+
+TEST_CASE("a link that slows down stretches what is left, and gives the time back when healed") {
+  const auto graph = star(2, gigabytes_per_second(1));
+  Network network(graph, none);
+  const TransferId id = network.start(between(graph, 0, 1, 3000), {0});
+  network.scale_capacity(down(graph, 1), 0.25, {1'000'000});  // 1000 B moved
+  CHECK(network.next_end() == Instant{9'000'000});            // 2000 B at 0.25 GB/s
+  network.scale_capacity(down(graph, 1), 1, {5'000'000});     // 1000 B more
+  CHECK(network.next_end() == Instant{6'000'000});
+  network.advance_to({6'000'000});
+  REQUIRE(network.pieces(id).size() >= 2);
+  CHECK(network.pieces(id)[1].link == down(graph, 1));
+}
+
+TEST_CASE("ends equal those of a full solve after every event") {
+  const auto graph = star(12, gigabytes_per_second(10));
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    INFO("seed " << seed);
+    const auto arrivals = random_arrivals(graph, seed);
+    Network network(graph, none);
+    const auto ends = run(network, arrivals);
+    const auto expected = reference_ends(graph, arrivals);
+    REQUIRE(ends.size() == arrivals.size());
+    for (const auto& [id, end] : ends) {
+      const double tolerance =
+          std::max(1e-9 * expected[id.index], 2e-12 * 2 * static_cast<double>(arrivals.size()));
+      REQUIRE(in_seconds({end.picoseconds}).value == Approx(expected[id.index]).margin(tolerance));
+    }
+  }
+}
+
+TEST_CASE("links carry bytes x share of every transfer, no more and no less") {
+  const auto graph = star(12, gigabytes_per_second(10));
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    INFO("seed " << seed);
+    const auto arrivals = random_arrivals(graph, seed);
+    std::map<LinkId, double> expected;
+    for (const Arrival& arrival : arrivals)
+      for (const auto& load : arrival.transfer.consumption)
+        expected[load.link] += load.share * arrival.transfer.bytes;
+    Network network(graph, none);
+    run(network, arrivals);
+    for (const auto& [link, bytes] : expected) {
+      const LinkUse use = network.use_of(link);
+      REQUIRE(use.bytes == Approx(bytes).epsilon(1e-12));
+      REQUIRE(use.busy_seconds * 10e9 >= use.bytes * (1 - 1e-9));  // never faster than the line
+    }
+    CHECK(network.used_links().size() == expected.size());
+  }
+}
+
+TEST_CASE("pieces follow one another, cover a transfer's life and name links of its route") {
+  const auto graph = star(12, gigabytes_per_second(10));
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    INFO("seed " << seed);
+    const auto arrivals = random_arrivals(graph, seed);
+    Network network(graph, none);
+    for (const auto& [id, end] : run(network, arrivals)) {
+      Instant reached = arrivals[id.index].at;
+      for (const Piece& piece : network.pieces(id)) {
+        REQUIRE(piece.end > reached);
+        reached = piece.end;
+        const auto& links = arrivals[id.index].transfer.consumption;
+        REQUIRE((piece.link.index < 0 ||
+                 std::any_of(links.begin(), links.end(),
+                             [&](const auto& load) { return load.link == piece.link; })));
+      }
+      REQUIRE(reached == end);
+    }
+  }
+}
+
+TEST_CASE("at every moment the allocation carries its certificate and use is up to date") {
+  const auto graph = star(12, gigabytes_per_second(10));
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    INFO("seed " << seed);
+    Network network(graph, none);
+    std::vector<TransferId> ids;
+    double moved = 0, last = 0;
+    for (const Arrival& arrival : random_arrivals(graph, seed)) {
+      while (network.next_end() && *network.next_end() < arrival.at)
+        network.advance_to(*network.next_end());
+      if (network.next_end() && *network.next_end() == arrival.at) network.advance_to(arrival.at);
+      network.start(arrival.transfer, arrival.at);
+      REQUIRE(network.violation() == "");
+      moved = network.use_of(up(graph, 3)).bytes;
+      REQUIRE(moved >= last);
+      last = moved;
+    }
+  }
+}
+
+TEST_CASE("an endless flow takes its share for ever and never ends") {
+  const auto graph = star(3, gigabytes_per_second(2));
+  Network network(graph, none);
+  network.start(between(graph, 0, 2, infinity), {0});
+  CHECK_FALSE(network.next_end());
+  network.start(between(graph, 1, 2, 1000), {1'000'000});
+  CHECK(network.next_end() == Instant{2'000'000});
+  network.advance_to({2'000'000});
+  CHECK(network.use_of(up(graph, 0)).bytes == Approx(2000 + 1000));
+}
+
+TEST_CASE("what does not share links does not notice") {
+  const auto graph = star(6, gigabytes_per_second(1));
+  Network network(graph, none);
+  const TransferId id = network.start(between(graph, 0, 1, 1'000'000), {0});
+  network.next_end();
+  const std::int64_t before = network.solves();
+  for (int i = 0; i < 10; ++i) {
+    network.start(between(graph, 2, 3, 1000), {i * 1'000'000});
+    network.start(between(graph, 4, 5, 1000), {i * 1'000'000});
+    CHECK(network.advance_to({(i + 1) * 1'000'000}).size() == 2);
+  }
+  CHECK(network.solves() == before + 20);
+  CHECK(network.next_end() == Instant{1'000'000'000});
+  network.advance_to({1'000'000'000});
+  CHECK(network.pieces(id).size() == 1);
+}
+
+TEST_CASE("raw capacities ignore the calibration, effective ones follow it") {
+  auto graph = star(2, gigabytes_per_second(8));
+  graph.classes[0].kind = "wire-1";
+  topology::Calibration calibration;
+  topology::CalibrationEntry half;
+  half.subject = "wire-1";
+  half.parameter = "link_efficiency";
+  half.value = 0.5;
+  calibration.entries.push_back(half);
+  Network effective(graph, calibration), raw(graph, calibration, true);
+  CHECK(effective.rate(effective.start(between(graph, 0, 1, 1), {0})) == Approx(4e9));
+  CHECK(raw.rate(raw.start(between(graph, 0, 1, 1), {0})) == Approx(8e9));
+  CHECK(effective.capacity_of(up(graph, 0)) == Approx(4e9));
+}
