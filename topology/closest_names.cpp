@@ -40,7 +40,8 @@ bool contains(std::string_view text, std::string_view part) {
 // of "h100-sxm5-80gb") is near, behind the typing errors.
 std::optional<std::size_t> farness(std::string_view wanted, std::string_view name) {
   const std::size_t distance = distance_between(wanted, name);
-  if (distance <= std::max<std::size_t>(1, wanted.size() / 3)) return distance;
+  const std::size_t slips = wanted.size() < 4 ? 1 : std::max<std::size_t>(2, wanted.size() / 3);
+  if (distance <= slips) return distance;
   if (wanted.size() >= 3 &&
       (contains(name, wanted) || (name.size() >= 3 && contains(wanted, name))))
     return 100 + distance;

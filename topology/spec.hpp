@@ -15,6 +15,14 @@ namespace railwright::topology {
 
 enum class Precision : std::uint8_t { fp32, tf32, bf16, fp16, fp8, fp4 };
 
+// Where a thing was written. Not part of its value: specs that say the same are equal wherever they
+// stand.
+struct Origin : Place {
+  Origin() = default;
+  Origin(Place place) : Place(std::move(place)) {}
+  bool operator==(const Origin&) const { return true; }
+};
+
 // One kind of accelerator, from data/accelerators.csv or written out in the cluster file.
 struct AcceleratorKind {
   std::string name;  // "h100-sxm5-80gb"; the subject of calibration
@@ -64,7 +72,7 @@ struct NodeGroup {
   std::optional<ClassId> scale_up_class;
   std::vector<int> scale_up_dimensions;  // ring, mesh, torus
   std::optional<NicSpec> nic;            // absent: accelerators attach to the network themselves
-  Place place;
+  Origin place;
   bool operator==(const NodeGroup&) const = default;
 };
 
@@ -83,14 +91,14 @@ struct NetworkSpec {
   int leaves_per_pod = 0;       // rail fat-tree: units per pod (3 tiers)
   double oversubscription = 1;  // down capacity / up capacity of a leaf
   int routers_per_group = 0, endpoints_per_router = 0, global_links_per_router = 0;  // dragonfly
-  Place place;
+  Origin place;
   bool operator==(const NetworkSpec&) const = default;
 };
 
 struct SwitchSpec {
   std::string name;
   VertexKind kind = VertexKind::packet_switch;
-  Place place;
+  Origin place;
   bool operator==(const SwitchSpec&) const = default;
 };
 struct ExplicitLink {
@@ -98,7 +106,7 @@ struct ExplicitLink {
   ClassId link_class;
   int lanes = 1;
   bool duplex = true;
-  Place place;
+  Origin place;
   bool operator==(const ExplicitLink&) const = default;
 };
 
