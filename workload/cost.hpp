@@ -9,47 +9,70 @@
 namespace railwright::workload {
 
 // ---- parameters
-// ----------------------------------------------------------------------------------
+
+// Norms and biases counted: LayerNorm 2h, RMSNorm h; biases as the flags of the model say.
 double layer_parameters(const Model& model);
 double embedding_parameters(const Model& model);  // token (+ position) table
 double parameters(const Model& model);            // everything, output head counted unless tied
 // On the fullest tensor-parallel rank of stage `stage` of pp: its layers / tp, plus embedding on
-// the first stage and final norm and head on the last.
+// the first stage and final norm and head on the last. Norms, biases added after a reduction and
+// the position table are whole on every rank; the vocabulary is padded to a multiple of tp. A tied
+// head has its own copy on the last stage when pp > 1.
 double stage_parameters(const Model& model, const Degrees& degrees, int stage);
-// Layers of a stage: layers / pp each.
+// Layers of a stage: layers / pp each. When only layers + 2 (or + 1) divides by pp, the first and
+// the last stage (or the last alone) have one layer fewer: embedding and head weigh as a layer.
+// Llama 3.1 405B on 16 stages: 7, 14 x 8, 7.
 std::int64_t stage_layers(const Model& model, const Degrees& degrees, int stage);
+// Columns of the embedding table and the head that one tensor-parallel rank holds.
+std::int64_t vocabulary_shard(const Model& model, int tp);
 
 // ---- FLOPs
-// ---------------------------------------------------------------------------------------
+
 enum class AttentionCount : std::uint8_t {
   causal,  // half of the score matrix: what Megatron prints and what flash attention does
   dense,   // all of it: Narayanan et al., SC'21, eq. 3
 };
 // Forward FLOPs of one layer over b sequences, all tensor-parallel ranks together.
 Flops layer_forward_flops(const Model& model, std::int64_t b, std::int64_t s, AttentionCount count);
+// Of it Q K^T and A V alone.
+Flops core_attention_flops(const Model& model, std::int64_t b, std::int64_t s,
+                           AttentionCount count);
 // Forward and backward of a step, without recomputation: the numerator of MFU.
 Flops model_flops_per_step(const Training& training, AttentionCount count = AttentionCount::causal);
-// With full recomputation one forward pass more: the numerator of HFU.
+// With full recomputation one forward pass of the layers more, with selective recomputation their
+// core attention (nothing under flash attention): the numerator of HFU.
 Flops hardware_flops_per_step(const Training& training, Recompute recompute,
                               AttentionCount count = AttentionCount::causal);
 
 // ---- memory
-// -------------------------------------------------------------------------------------- Bytes kept
+
+// Bytes kept
 // per layer and micro-batch, 16-bit. GPT layers: Korthikanti et al., arXiv 2205.05198, table 2.
-// Modern layers (RMSNorm, GQA, SwiGLU, flash, no dropout) by the same counting: (12h + 4h_kv + 6f +
-// 4a) per token, of it 8h replicated without sequence parallelism.
+// Modern layers (RMSNorm, GQA, SwiGLU, flash, no dropout) by the same counting: 12h + 4h_kv + 6f +
+// 4a per token, of it 8h replicated without sequence parallelism. Selective recomputation drops the
+// core attention; under flash attention nothing but 4a is kept there, so it changes nothing.
 double activation_bytes_per_layer(const Model& model, const Degrees& degrees, std::int64_t b,
                                   std::int64_t s);
 // Micro-batches whose activations stage `stage` holds at its peak. 1F1B: min(m, p - stage).
 std::int64_t in_flight(const Training& training, const Degrees& degrees, int stage);
 
-// Peak of one rank of a stage, by what it is spent on.
+// Assumptions, not measurements; fitting them is the calibration's work.
+inline constexpr Bytes communication_buffer = mebibytes(128);
+inline constexpr Bytes framework_reserve = mebibytes(1536);
+
+// Peak of one rank of a stage, by what it is spent on. 16-bit and 8-bit training keeps 16-bit
+// weights, fp32 gradients, fp32 master weights and Adam moments (Megatron-LM's default); fp32
+// training 4 + 4 + 8.
 struct MemoryUse {
   Bytes weights, gradients, optimizer;  // 2 + 4 + 12 bytes per parameter; ZeRO-1: 12 / dp
-  Bytes activations;                    // layers x in-flight micro-batches
-  Bytes logits;                         // bf16 logits and fp32 loss workspace, last stage
-  Bytes communication;                  // buckets and library buffers
-  Bytes reserve;                        // context and framework
+  // Layers x in-flight micro-batches, the layer that is being recomputed, what embedding (ids,
+  // dropout mask) and final norm and head keep.
+  Bytes activations;
+  Bytes logits;  // bf16 logits and fp32 loss workspace, last stage: 6 T V / t
+  // Per group of more than one rank communication_buffer; the gathered input under sequence
+  // parallelism; a message each way at stage borders.
+  Bytes communication;
+  Bytes reserve;  // CUDA context, framework, fragmentation: framework_reserve
   Bytes total() const;
   bool operator==(const MemoryUse&) const = default;
 };

@@ -43,14 +43,16 @@ struct Training {
 };
 
 // Why these degrees cannot train this; empty when they can. Names the divisibility rule that
-// failed: heads % tp, kv_heads % tp, layers % pp, global_batch % (dp x micro_batch), sequence % tp
-// under SP...
+// failed: heads % tp, kv_heads % tp, ffn_hidden % tp, layers % pp (see stage_layers in cost.hpp for
+// the two uneven splits), global_batch % (dp x micro_batch), sequence % tp under SP; and what is
+// not supported yet: cp, ep, vpp > 1, zero_stage > 1.
 std::vector<std::string> violations(const Training& training, const Degrees& degrees);
 
-// Micro-batches per data-parallel rank and step.
+// Micro-batches per data-parallel rank and step; the degrees must have no violations.
 std::int64_t micro_batches(const Training& training, const Degrees& degrees);
 
 // "tp=8,pp=16,dp=128,micro_batch=1,zero_stage=1,recompute=selective,sequence_parallel=true"
+// Column in an error's place counts within the text.
 tl::expected<Degrees, ConfigError> parse_degrees(std::string_view text);
 std::string to_string(const Degrees& degrees);  // what parse_degrees reads
 std::string to_string(Recompute recompute);

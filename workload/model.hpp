@@ -33,15 +33,21 @@ struct Model {
   bool layer_norm = false;         // LayerNorm (2h parameters) instead of RMSNorm (h)
   bool flash_attention = true;     // scores are not kept
   bool dropout = false;            // masks are kept (GPT-2, GPT-3)
+  bool qkv_bias = false;           // biases on Q, K and V alone (Qwen 2)
+  std::int64_t query_width() const { return heads * head_dim; }  // h_q
+  std::int64_t kv_width() const { return kv_heads * head_dim; }  // h_kv
   bool operator==(const Model&) const = default;
 };
 
 // config.json as it is downloaded. Unknown keys are normal there; missing or absurd values are
-// errors; a mixture-of-experts or encoder model is refused by name until it is supported.
+// errors, all of them at once; a mixture-of-experts, latent-attention or encoder model is refused
+// by name until it is supported. docs/model.md is the page. The model is named by
+// x_railwright.name, else _name_or_path, else the file.
 Result<Model> parse_model(std::string_view text, const std::string& file);
 // A path, or a name of the catalogue ("llama-3.1-405b").
 Result<Model> load_model(const std::string& name_or_path);
 const std::vector<topology::ReadyFile>& ready_models();
+// One line that parse_model reads back to an equal model; same model, same bytes.
 std::string canonical_json(const Model& model);
 
 }  // namespace railwright::workload

@@ -14,8 +14,16 @@
 
 namespace railwright::workload {
 
-enum class Stream : std::uint8_t { compute, tensor_comm, data_comm, pipeline_comm };
-inline constexpr int stream_count = 4;
+// Sends and receives have a stream each, as a batched isend/irecv has: a stage may wait in a send
+// for its neighbour while the neighbour's message comes in.
+enum class Stream : std::uint8_t {
+  compute,
+  tensor_comm,
+  data_comm,
+  pipeline_comm,  // sends, and the collectives of the pipeline group
+  pipeline_receive,
+};
+inline constexpr int stream_count = 5;
 
 enum class Operation : std::uint8_t {
   all_reduce,
@@ -64,7 +72,14 @@ struct Program {
 // sequence parallelism; again in recomputation); sends and receives at stage borders; then the
 // gradient all-reduce (ZeRO-1: reduce-scatter, optimizer, all-gather) over dp, in buckets that
 // overlap the last micro-batch's backward; the optimizer.
-// A send and its receive carry the same (micro_batch, backward) and name each other's stage.
+// A send and its receive carry the same (micro_batch, backward) and name each other's stage; tied
+// embeddings are exchanged by the first and the last stage with micro_batch -1.
+// A send blocks the compute that follows it, as in Megatron-LM; ending needs no buffering: every
+// send may wait for its receive.
+//
+// FLOPs of all bodies, times tp, summed over the stages, times dp: without flash attention exactly
+// hardware_flops_per_step(dense); with it the causal count plus half a core attention per layer,
+// which the backward spends on scores that were not kept. Vector kernels count bytes only.
 Program stage_program(const Training& training, const Degrees& degrees, int stage);
 
 }  // namespace railwright::workload

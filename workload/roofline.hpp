@@ -4,6 +4,13 @@
 //
 // Efficiencies are calibration, fall off for small problems, and the parts are kept apart so that
 // blame can name them: time at peak, what inefficiency adds, what HBM adds, what launching adds.
+//
+//   efficiency(x) = largest efficiency x / (x + half size)        x: FLOPs or bytes of one launch
+//
+// Calibration of the accelerator (topology/calibration.hpp), and what is used where it is silent:
+//   gemm_efficiency 0.75, attention_efficiency 0.50, gemm_half_size 5e9 FLOP (both),
+//   hbm_efficiency 0.85, hbm_half_size 8e6 B, launch_floor 4e-6 s.
+// Vector kernels run at the accelerator's fp32 rate, in practice always bound by HBM.
 #pragma once
 
 #include <cstdint>
@@ -35,6 +42,11 @@ struct ComputeTime {
   Seconds total() const { return tensor_peak + tensor_inefficiency + hbm + launch; }
   bool operator==(const ComputeTime&) const = default;
 };
+// The rate of `precision`, or of the next wider one that the accelerator has: fp4 -> fp8 -> bf16 or
+// fp16 (whichever is there) -> tf32 -> fp32, and fp32 -> tf32; at last the slowest it names.
+// 0 when it names none: then only HBM and launches count.
+FlopRate peak_rate(const topology::AcceleratorKind& accelerator, topology::Precision precision);
+
 ComputeTime compute_time(const Kernel& kernel, const topology::AcceleratorKind& accelerator,
                          topology::Precision precision, const topology::Calibration& calibration);
 ComputeTime compute_time(const std::vector<Kernel>& kernels,

@@ -1,0 +1,142 @@
+#include "workload/degrees.hpp"
+
+#include <fmt/format.h>
+
+#include <cassert>
+
+namespace railwright::workload {
+
+namespace {
+
+// More would make a program that no machine can hold.
+constexpr std::int64_t most_micro_batches = 100'000;
+constexpr double most_ranks = 1 << 30;
+
+using Messages = std::vector<std::string>;
+
+bool all_positive(const Training& training, const Degrees& degrees, Messages& out) {
+  const auto check = [&](const char* name, std::int64_t value) {
+    if (value < 1) out.push_back(fmt::format("{} is {}; it must be at least 1", name, value));
+  };
+  check("tp", degrees.tp);
+  check("pp", degrees.pp);
+  check("vpp", degrees.vpp);
+  check("cp", degrees.cp);
+  check("ep", degrees.ep);
+  check("dp", degrees.dp);
+  check("micro_batch", degrees.micro_batch);
+  check("global batch", training.global_batch);
+  check("sequence", training.sequence);
+  return out.empty();
+}
+
+void check_divides(Messages& out, const char* what, std::int64_t value, const char* by,
+                   std::int64_t degree) {
+  if (value % degree != 0)
+    out.push_back(fmt::format("{} % {}: {} is not divisible by {}", what, by, value, degree));
+}
+
+void check_supported(const Degrees& degrees, Messages& out) {
+  const auto refuse = [&](const char* what) {
+    out.push_back(fmt::format("not supported yet: {}", what));
+  };
+  if (degrees.cp > 1) refuse("context parallelism (cp > 1)");
+  if (degrees.ep > 1) refuse("expert parallelism (ep > 1)");
+  if (degrees.vpp > 1) refuse("interleaved pipeline stages (vpp > 1)");
+  if (degrees.zero_stage > 1) refuse("ZeRO stages 2 and 3 (zero_stage > 1)");
+  if (degrees.zero_stage < 0)
+    out.push_back(fmt::format("zero_stage is {}; write 0 or 1", degrees.zero_stage));
+}
+
+void check_stages(const Model& model, int pp, Messages& out) {
+  const std::int64_t layers = model.layers;
+  const bool splits = layers % pp == 0 || (layers + 1) % pp == 0 || (layers + 2) % pp == 0;
+  if (layers < pp) {
+    out.push_back(fmt::format("layers % pp: {} layers are too few for {} stages", layers, pp));
+  } else if (!splits) {
+    out.push_back(fmt::format(
+        "layers % pp: {} layers do not split over {} stages: neither {} nor {} (the last stage one "
+        "layer short) nor {} (first and last one short) is divisible by {}",
+        layers, pp, layers, layers + 1, layers + 2, pp));
+  }
+}
+
+void check_batch(const Training& training, const Degrees& degrees, Messages& out) {
+  const std::int64_t share = std::int64_t{degrees.dp} * degrees.micro_batch;
+  if (training.global_batch % share != 0) {
+    out.push_back(
+        fmt::format("global_batch % (dp x micro_batch): {} is not divisible by {} x {} = {}",
+                    training.global_batch, degrees.dp, degrees.micro_batch, share));
+  } else if (training.global_batch / share > most_micro_batches) {
+    out.push_back(fmt::format("{} micro-batches per step and rank; at most {} are emulated",
+                              training.global_batch / share, most_micro_batches));
+  }
+}
+
+void check_sequence(const Training& training, const Degrees& degrees, Messages& out) {
+  const Model& model = training.model;
+  if (degrees.sequence_parallel)
+    check_divides(out, "sequence", training.sequence, "tp (sequence_parallel)", degrees.tp);
+  if (model.learned_positions && model.positions > 0 && training.sequence > model.positions)
+    out.push_back(fmt::format("sequence {} is longer than the {} learned positions of {}",
+                              training.sequence, model.positions, model.name));
+}
+
+void check_world(const Degrees& degrees, Messages& out) {
+  const double world = 1.0 * degrees.tp * degrees.cp * degrees.dp * degrees.pp;
+  if (world > most_ranks)
+    out.push_back(fmt::format("tp x cp x dp x pp is {:.0f} ranks; at most {:.0f} are supported",
+                              world, most_ranks));
+}
+
+}  // namespace
+
+std::vector<std::string> violations(const Training& training, const Degrees& degrees) {
+  Messages out;
+  if (!all_positive(training, degrees, out)) return out;
+  const Model& model = training.model;
+  check_divides(out, "heads", model.heads, "tp", degrees.tp);
+  check_divides(out, "kv_heads", model.kv_heads, "tp", degrees.tp);
+  check_divides(out, "ffn_hidden", model.ffn_hidden, "tp", degrees.tp);
+  check_stages(model, degrees.pp, out);
+  check_batch(training, degrees, out);
+  check_sequence(training, degrees, out);
+  check_supported(degrees, out);
+  check_world(degrees, out);
+  return out;
+}
+
+std::int64_t micro_batches(const Training& training, const Degrees& degrees) {
+  assert(degrees.dp >= 1 && degrees.micro_batch >= 1);
+  return training.global_batch / (std::int64_t{degrees.dp} * degrees.micro_batch);
+}
+
+std::string to_string(Recompute recompute) {
+  switch (recompute) {
+    case Recompute::none:
+      return "none";
+    case Recompute::selective:
+      return "selective";
+    case Recompute::full:
+      return "full";
+  }
+  return "none";
+}
+
+std::string to_string(Dimension dimension) {
+  switch (dimension) {
+    case Dimension::tp:
+      return "tp";
+    case Dimension::cp:
+      return "cp";
+    case Dimension::ep:
+      return "ep";
+    case Dimension::dp:
+      return "dp";
+    case Dimension::pp:
+      return "pp";
+  }
+  return "tp";
+}
+
+}  // namespace railwright::workload

@@ -1,0 +1,28 @@
+// What one tensor-parallel rank holds, part by part; shared by memory, kernels and programs.
+#pragma once
+
+#include "workload/cost.hpp"
+
+namespace railwright::workload {
+
+// Parameters of one rank: a layer, the embedding (first stage), final norm and head (last stage).
+double layer_rank_parameters(const Model& model, int tp);
+double embedding_rank_parameters(const Model& model, int tp);
+double head_rank_parameters(const Model& model, const Degrees& degrees);
+// Of a stage's parameters those that every tensor-parallel rank holds whole: their gradients are
+// summed over the tensor-parallel group under sequence parallelism.
+double whole_parameters(const Model& model, const Degrees& degrees, int stage);
+
+// Bytes of an activation element: 4 for fp32 and tf32, else 2 (fp8 recipes keep 16-bit
+// activations).
+constexpr double element_bytes(Precision precision) {
+  return precision == Precision::fp32 || precision == Precision::tf32 ? 4 : 2;
+}
+
+// Byte counts are whole in the formulas; a count beyond 2^64 can only mean "does not fit".
+constexpr Bytes to_bytes(double count) {
+  if (count >= 1.8e19) return {18'000'000'000'000'000'000ull};
+  return {static_cast<std::uint64_t>(count + 0.5)};
+}
+
+}  // namespace railwright::workload

@@ -1,0 +1,131 @@
+#include "workload/roofline.hpp"
+
+#include <algorithm>
+#include <initializer_list>
+
+namespace railwright::workload {
+
+namespace {
+
+using topology::AcceleratorKind;
+using topology::Calibration;
+using topology::Precision;
+
+constexpr double default_gemm_efficiency = 0.75;
+constexpr double default_attention_efficiency = 0.50;
+constexpr double default_gemm_half_size = 5e9;
+constexpr double default_hbm_efficiency = 0.85;
+constexpr double default_hbm_half_size = 8e6;
+constexpr double default_launch_floor = 4e-6;
+
+// The calibration of one accelerator, looked up once for all kernels of a body.
+struct Constants {
+  FlopRate tensor_rate, vector_rate;
+  Bandwidth memory;
+  double gemm, attention, gemm_half, hbm, hbm_half, launch;
+};
+
+Constants constants_of(const AcceleratorKind& accelerator, Precision precision,
+                       const Calibration& calibration) {
+  const auto value = [&](const char* parameter, double fallback) {
+    return calibration.value_or(accelerator.name, parameter, fallback);
+  };
+  return {peak_rate(accelerator, precision),
+          peak_rate(accelerator, Precision::fp32),
+          accelerator.memory_bandwidth,
+          value("gemm_efficiency", default_gemm_efficiency),
+          value("attention_efficiency", default_attention_efficiency),
+          value("gemm_half_size", default_gemm_half_size),
+          value("hbm_efficiency", default_hbm_efficiency),
+          value("hbm_half_size", default_hbm_half_size),
+          value("launch_floor", default_launch_floor)};
+}
+
+// With efficiency x / (x + half) the time is (x + half) / rate: never falls when x grows.
+double ramped_seconds(double amount, double half, double rate) {
+  if (amount <= 0 || rate <= 0) return 0;
+  return (amount + half) / rate;
+}
+
+double tensor_seconds(const Kernel& kernel, const Constants& c) {
+  if (kernel.kind == KernelKind::vector)
+    return ramped_seconds(kernel.flops.count, 0, c.vector_rate.per_second);
+  const double efficiency = kernel.kind == KernelKind::gemm ? c.gemm : c.attention;
+  return ramped_seconds(kernel.flops.count, c.gemm_half, efficiency * c.tensor_rate.per_second);
+}
+
+ComputeTime time_of(const Kernel& kernel, const Constants& c) {
+  const double rate =
+      (kernel.kind == KernelKind::vector ? c.vector_rate : c.tensor_rate).per_second;
+  const double peak = ramped_seconds(kernel.flops.count, 0, rate);
+  const double tensor = std::max(peak, tensor_seconds(kernel, c));
+  const double memory = ramped_seconds(kernel.bytes, c.hbm_half, c.hbm * c.memory.bytes_per_second);
+  const double count = kernel.count;
+  return {{count * peak},
+          {count * (tensor - peak)},
+          {count * std::max(0.0, memory - tensor)},
+          {count * c.launch}};
+}
+
+std::initializer_list<Precision> wider(Precision precision) {
+  static constexpr std::initializer_list<Precision> from_fp4 = {Precision::fp4,  Precision::fp8,
+                                                                Precision::bf16, Precision::fp16,
+                                                                Precision::tf32, Precision::fp32};
+  static constexpr std::initializer_list<Precision> from_fp8 = {
+      Precision::fp8, Precision::bf16, Precision::fp16, Precision::tf32, Precision::fp32};
+  static constexpr std::initializer_list<Precision> from_bf16 = {Precision::bf16, Precision::fp16,
+                                                                 Precision::tf32, Precision::fp32};
+  static constexpr std::initializer_list<Precision> from_fp16 = {Precision::fp16, Precision::bf16,
+                                                                 Precision::tf32, Precision::fp32};
+  static constexpr std::initializer_list<Precision> from_tf32 = {Precision::tf32, Precision::fp32};
+  static constexpr std::initializer_list<Precision> from_fp32 = {Precision::fp32, Precision::tf32};
+  switch (precision) {
+    case Precision::fp4:
+      return from_fp4;
+    case Precision::fp8:
+      return from_fp8;
+    case Precision::bf16:
+      return from_bf16;
+    case Precision::fp16:
+      return from_fp16;
+    case Precision::tf32:
+      return from_tf32;
+    case Precision::fp32:
+      return from_fp32;
+  }
+  return from_bf16;
+}
+
+}  // namespace
+
+FlopRate peak_rate(const AcceleratorKind& accelerator, Precision precision) {
+  for (const Precision candidate : wider(precision)) {
+    const auto found = accelerator.peak.find(candidate);
+    if (found != accelerator.peak.end()) return found->second;
+  }
+  FlopRate slowest{0};
+  for (const auto& [other, rate] : accelerator.peak)
+    if (slowest.per_second == 0 || rate < slowest) slowest = rate;
+  return slowest;
+}
+
+ComputeTime compute_time(const Kernel& kernel, const AcceleratorKind& accelerator,
+                         Precision precision, const Calibration& calibration) {
+  return time_of(kernel, constants_of(accelerator, precision, calibration));
+}
+
+ComputeTime compute_time(const std::vector<Kernel>& kernels, const AcceleratorKind& accelerator,
+                         Precision precision, const Calibration& calibration) {
+  const Constants constants = constants_of(accelerator, precision, calibration);
+  ComputeTime sum;
+  for (const Kernel& kernel : kernels) {
+    const ComputeTime one = time_of(kernel, constants);
+    sum.tensor_peak += one.tensor_peak;
+    sum.tensor_inefficiency += one.tensor_inefficiency;
+    sum.hbm += one.hbm;
+    sum.launch += one.launch;
+  }
+  return sum;
+}
+
+}  // namespace railwright::workload
