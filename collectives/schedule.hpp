@@ -3,7 +3,8 @@
 //
 // It is a description, not a list: sends are enumerated per (rank, phase, step), so a ring over a
 // million ranks is a few numbers. Steps are not barriers: a send starts when its chunks are
-// complete at the source and the channel's previous send from that source has left.
+// complete at the source (all receives of earlier steps that touch them are done) and the channel's
+// previous send from that source has left. Sends of one step on different channels go side by side.
 #pragma once
 
 #include <cstdint>
@@ -74,9 +75,13 @@ struct Schedule {
 // nodes of 4").
 std::string why_not(const Schedule& schedule);
 
-// Number of equal chunks the buffer is cut into (the last ones may be shorter by rounding).
+// Number of equal chunks the buffer is cut into (they differ by one element at most).
 std::int64_t chunk_count(const Schedule& schedule);
+// Send::channel is below this: `channels` of the ring; a direct exchange has one per distance.
+int channel_count(const Schedule& schedule);
 // Bytes of a chunk range: chunk c is [floor(c n / C), floor((c + 1) n / C)) in whole elements.
+// `size` is a multiple of `element`. The size of an all-to-all is what one rank sends in all (its
+// row, nccl-tests' size column): its chunks lie in a buffer of ranks x size bytes, row after row.
 Bytes bytes_of(const Schedule& schedule, ChunkRange range, Bytes size, std::uint64_t element = 1);
 // First byte of a chunk in a buffer of `size`.
 std::uint64_t offset_of(const Schedule& schedule, std::int64_t chunk, Bytes size,
@@ -96,6 +101,8 @@ std::vector<Send> sends_to(const Schedule& schedule, int rank, int phase, std::i
 //   all_to_all      chunk s * ranks + d is what s has for d: before s holds its row, after d its
 //                   column
 //   send            before: rank 0's buffer                after: at rank ranks-1
+// The parts of a reduce-scatter or all-gather tile the buffer: in rank order, except hierarchical,
+// where local rank l of node k owns chunk l x nodes + k. Other operations: every chunk.
 ChunkRange own_part(const Schedule& schedule, int rank);
 
 // Symbolic proof: runs the sends on sets of contributions and checks that every rank ends with

@@ -1,0 +1,129 @@
+#include <array>
+#include <optional>
+
+#include "collectives/algorithms/ring_order.hpp"
+
+namespace railwright::collectives {
+namespace {
+
+constexpr std::array operations = {Operation::all_reduce, Operation::reduce_scatter,
+                                   Operation::all_gather, Operation::broadcast};
+
+// A broadcast chain is p-2 steps longer than its segments: with 4 p of them filling and draining
+// cost a quarter of the transfer, whatever the size.
+constexpr int segments_per_rank = 4;
+
+// Odd channels go round the other way, so that both directions of a cable carry data.
+int direction_of(int channel) { return channel % 2 == 0 ? 1 : -1; }
+
+bool gathers(const Schedule& schedule, int phase) {
+  return schedule.operation == Operation::all_gather || phase == 1;
+}
+
+std::int64_t segments(const Schedule& schedule) {
+  return std::int64_t{segments_per_rank} * schedule.ranks;
+}
+
+std::int64_t chunk_count(const Schedule& schedule) {
+  const bool broadcast = schedule.operation == Operation::broadcast;
+  return (broadcast ? segments(schedule) : schedule.ranks) * schedule.channels;
+}
+
+ChunkRange own_part(const Schedule& schedule, int rank) {
+  return {std::int64_t{rank} * schedule.channels, schedule.channels};
+}
+
+std::vector<Phase> chain_phases(const Schedule& schedule) {
+  const std::int64_t ramp = schedule.ranks - 2;
+  const Phase steady{"broadcast along the chain", segments(schedule) - ramp, true};
+  if (ramp == 0) return {steady};
+  return {{"fill the chain", ramp, false}, steady, {"drain the chain", ramp, false}};
+}
+
+std::vector<Phase> phases(const Schedule& schedule) {
+  const std::int64_t turn = schedule.ranks - 1;
+  switch (schedule.operation) {
+    case Operation::reduce_scatter:
+      return {{"reduce-scatter", turn, true}};
+    case Operation::all_gather:
+      return {{"all-gather", turn, true}};
+    case Operation::broadcast:
+      return chain_phases(schedule);
+    default:
+      return {{"reduce-scatter", turn, true}, {"all-gather", turn, true}};
+  }
+}
+
+// Steps of the whole chain before this phase.
+std::int64_t steps_before(const Schedule& schedule, int phase) {
+  if (schedule.ranks == 2 || phase == 0) return 0;
+  return phase == 1 ? schedule.ranks - 2 : segments(schedule);
+}
+
+std::optional<Send> chain_send(const Schedule& schedule, int rank, int phase, std::int64_t step,
+                               int channel) {
+  const int direction = direction_of(channel);
+  const int position = modulo(direction * (rank - schedule.root), schedule.ranks);
+  const std::int64_t segment = steps_before(schedule, phase) + step - position;
+  const bool last = position == schedule.ranks - 1;
+  if (last || segment < 0 || segment >= segments(schedule)) return std::nullopt;
+  const ChunkRange chunks{segment * schedule.channels + channel, 1};
+  return Send{rank, modulo(rank + direction, schedule.ranks), chunks, Action::copy, channel};
+}
+
+std::optional<Send> send_of(const Schedule& schedule, int rank, int phase, std::int64_t step,
+                            int channel) {
+  if (schedule.operation == Operation::broadcast)
+    return chain_send(schedule, rank, phase, step, channel);
+  const int direction = direction_of(channel);
+  const bool gathering = gathers(schedule, phase);
+  const int block = block_passed(gathering, rank, step, schedule.ranks, direction);
+  const ChunkRange chunks{std::int64_t{block} * schedule.channels + channel, 1};
+  return Send{rank, modulo(rank + direction, schedule.ranks), chunks, ring_action(gathering),
+              channel};
+}
+
+void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step,
+                std::vector<Send>& sends) {
+  for (int channel = 0; channel < schedule.channels; ++channel)
+    if (const auto send = send_of(schedule, rank, phase, step, channel)) sends.push_back(*send);
+}
+
+void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
+              std::vector<Send>& sends) {
+  for (int channel = 0; channel < schedule.channels; ++channel) {
+    const int source = modulo(rank - direction_of(channel), schedule.ranks);
+    if (const auto send = send_of(schedule, source, phase, step, channel)) sends.push_back(*send);
+  }
+}
+
+// While the chain fills, each step uses one hop more than the step before.
+std::int64_t busiest_step(const Schedule& schedule, int phase) {
+  const bool filling =
+      schedule.operation == Operation::broadcast && schedule.ranks > 2 && phase == 0;
+  return filling ? schedule.ranks - 3 : 0;
+}
+
+// With c channels a rank sends c chunks per step over one hop:
+//   all-reduce                    2 (p-1) (latency + c ceil(n / (p c)) / bandwidth)
+//   reduce-scatter, all-gather      (p-1) (the same)
+//   broadcast, m = 4 p segments (m + p-2) (latency + c ceil(n / (m c)) / bandwidth)
+Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
+  const auto channels = static_cast<std::uint64_t>(schedule.channels);
+  const Seconds step = step_time(hop, channels * largest_bytes(schedule, 1, size));
+  const int turn = schedule.ranks - 1;
+  if (schedule.operation == Operation::all_reduce) return 2 * turn * step;
+  if (schedule.operation != Operation::broadcast) return turn * step;
+  return static_cast<double>(segments(schedule) + turn - 1) * step;
+}
+
+constexpr Maker maker{
+    operations, no_refusal, chunk_count,  [](const Schedule& s) { return s.channels; },
+    own_part,   phases,     busiest_step, sends_from,
+    sends_to,   closed_form};
+
+}  // namespace
+
+const Maker& ring_maker() { return maker; }
+
+}  // namespace railwright::collectives

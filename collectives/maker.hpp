@@ -1,0 +1,63 @@
+// What an algorithm must know about itself. One file per algorithm in algorithms/ fills one Maker;
+// schedule.cpp, phase_loads.cpp and cost.cpp ask it and know no algorithm by name.
+//
+// Internal to this floor: users see schedule.hpp and cost.hpp.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "collectives/cost.hpp"
+#include "collectives/schedule.hpp"
+
+namespace railwright::collectives {
+
+// All functions but `refusal` may assume a schedule that why_not() has nothing against and at least
+// two ranks; ranks, phases and steps are in range.
+struct Maker {
+  std::span<const Operation> operations;
+  std::string (*refusal)(const Schedule&);  // of parameters that are special to this algorithm
+  std::int64_t (*chunk_count)(const Schedule&);
+  int (*channel_count)(const Schedule&);
+  ChunkRange (*own_part)(const Schedule&, int rank);  // reduce-scatter and all-gather only
+  std::vector<Phase> (*phases)(const Schedule&);
+  // The step of a phase in which most of its connections are in use.
+  std::int64_t (*busiest_step)(const Schedule&, int phase);
+  // Append to `sends`; O(sends appended).
+  void (*sends_from)(const Schedule&, int rank, int phase, std::int64_t step,
+                     std::vector<Send>& sends);
+  void (*sends_to)(const Schedule&, int rank, int phase, std::int64_t step,
+                   std::vector<Send>& sends);
+  Seconds (*closed_form)(const Schedule&, Bytes size, Hop hop);
+};
+
+const Maker& ring_maker();
+const Maker& binomial_tree_maker();
+const Maker& halving_doubling_maker();
+const Maker& hierarchical_maker();
+const Maker& direct_maker();
+const Maker& maker_of(Algorithm algorithm);
+
+// The most bytes that `count` neighbouring chunks can hold: ceil(count n / C), whatever their
+// place.
+std::uint64_t largest_bytes(const Schedule& schedule, std::int64_t count, Bytes size);
+
+// One step of the alpha-beta model: latency + bytes / bandwidth.
+inline Seconds step_time(Hop hop, std::uint64_t bytes) {
+  return hop.latency + Bytes{bytes} / hop.bandwidth;
+}
+
+// Answers for algorithms to which a question does not apply.
+inline std::string no_refusal(const Schedule&) { return {}; }
+inline int one_channel(const Schedule&) { return 1; }
+inline std::int64_t first_step(const Schedule&, int) { return 0; }
+inline ChunkRange part_of_rank(const Schedule&, int rank) { return {rank, 1}; }
+
+// value mod n in 0 .. n-1, for negative values too.
+inline int modulo(std::int64_t value, int n) {
+  const auto remainder = static_cast<int>(value % n);
+  return remainder < 0 ? remainder + n : remainder;
+}
+
+}  // namespace railwright::collectives
