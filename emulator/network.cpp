@@ -4,95 +4,11 @@
 #include <cassert>
 #include <cmath>
 
-#include "emulator/end_queue.hpp"
-#include "emulator/filling.hpp"
+#include "emulator/network_state.hpp"
 
 namespace railwright::emulator {
-namespace {
 
 using topology::LinkId;
-
-constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
-// Re-solving in another order moves the last bits of a rate; such a change is none.
-constexpr double same_rate = 1e-13;
-
-// A transfer's use of one link, and where the link lists it.
-struct Use {
-  int link;  // index into State::links
-  double per_rate;
-  int place;  // in the link's members
-};
-
-struct Flow {
-  int id = -1;
-  double bytes = 0, moved = 0;  // moved: until `updated`
-  double share = 1, cap = 0;
-  double rate = 0;
-  int limiting = -1;
-  bool solved = false;
-  Instant updated, piece_start;
-  std::int64_t end = never;
-  std::vector<Use> uses;
-  int mark = 0;
-};
-
-struct Member {
-  int flow;
-  int use;  // index into the flow's uses
-};
-
-// A link that has been used: most links of a large cluster never are.
-struct UsedLink {
-  int id = -1;
-  double capacity = 0, factor = 1;
-  double bytes = 0;  // of transfers that ended
-  std::int64_t busy = 0, busy_since = 0;
-  std::vector<Member> members;
-  int mark = 0, local = 0;  // local: index in the component that is being solved
-  bool changed = false;
-};
-
-double elapsed_seconds(Instant from, Instant to) { return in_seconds(to - from).value; }
-
-}  // namespace
-
-struct Network::State {
-  const topology::Graph* graph = nullptr;
-  const topology::Calibration* calibration = nullptr;
-  bool raw = false;
-  Instant now;
-  std::vector<double> class_efficiency;  // negative: not asked yet
-  std::vector<int> index_of_link;        // into links; -1: never used
-  std::vector<UsedLink> links;
-  std::vector<Flow> flows;
-  std::vector<int> free_flows;
-  std::vector<int> flow_of;  // transfer id -> flow; -1: ended
-  std::vector<std::vector<Piece>> pieces;
-  std::vector<int> changed_links, new_flows;
-  EndQueue ends;
-  Filling filling;
-  std::vector<int> component;  // flows
-  int mark = 0;
-  std::int64_t solves = 0;
-
-  double effective_capacity(LinkId link);
-  int index_of(LinkId link);
-  int free_flow();
-  void attach(int f, const topology::LinkShare& load);
-  void detach(int f);
-  void touch(int link);
-  void move_clock(Instant to);
-  void settle();
-  void collect(int f);
-  void reach(int link);
-  void solve_component();
-  void apply(Flow& flow, double rate, int limiting);
-  void cut_piece(Flow& flow);
-  void schedule_end(int f);
-  void finish(int f);
-  double moved_by(const Flow& flow) const;
-  System current_system() const;
-};
 
 double Network::State::effective_capacity(LinkId link) {
   const double line_rate = graph->capacity(link).bytes_per_second;
@@ -143,18 +59,10 @@ void Network::State::detach(int f) {
     flows[last.flow].uses[last.use].place = use.place;
     link.members.pop_back();
     link.bytes += use.per_rate * flow.bytes;
-    if (link.members.empty())
-      link.busy += now.picoseconds - link.busy_since;
-    else
-      touch(use.link);
+    if (link.members.empty()) link.busy += now.picoseconds - link.busy_since;
+    concern_limited_by(use.link);
   }
   flow.uses.clear();
-}
-
-void Network::State::touch(int link) {
-  if (links[link].changed) return;
-  links[link].changed = true;
-  changed_links.push_back(link);
 }
 
 void Network::State::move_clock(Instant to) {
@@ -165,91 +73,15 @@ void Network::State::move_clock(Instant to) {
   now = to;
 }
 
-// Every transfer that shares links with a change, directly or through others, is solved anew.
-void Network::State::settle() {
-  if (changed_links.empty() && new_flows.empty()) return;
-  ++mark;
-  for (const int f : new_flows)
-    if (flows[f].mark != mark) {
-      collect(f);
-      solve_component();
-    }
-  for (const int l : changed_links) {
-    links[l].changed = false;
-    if (links[l].mark == mark || links[l].members.empty()) continue;
-    collect(links[l].members.front().flow);
-    solve_component();
-  }
-  new_flows.clear();
-  changed_links.clear();
-}
-
-void Network::State::collect(int f) {
-  component.clear();
-  filling.clear();
-  flows[f].mark = mark;
-  component.push_back(f);
-  for (std::size_t i = 0; i < component.size(); ++i)
-    for (const Use& use : flows[component[i]].uses) reach(use.link);
-}
-
-void Network::State::reach(int l) {
-  UsedLink& link = links[l];
-  if (link.mark == mark) return;
-  link.mark = mark;
-  link.local = filling.add_link(link.capacity * link.factor, link.id);
-  for (const Member& member : link.members)
-    if (flows[member.flow].mark != mark) {
-      flows[member.flow].mark = mark;
-      component.push_back(member.flow);
-    }
-}
-
-void Network::State::solve_component() {
-  for (const int f : component) {
-    filling.add_variable(flows[f].share, flows[f].cap);
-    for (const Use& use : flows[f].uses)
-      filling.add_consumption(links[use.link].local, use.per_rate);
-  }
-  filling.solve();
-  ++solves;
-  for (std::size_t v = 0; v < component.size(); ++v) {
-    const int limiting = filling.limiting(static_cast<int>(v));
-    apply(flows[component[v]], filling.rate(static_cast<int>(v)),
-          limiting < 0 ? -1 : filling.label(limiting));
-    schedule_end(component[v]);
-  }
-}
-
-void Network::State::apply(Flow& flow, double rate, int limiting) {
-  if (flow.solved && limiting != flow.limiting) cut_piece(flow);
-  flow.limiting = limiting;
-  if (flow.solved && std::abs(rate - flow.rate) <= same_rate * flow.rate) return;
-  flow.moved = moved_by(flow);
-  flow.updated = now;
-  flow.rate = rate;
-  // An end that has come stays, whatever rounding says is left to move.
-  if (flow.solved && flow.end == now.picoseconds) return;
-  flow.solved = true;
-  const double left = std::max(0.0, flow.bytes - flow.moved);
-  if (left == 0 || std::isinf(rate))
-    flow.end = now.picoseconds;
-  else
-    flow.end = std::isinf(left) ? never : (now + ceil_picoseconds({left / rate})).picoseconds;
-}
-
 void Network::State::cut_piece(Flow& flow) {
   if (flow.piece_start == now) return;
   pieces[flow.id].push_back({now, {flow.limiting}});
   flow.piece_start = now;
 }
 
-void Network::State::schedule_end(int f) {
-  if (flows[f].end != never) ends.set(f, flows[f].end);
-}
-
 void Network::State::finish(int f) {
   cut_piece(flows[f]);
+  flows[f].pending = false;
   flow_of[flows[f].id] = -1;
   detach(f);
   ends.remove(f);
@@ -258,7 +90,7 @@ void Network::State::finish(int f) {
 
 double Network::State::moved_by(const Flow& flow) const {
   if (flow.updated == now) return flow.moved;
-  return std::min(flow.bytes, flow.moved + flow.rate * elapsed_seconds(flow.updated, now));
+  return std::min(flow.bytes, flow.moved + flow.rate * in_seconds(now - flow.updated).value);
 }
 
 System Network::State::current_system() const {
@@ -302,7 +134,8 @@ TransferId Network::start(Transfer transfer, Instant now) {
           .uses = std::move(flow.uses)};
   if (transfer.bytes > 0)
     for (const topology::LinkShare& load : transfer.consumption) state.attach(f, load);
-  state.new_flows.push_back(f);
+  for (const Use& use : flow.uses) state.concern_limited_by(use.link);
+  state.concern(f);
   return {id};
 }
 
@@ -311,7 +144,7 @@ void Network::scale_capacity(LinkId link, double factor, Instant now) {
   state_->move_clock(now);
   const int l = state_->index_of(link);
   state_->links[l].factor = factor;
-  state_->touch(l);
+  state_->concern_all_on(l);
 }
 
 std::optional<Instant> Network::next_end() const {

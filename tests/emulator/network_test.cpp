@@ -239,6 +239,22 @@ TEST_CASE("at every moment the allocation carries its certificate and use is up 
   }
 }
 
+TEST_CASE("a thousand flows over shared links keep their certificate from end to end") {
+  const auto graph = star(100, gigabytes_per_second(10));
+  std::mt19937_64 generator(11);
+  Network network(graph, none);
+  for (int i = 0; i < 1000; ++i) {
+    const int source = below(generator, 100), target = (source + 1 + below(generator, 99)) % 100;
+    network.start(between(graph, source, target, uniform(generator, 1e3, 1e6)), {0});
+  }
+  int ended = 0;
+  while (const auto end = network.next_end()) {
+    ended += static_cast<int>(network.advance_to(*end).size());
+    if (ended % 10 == 0) REQUIRE(network.violation() == "");
+  }
+  CHECK(ended == 1000);
+}
+
 TEST_CASE("an endless flow takes its share for ever and never ends") {
   const auto graph = star(3, gigabytes_per_second(2));
   Network network(graph, none);
