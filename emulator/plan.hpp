@@ -39,6 +39,8 @@ Placement identity_placement(const workload::Degrees& degrees,
 topology::AcceleratorId accelerator_of(std::int64_t rank, const Placement& placement,
                                        const workload::Degrees& degrees);
 
+inline constexpr Bytes no_upper_size{UINT64_MAX};  // ScheduleChoice::high of the last range
+
 // Messages of `low` <= size < `high` bytes of this operation in this kind of group.
 struct ScheduleChoice {
   workload::Dimension group = workload::Dimension::dp;

@@ -1,0 +1,167 @@
+#include "emulator/plan.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+
+#include "topology/version.hpp"
+
+namespace railwright::emulator {
+
+using workload::Dimension;
+using workload::Operation;
+
+namespace {
+
+int coordinate(const workload::Coordinates& at, Dimension dimension) {
+  switch (dimension) {
+    case Dimension::tp:
+      return at.tp;
+    case Dimension::cp:
+      return at.cp;
+    case Dimension::ep:
+      return 0;  // inside dp
+    case Dimension::dp:
+      return at.dp;
+    case Dimension::pp:
+      return at.pp;
+  }
+  return 0;
+}
+
+// Operation of a group -> the sizes that the programs ask for.
+using Demand = std::map<std::pair<Dimension, Operation>, std::vector<Bytes>>;
+
+// One micro-batch asks for every size that a step asks for; the first and the last stage differ
+// from the inner ones by more work, never by less.
+Demand demand_of(const workload::Training& training, const workload::Degrees& degrees) {
+  workload::Training short_training = training;
+  short_training.global_batch = std::int64_t{degrees.dp} * degrees.micro_batch;
+  Demand demand;
+  for (const int stage : {0, degrees.pp - 1})
+    for (const workload::Op& op : stage_program(short_training, degrees, stage).ops)
+      if (op.kind == workload::OpKind::collective && degree_of(degrees, op.group) > 1)
+        demand[{op.group, op.operation}].push_back(op.bytes);
+  for (auto& [key, sizes] : demand) {
+    std::sort(sizes.begin(), sizes.end());
+    sizes.erase(std::unique(sizes.begin(), sizes.end()), sizes.end());
+  }
+  return demand;
+}
+
+// At most this many sizes per operation are priced: the smallest, the largest, even ones between.
+constexpr std::size_t priced_sizes = 4;
+
+std::vector<Bytes> thinned(const std::vector<Bytes>& sizes) {
+  if (sizes.size() <= priced_sizes) return sizes;
+  std::vector<Bytes> chosen;
+  for (std::size_t i = 0; i < priced_sizes; ++i)
+    chosen.push_back(sizes[i * (sizes.size() - 1) / (priced_sizes - 1)]);
+  return chosen;
+}
+
+Bytes geometric_mean(Bytes a, Bytes b) {
+  const double product = static_cast<double>(a.count) * static_cast<double>(b.count);
+  const auto mean = static_cast<std::uint64_t>(std::sqrt(product));
+  return {std::clamp(mean, a.count + 1, b.count)};
+}
+
+// Each priced size rules up to the geometric mean with the next one; equal neighbours join.
+void choose_schedules(Plan& plan, Dimension group, Operation operation,
+                      const std::vector<Bytes>& sizes, const topology::Router& router,
+                      const topology::Calibration& calibration) {
+  const auto members = members_of(plan, group, 0);
+  const std::vector<Bytes> priced = thinned(sizes);
+  Bytes low{0};
+  for (std::size_t i = 0; i < priced.size(); ++i) {
+    const bool last = i + 1 == priced.size();
+    const Bytes high = last ? no_upper_size : geometric_mean(priced[i], priced[i + 1]);
+    const auto schedule =
+        collectives::best_schedule(operation, priced[i], members, router, calibration);
+    const bool joins = low.count > 0 && plan.schedules.back().schedule == schedule;
+    if (joins) plan.schedules.back().high = high;
+    if (!joins) plan.schedules.push_back({group, operation, low, high, schedule});
+    low = high;
+  }
+}
+
+Errors rules_broken(const topology::Cluster& cluster, const workload::Training& training,
+                    const workload::Degrees& degrees) {
+  Errors errors;
+  for (const std::string& rule : violations(training, degrees)) errors.push_back({{}, rule, {}});
+  if (degrees.world() > cluster.accelerators())
+    errors.push_back(
+        {{},
+         fmt::format("{} needs {} accelerators; cluster '{}' has {}", to_string(degrees),
+                     degrees.world(), cluster.spec.name, cluster.accelerators()),
+         "choose smaller degrees or a larger cluster"});
+  return errors;
+}
+
+}  // namespace
+
+Placement identity_placement(const workload::Degrees& degrees, const workload::RankOrder& order) {
+  Placement placement;
+  placement.order = order;
+  for (std::size_t i = 0; i < order.size(); ++i)
+    placement.strides[i] = stride_of(order[i], degrees, order);
+  return placement;
+}
+
+topology::AcceleratorId accelerator_of(std::int64_t rank, const Placement& placement,
+                                       const workload::Degrees& degrees) {
+  const auto& exceptions = placement.exceptions;
+  const auto found = std::lower_bound(
+      exceptions.begin(), exceptions.end(), rank,
+      [](const Placement::Exception& entry, std::int64_t wanted) { return entry.rank < wanted; });
+  if (found != exceptions.end() && found->rank == rank) return {found->accelerator};
+  const auto at = coordinates_of(rank, degrees, placement.order);
+  std::int64_t index = 0;
+  for (std::size_t i = 0; i < placement.order.size(); ++i)
+    index += coordinate(at, placement.order[i]) * placement.strides[i];
+  return {static_cast<int>(index)};
+}
+
+Result<Plan> make_plan(const topology::Cluster& cluster, const workload::Training& training,
+                       const workload::Degrees& degrees, const topology::Calibration& calibration) {
+  Errors errors = rules_broken(cluster, training, degrees);
+  if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
+  Plan plan;
+  plan.tool_version = tool_version;
+  plan.cluster = cluster.spec;
+  plan.training = training;
+  plan.degrees = degrees;
+  plan.placement = identity_placement(degrees);
+  for (int stage = 0; stage < degrees.pp; ++stage)
+    plan.layers_per_stage.push_back(stage_layers(training.model, degrees, stage));
+  plan.calibration_sha256 = sha256(topology::to_json(calibration));
+  const topology::Router router(cluster);
+  for (const auto& [key, sizes] : demand_of(training, degrees))
+    choose_schedules(plan, key.first, key.second, sizes, router, calibration);
+  return plan;
+}
+
+collectives::Schedule schedule_of(const Plan& plan, Dimension group, Operation operation,
+                                  Bytes size) {
+  for (const ScheduleChoice& choice : plan.schedules)
+    if (choice.group == group && choice.operation == operation && choice.low <= size &&
+        size < choice.high)
+      return choice.schedule;
+  collectives::Schedule ring;
+  ring.operation = operation;
+  ring.algorithm = collectives::Algorithm::ring;
+  ring.ranks = degree_of(plan.degrees, group);
+  return ring;
+}
+
+std::vector<topology::AcceleratorId> members_of(const Plan& plan, Dimension group,
+                                                std::int64_t rank) {
+  std::vector<topology::AcceleratorId> members;
+  for (const std::int64_t member : group_of(group, rank, plan.degrees, plan.placement.order))
+    members.push_back(accelerator_of(member, plan.placement, plan.degrees));
+  return members;
+}
+
+}  // namespace railwright::emulator

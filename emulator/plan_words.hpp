@@ -1,0 +1,53 @@
+// The words of plan.json. Private to the emulator.
+#pragma once
+
+#include <array>
+#include <string_view>
+#include <utility>
+
+#include "emulator/plan.hpp"
+
+namespace railwright::emulator::words {
+
+template <class T, std::size_t n>
+using Words = std::array<std::pair<std::string_view, T>, n>;
+
+inline constexpr Words<workload::Dimension, 5> dimensions{{{"tp", workload::Dimension::tp},
+                                                           {"cp", workload::Dimension::cp},
+                                                           {"ep", workload::Dimension::ep},
+                                                           {"dp", workload::Dimension::dp},
+                                                           {"pp", workload::Dimension::pp}}};
+inline constexpr Words<workload::Operation, 6> operations{
+    {{"all_reduce", workload::Operation::all_reduce},
+     {"reduce_scatter", workload::Operation::reduce_scatter},
+     {"all_gather", workload::Operation::all_gather},
+     {"broadcast", workload::Operation::broadcast},
+     {"all_to_all", workload::Operation::all_to_all},
+     {"send", workload::Operation::send}}};
+inline constexpr Words<collectives::Algorithm, 5> algorithms{
+    {{"ring", collectives::Algorithm::ring},
+     {"binomial_tree", collectives::Algorithm::binomial_tree},
+     {"halving_doubling", collectives::Algorithm::halving_doubling},
+     {"hierarchical", collectives::Algorithm::hierarchical},
+     {"direct", collectives::Algorithm::direct}}};
+inline constexpr Words<workload::Recompute, 3> recomputes{
+    {{"none", workload::Recompute::none},
+     {"selective", workload::Recompute::selective},
+     {"full", workload::Recompute::full}}};
+inline constexpr Words<workload::PipelineSchedule, 1> pipelines{
+    {{"1f1b", workload::PipelineSchedule::one_forward_one_backward}}};
+inline constexpr Words<workload::Precision, 6> precisions{{{"fp32", workload::Precision::fp32},
+                                                           {"tf32", workload::Precision::tf32},
+                                                           {"bf16", workload::Precision::bf16},
+                                                           {"fp16", workload::Precision::fp16},
+                                                           {"fp8", workload::Precision::fp8},
+                                                           {"fp4", workload::Precision::fp4}}};
+
+template <class T, std::size_t n>
+constexpr std::string_view word_of(const Words<T, n>& words, T value) {
+  for (const auto& [word, meaning] : words)
+    if (meaning == value) return word;
+  return {};
+}
+
+}  // namespace railwright::emulator::words

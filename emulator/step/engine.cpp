@@ -1,0 +1,218 @@
+#include "emulator/step/engine.hpp"
+
+#include <algorithm>
+
+namespace railwright::emulator {
+
+using workload::OpKind;
+
+StepEngine::StepEngine(const Layout& layout, StepCosts& costs, Network& network,
+                       const StepFaults& faults)
+    : layout_(layout), costs_(costs), network_(network), faults_(faults) {
+  const auto instances = static_cast<std::size_t>(layout.instances());
+  record_.ready.assign(instances, not_yet);
+  record_.end.assign(instances, not_yet);
+  record_.exchanges.resize(static_cast<std::size_t>(layout.exchanges()));
+  record_.rank_wait.resize(static_cast<std::size_t>(layout.ranks()));
+  waits_for_.reserve(instances);
+  for (std::int64_t rank = 0; rank < layout.ranks(); ++rank)
+    for (const int count : layout.of_rank(rank).waits_for) {
+      assert(count <= UINT16_MAX);
+      waits_for_.push_back(static_cast<std::uint16_t>(count));
+    }
+}
+
+StepRecord StepEngine::run(const std::function<void(double)>& progress) {
+  constexpr std::int64_t report_every = 1 << 16;
+  schedule_faults();
+  start_first_ops();
+  const std::int64_t all = layout_.instances();
+  std::int64_t rounds = 0;
+  while (ended_ < all) {
+    const std::optional<Instant> next_transfer = network_.next_end();
+    assert((next_transfer || !events_.empty()) && "ops of the programs wait for each other");
+    now_ = next_transfer.value_or(Instant{INT64_MAX});
+    if (!events_.empty()) now_ = std::min(now_, events_.top().when);
+    if (next_transfer == now_) end_transfers();
+    while (!events_.empty() && events_.top().when == now_) {
+      const Event event = events_.top();
+      events_.pop();
+      handle(event);
+    }
+    if (progress && ++rounds % report_every == 0)
+      progress(static_cast<double>(ended_) / static_cast<double>(all));
+  }
+  record_.events = pushed_ + static_cast<std::int64_t>(owner_of_transfer_.size());
+  return std::move(record_);
+}
+
+void StepEngine::push(Instant when, EventKind kind, int rank, int op) {
+  events_.push({when, pushed_++, kind, rank, op});
+}
+
+void StepEngine::schedule_faults() {
+  for (const LinkDegradation& fault : faults_.links) {
+    push(fault.from, EventKind::fault, -1, -1);
+    if (fault.until) push(*fault.until, EventKind::fault, -1, -1);
+  }
+  apply_faults();
+}
+
+// Degradations of one link multiply while they overlap.
+void StepEngine::apply_faults() {
+  std::map<topology::LinkId, double> factor;
+  for (const LinkDegradation& fault : faults_.links) {
+    const bool active = fault.from <= now_ && (!fault.until || now_ < *fault.until);
+    factor.emplace(fault.link, 1.0).first->second *= active ? fault.factor : 1.0;
+  }
+  for (const auto& [link, scale] : factor) network_.scale_capacity(link, scale, now_);
+}
+
+void StepEngine::start_first_ops() {
+  for (std::int64_t rank = 0; rank < layout_.ranks(); ++rank)
+    for (int op = 0; op < layout_.of_rank(rank).ops(); ++op)
+      if (layout_.of_rank(rank).waits_for[op] == 0) ready_.push_back({static_cast<int>(rank), op});
+  drain();
+}
+
+void StepEngine::handle(const Event& event) {
+  const OpOfRank what{event.rank, event.op};
+  switch (event.kind) {
+    case EventKind::compute_end:
+      end_op(what);
+      break;
+    case EventKind::latency_end:
+      begin_transfer(what);
+      break;
+    case EventKind::fault:
+      apply_faults();
+      break;
+  }
+  drain();
+}
+
+void StepEngine::end_transfers() {
+  for (const TransferId id : network_.advance_to(now_)) {
+    const OpOfRank owner = owner_of_transfer_[id.index];
+    ++record_.exchanges[layout_.exchange(owner.rank, owner.op)].phase;
+    begin_phase(owner);
+  }
+  drain();
+}
+
+void StepEngine::drain() {
+  while (!ready_.empty()) {
+    const OpOfRank what = ready_.front();
+    ready_.pop_front();
+    begin(what);
+  }
+}
+
+void StepEngine::begin(OpOfRank what) {
+  record_.ready[layout_.instance(what.rank, what.op)] = now_;
+  switch (layout_.op(what.rank, what.op).kind) {
+    case OpKind::compute:
+      push(now_ + costs_.compute_time(what.rank, what.op), EventKind::compute_end, what.rank,
+           what.op);
+      break;
+    case OpKind::collective:
+      arrive(what);
+      break;
+    case OpKind::send:
+      begin_exchange(what);
+      break;
+    case OpKind::receive:
+      receive(what);
+      break;
+  }
+}
+
+void StepEngine::arrive(OpOfRank what) {
+  Exchange& exchange = record_.exchanges[layout_.exchange(what.rank, what.op)];
+  // Until the last member is here, `start` is when the latest one came.
+  if (exchange.start < now_ || what.rank < exchange.last_rank) {
+    exchange.last_rank = what.rank;
+    exchange.last_op = what.op;
+  }
+  exchange.start = now_;
+  const auto& op = layout_.op(what.rank, what.op);
+  if (++exchange.arrived == layout_.groups(op.group).degree)
+    begin_exchange({exchange.last_rank, exchange.last_op});
+}
+
+void StepEngine::receive(OpOfRank what) {
+  const std::int64_t source = layout_.peer_of(what.rank, what.op);
+  const int send = layout_.of_rank(what.rank).peer_op[what.op];
+  if (record_.end[layout_.instance(source, send)] != not_yet) end_op(what);
+}
+
+void StepEngine::begin_exchange(OpOfRank owner) {
+  Exchange& exchange = record_.exchanges[layout_.exchange(owner.rank, owner.op)];
+  exchange.start = now_;
+  exchange.cost = &costs_.exchange(owner.rank, owner.op);
+  exchange.first_transfer = static_cast<std::int64_t>(record_.transfers.size());
+  record_.transfers.resize(record_.transfers.size() + exchange.cost->phases.size());
+  begin_phase(owner);
+}
+
+void StepEngine::begin_phase(OpOfRank owner) {
+  const Exchange& exchange = record_.exchanges[layout_.exchange(owner.rank, owner.op)];
+  if (exchange.phase == static_cast<int>(exchange.cost->phases.size())) return end_exchange(owner);
+  const Picoseconds latency = exchange.cost->phases[exchange.phase].latency;
+  push(now_ + latency, EventKind::latency_end, owner.rank, owner.op);
+}
+
+void StepEngine::begin_transfer(OpOfRank owner) {
+  Exchange& exchange = record_.exchanges[layout_.exchange(owner.rank, owner.op)];
+  const ExchangePhase& phase = exchange.cost->phases[exchange.phase];
+  if (phase.bytes <= 0 || phase.consumption.empty()) {
+    ++exchange.phase;
+    return begin_phase(owner);
+  }
+  const TransferId id = network_.start({phase.consumption, phase.bytes}, now_);
+  assert(id.index == static_cast<int>(owner_of_transfer_.size()));
+  owner_of_transfer_.push_back(owner);
+  record_.transfers[exchange.first_transfer + exchange.phase] = id;
+}
+
+void StepEngine::end_exchange(OpOfRank owner) {
+  const bool sends = layout_.op(owner.rank, owner.op).kind == OpKind::send;
+  sends ? end_send(owner) : end_collective(owner);
+}
+
+void StepEngine::end_collective(OpOfRank owner) {
+  const workload::Op& op = layout_.op(owner.rank, owner.op);
+  const int ordinal = layout_.of_rank(owner.rank).ordinal[owner.op];
+  const Instant start = record_.exchanges[layout_.exchange(owner.rank, owner.op)].start;
+  const GroupTable& groups = layout_.groups(op.group);
+  const std::int64_t first = groups.first(groups.group_of(owner.rank));
+  for (std::int64_t i = 0; i < groups.degree; ++i) {
+    const std::int64_t rank = first + i * groups.stride;
+    const int member_op = layout_.op_at_member(op, ordinal, rank);
+    record_.rank_wait[rank] += start - record_.ready[layout_.instance(rank, member_op)];
+    end_op({static_cast<int>(rank), member_op});
+  }
+}
+
+void StepEngine::end_send(OpOfRank owner) {
+  const std::int64_t target = layout_.peer_of(owner.rank, owner.op);
+  const int receive = layout_.of_rank(owner.rank).peer_op[owner.op];
+  const Instant start = record_.exchanges[layout_.exchange(owner.rank, owner.op)].start;
+  end_op(owner);
+  const Instant waiting_since = record_.ready[layout_.instance(target, receive)];
+  if (waiting_since == not_yet) return;
+  if (waiting_since < start) record_.rank_wait[target] += start - waiting_since;
+  end_op({static_cast<int>(target), receive});
+}
+
+void StepEngine::end_op(OpOfRank what) {
+  record_.end[layout_.instance(what.rank, what.op)] = now_;
+  ++ended_;
+  const StageLayout& stage = layout_.of_rank(what.rank);
+  for (int i = stage.first_successor[what.op]; i < stage.first_successor[what.op + 1]; ++i) {
+    const int next = stage.successor[i];
+    if (--waits_for_[layout_.instance(what.rank, next)] == 0) ready_.push_back({what.rank, next});
+  }
+}
+
+}  // namespace railwright::emulator

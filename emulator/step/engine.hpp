@@ -1,0 +1,89 @@
+// The event loop of a step. It moves time and hands ends to those who wait for them; what things
+// cost and who waits for whom is asked of StepCosts and Layout. Private to the emulator.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <queue>
+#include <vector>
+
+#include "emulator/network.hpp"
+#include "emulator/step/costs.hpp"
+
+namespace railwright::emulator {
+
+inline constexpr Instant not_yet{-1};
+
+// A collective of one group, or a send, as it happened.
+struct Exchange {
+  Instant start = not_yet;  // all members there
+  const ExchangeCost* cost = nullptr;
+  std::int64_t first_transfer = 0;  // of its phases, into StepRecord::transfers
+  int arrived = 0;
+  int last_rank = -1;  // the last member to arrive; ties: the lowest
+  int last_op = -1;    // its op
+  int phase = 0;
+};
+
+// Everything that happened in one step.
+struct StepRecord {
+  std::vector<Instant> ready, end;    // per op instance
+  std::vector<Exchange> exchanges;    // per exchange
+  std::vector<TransferId> transfers;  // per phase of every exchange; -1: nothing to move
+  std::vector<Picoseconds> rank_wait;
+  std::int64_t events = 0;
+};
+
+class StepEngine {
+ public:
+  // All arguments must outlive it.
+  StepEngine(const Layout& layout, StepCosts& costs, Network& network, const StepFaults& faults);
+  StepRecord run(const std::function<void(double)>& progress);
+
+ private:
+  enum class EventKind : std::uint8_t { compute_end, latency_end, fault };
+  struct Event {
+    Instant when;
+    std::int64_t order;  // of insertion: equal times leave in it
+    EventKind kind;
+    int rank, op;  // latency_end: the owner's
+    bool operator>(const Event& other) const {
+      return when != other.when ? when > other.when : order > other.order;
+    }
+  };
+  struct OpOfRank {
+    int rank, op;
+  };
+
+  void schedule_faults();
+  void push(Instant when, EventKind kind, int rank, int op);
+  void start_first_ops();
+  void handle(const Event& event);
+  void apply_faults();
+  void end_transfers();
+  void drain();  // starts what became ready at this instant
+  void begin(OpOfRank what);
+  void arrive(OpOfRank what);
+  void receive(OpOfRank what);
+  void begin_exchange(OpOfRank owner);
+  void begin_phase(OpOfRank owner);
+  void begin_transfer(OpOfRank owner);
+  void end_exchange(OpOfRank owner);
+  void end_collective(OpOfRank owner);
+  void end_send(OpOfRank owner);
+  void end_op(OpOfRank what);
+
+  const Layout& layout_;
+  StepCosts& costs_;
+  Network& network_;
+  const StepFaults& faults_;
+  StepRecord record_;
+  Instant now_{0};
+  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  std::int64_t pushed_ = 0, ended_ = 0;
+  std::vector<std::uint16_t> waits_for_;     // per op instance
+  std::deque<OpOfRank> ready_;               // in the order in which they became so
+  std::vector<OpOfRank> owner_of_transfer_;  // by transfer id
+};
+
+}  // namespace railwright::emulator
