@@ -15,7 +15,8 @@ struct Hop {
 };
 
 // Ring all-reduce  2 (p-1) (latency + ceil(n/p) / bandwidth), and so on per algorithm and operation
-// (formulas in docs/collectives.md); every rank sends and receives one message at a time.
+// (formulas in docs/collectives.md). Each rank has one hop, which its sends of a step share, and
+// steps follow one another.
 Seconds closed_form_time(const Schedule& schedule, Bytes size, Hop hop);
 
 // nccl-tests' factor between algorithm and bus bandwidth: all-reduce 2(p-1)/p, reduce-scatter,
@@ -29,8 +30,11 @@ struct PhaseLoad {
   std::int64_t steps = 0;
   double bytes_per_step = 0;
   std::vector<topology::LinkShare> consumption;  // ascending by link
-  Seconds step_latency;                          // links and software together, largest connection
-  Seconds software_latency;                      // the software part of step_latency
+  // Links and software together. In a phase of one step the largest over its connections; in a ring
+  // the mean over the hops that the last chunk crosses, for a chunk meets each hop in turn. Exact
+  // for hops of equal bandwidth, else too long by at most step_latency (docs/collectives.md).
+  Seconds step_latency;
+  Seconds software_latency;  // the software part of step_latency
   bool stationary = false;
 };
 
@@ -46,11 +50,14 @@ Seconds idle_time(const std::vector<PhaseLoad>& phases, const topology::Graph& g
                   const topology::Calibration& calibration);
 
 // The fastest maker and channel count by idle_time for this group and size. Ties go to the simpler
-// one (order of the enum, fewer channels).
+// one (order of the enum, fewer channels). Direct exchanges (p^2 routes) are priced up to 64 ranks,
+// halving-doubling up to 1,024, the others always.
 Schedule best_schedule(Operation operation, Bytes size,
                        const std::vector<topology::AcceleratorId>& members,
                        const topology::Router& router, const topology::Calibration& calibration);
-// `algorithm` on this group: channels and inner ranks filled in from where the members sit.
+// `algorithm` on this group. Hierarchical: `inner` = members per node when each node holds equally
+// many and they come node by node, else 1. Ring: two channels when the first two members have a
+// cable of their own, so that both directions carry data. Check why_not() of the result.
 Schedule schedule_for(Operation operation, Algorithm algorithm,
                       const std::vector<topology::AcceleratorId>& members,
                       const topology::Cluster& cluster);
