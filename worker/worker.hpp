@@ -51,4 +51,21 @@ class Backend {
 
 std::unique_ptr<Backend> make_p2p_backend(Transport& transport);
 
+// Bytes of the buffer that a collective over vectors of `size` works on: the vector itself, but for
+// all_to_all a row of `size` bytes per rank.
+Bytes buffer_bytes(const collectives::Schedule& schedule, Bytes size);
+// The other way round.
+Bytes vector_bytes(const collectives::Schedule& schedule, std::size_t buffer_bytes);
+
+// Returns when every rank of the group has called it (a dissemination barrier: ceil(log2 p) rounds
+// of empty messages), or with the peer that did not come.
+WaitResult arrive(Transport& transport, const Group& group, Transport::Deadline deadline);
+
+// Tags of the transport, so that traffic of different origin is never matched: one range per
+// dimension for collectives (plus the channel), then the rest.
+inline constexpr int tags_per_range = 1 << 16;
+int tag_range(workload::Dimension dimension);
+inline constexpr int arrival_tags = 8 * tags_per_range;
+inline constexpr int pipeline_tags = 16 * tags_per_range;
+
 }  // namespace railwright::worker
