@@ -111,6 +111,9 @@ class GraphBuilder {
     std::uint16_t link_class;
     std::uint16_t lanes;
   };
+  void sort_pending();
+  void fill_links();
+
   Graph graph_;
   int vertices_ = 0;
   std::vector<PendingLink> pending_;

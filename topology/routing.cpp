@@ -1,0 +1,196 @@
+#include "topology/routing.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <map>
+#include <optional>
+
+#include "topology/routing/distance_field.hpp"
+#include "topology/routing/walk.hpp"
+#include "topology/shapes/names.hpp"
+
+namespace railwright::topology {
+
+namespace {
+
+// Where an accelerator sits.
+struct Seat {
+  AcceleratorId accelerator;
+  int group = 0;
+  int node = 0;   // in the group
+  int local = 0;  // in the node
+
+  bool operator==(const Seat&) const = default;
+  bool same_node(const Seat& other) const { return group == other.group && node == other.node; }
+};
+
+// An explicit link that only adds lanes to a link of a shape leaves the closed forms true.
+bool links_change_paths(const Cluster& cluster, const Layout& layout) {
+  const Graph& graph = cluster.graph;
+  const VertexNames names(cluster.spec, layout);
+  std::map<int, int> written;  // lanes of the cluster file, per link
+  for (const ExplicitLink& link : cluster.spec.links)
+    written[graph.link_between(*names.find(link.from), *names.find(link.to))->index] += link.lanes;
+  return std::any_of(written.begin(), written.end(), [&](const auto& entry) {
+    const auto lanes = graph.lanes.find(entry.first);
+    return lanes == graph.lanes.end() || lanes->second == entry.second;
+  });
+}
+
+}  // namespace
+
+struct Router::State {
+  const Cluster& cluster;
+  Layout layout;
+  bool closed_form;
+  std::optional<DistanceFields> fields;  // made when first needed
+
+  explicit State(const Cluster& c)
+      : cluster(c),
+        layout(layout_of(c.spec).value()),
+        closed_form(!links_change_paths(c, layout)) {}
+
+  Seat seat_of(AcceleratorId a) const;
+  int endpoint_of(const NetworkLayout& network, const Seat& seat) const;
+  const NetworkLayout* common_network(const Seat& source, const Seat& target) const;
+  Seat proxy_of(const Seat& source, const Seat& target, const NetworkLayout& network) const;
+  VertexId vertex_of(const Seat& seat) const;
+  void climb(const Seat& seat, bool up, const Walk& walk, std::vector<LinkShare>& links) const;
+
+  void inside_node(const Seat& source, const Seat& target, Walk& walk,
+                   std::vector<LinkShare>& links) const;
+  void over_network(const NetworkLayout& network, const Seat& source, const Seat& target,
+                    Walk& walk, std::vector<LinkShare>& links) const;
+  void over_graph(const Seat& source, const Seat& target, Walk& walk,
+                  std::vector<LinkShare>& links);
+  void collect(const Seat& source, const Seat& target, Walk& walk, std::vector<LinkShare>& links);
+};
+
+Seat Router::State::seat_of(AcceleratorId a) const {
+  const int group = cluster.group_of(a);
+  const GroupLayout& place = layout.groups[group];
+  const int offset = a.index - place.first_accelerator;
+  return {a, group, offset / place.accelerators, offset % place.accelerators};
+}
+
+VertexId Router::State::vertex_of(const Seat& seat) const {
+  const GroupLayout& place = layout.groups[seat.group];
+  return {place.first_vertex + seat.node * place.accelerators + seat.local};
+}
+
+int Router::State::endpoint_of(const NetworkLayout& network, const Seat& seat) const {
+  const GroupLayout& place = layout.groups[seat.group];
+  return network.first_endpoint[seat.group] + seat.node * place.ends() + seat.local / place.sharing;
+}
+
+const NetworkLayout* Router::State::common_network(const Seat& source, const Seat& target) const {
+  for (const NetworkLayout& network : layout.networks)
+    if (network.first_endpoint[source.group] >= 0 && network.first_endpoint[target.group] >= 0)
+      return &network;
+  return nullptr;
+}
+
+// The accelerator of the source's node that is on the target's rail: the source itself when it is,
+// or when the node has no links to get there.
+Seat Router::State::proxy_of(const Seat& source, const Seat& target,
+                             const NetworkLayout& network) const {
+  const auto* clos = std::get_if<Clos>(&network.fabric);
+  const GroupLayout& place = layout.groups[source.group];
+  if (clos == nullptr || clos->rails == 1 || place.scale_up.empty()) return source;
+  if (cluster.spec.routing.cross_rail != CrossRail::pxn || source.same_node(target)) return source;
+  const int rail = target.local / layout.groups[target.group].sharing;
+  if (source.local / place.sharing == rail) return source;
+  Seat proxy = source;
+  proxy.local = rail * place.sharing + source.local % place.sharing;
+  proxy.accelerator.index += proxy.local - source.local;
+  return proxy;
+}
+
+// Between an accelerator and its NIC, where it has one.
+void Router::State::climb(const Seat& seat, bool up, const Walk& walk,
+                          std::vector<LinkShare>& links) const {
+  const GroupLayout& place = layout.groups[seat.group];
+  if (place.nics == 0) return;
+  const int number = seat.node * place.nics + seat.local / place.sharing;
+  const VertexId path[] = {
+      vertex_of(seat), {place.first_bridge + number}, {place.first_nic + number}};
+  for (const int i : {0, 1})
+    if (up)
+      walk.step(path[i], path[i + 1], 1, links);
+    else
+      walk.step(path[i + 1], path[i], 1, links);
+}
+
+void Router::State::inside_node(const Seat& source, const Seat& target, Walk& walk,
+                                std::vector<LinkShare>& links) const {
+  const GroupLayout& place = layout.groups[source.group];
+  const Placement placement = place.node_placement(source.node);
+  const FabricSpace space(place.scale_up.front(), placement, target.local);
+  walk.go(space, source.local, target.local, links);
+}
+
+void Router::State::over_network(const NetworkLayout& network, const Seat& source,
+                                 const Seat& target, Walk& walk,
+                                 std::vector<LinkShare>& links) const {
+  const int from = endpoint_of(network, source), to = endpoint_of(network, target);
+  if (from == to) {  // two accelerators of one NIC meet at its host bridge
+    const GroupLayout& place = layout.groups[source.group];
+    const VertexId bridge{place.first_bridge + source.node * place.nics +
+                          source.local / place.sharing};
+    walk.step(vertex_of(source), bridge, 1, links);
+    return walk.step(bridge, vertex_of(target), 1, links);
+  }
+  climb(source, true, walk, links);
+  walk.go(FabricSpace(network.fabric, network.placement, to), from, to, links);
+  climb(target, false, walk, links);
+}
+
+void Router::State::over_graph(const Seat& source, const Seat& target, Walk& walk,
+                               std::vector<LinkShare>& links) {
+  if (!fields) fields.emplace(cluster.graph);
+  const VertexId from = vertex_of(source), to = vertex_of(target);
+  for (const bool forwarding : {false, true}) {
+    const DistanceField& field = fields->towards(to, forwarding);
+    if (field.hops[from.index] < 0) continue;
+    const auto key = static_cast<std::uint64_t>(target.accelerator.index);
+    return walk.go(FieldSpace(cluster.graph, *fields, field, key), from.index, to.index, links);
+  }
+}
+
+void Router::State::collect(const Seat& source, const Seat& target, Walk& walk,
+                            std::vector<LinkShare>& links) {
+  if (source.same_node(target) && !layout.groups[source.group].scale_up.empty())
+    return inside_node(source, target, walk, links);
+  const NetworkLayout* network = common_network(source, target);
+  if (network == nullptr) return over_graph(source, target, walk, links);
+  const Seat proxy = proxy_of(source, target, *network);
+  if (!(proxy == source)) inside_node(source, proxy, walk, links);
+  if (closed_form)
+    over_network(*network, proxy, target, walk, links);
+  else
+    over_graph(proxy, target, walk, links);
+}
+
+Router::Router(const Cluster& cluster) : state_(std::make_unique<State>(cluster)) {}
+Router::~Router() = default;
+Router::Router(Router&&) noexcept = default;
+
+const Cluster& Router::cluster() const { return state_->cluster; }
+
+Route Router::between(AcceleratorId source, AcceleratorId target, std::uint64_t flow) const {
+  Route route;
+  if (source == target) return route;
+  const Graph& graph = state_->cluster.graph;
+  const Routing& routing = state_->cluster.spec.routing;
+  Walk walk(graph, routing.mode,
+            {routing.seed, static_cast<std::uint64_t>(source.index),
+             static_cast<std::uint64_t>(target.index), flow});
+  state_->collect(state_->seat_of(source), state_->seat_of(target), walk, route.links);
+  std::sort(route.links.begin(), route.links.end(),
+            [](const LinkShare& a, const LinkShare& b) { return a.link < b.link; });
+  for (const LinkShare& part : route.links)
+    route.latency += part.share * graph.class_of(part.link).latency;
+  return route;
+}
+
+}  // namespace railwright::topology

@@ -1,0 +1,91 @@
+#include "topology/routing/walk.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace railwright::topology {
+
+namespace {
+
+// The finalizer of splitmix64: every bit of the input reaches every bit of the output.
+std::uint64_t mixed(std::uint64_t x) {
+  x += 0x9e3779b97f4a7c15ull;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
+  return x ^ (x >> 31);
+}
+
+std::uint64_t hash_of(const Flow& flow, VertexId at) {
+  std::uint64_t hash = mixed(flow.seed);
+  for (const std::uint64_t word : {flow.source, flow.target, flow.number})
+    hash = mixed(hash ^ word);
+  return mixed(hash ^ static_cast<std::uint64_t>(at.index));
+}
+
+}  // namespace
+
+void Walk::step(VertexId from, VertexId to, double share, std::vector<LinkShare>& links) const {
+  const auto link = graph_.link_between(from, to);
+  assert(link && "a route follows links");
+  links.push_back({*link, share});
+}
+
+std::size_t Walk::chosen(const Space& space, int position) const {
+  if (mode_ == RoutingMode::d_mod_k) return space.key(position) % hops_.size();
+  if (mode_ == RoutingMode::ecmp_hash)
+    return hash_of(flow_, space.vertex_of(position)) % hops_.size();
+  // Links of a vertex are sorted by target, so the lowest vertex is the lowest link.
+  const auto lowest = std::min_element(hops_.begin(), hops_.end(), [&](const Hop& a, const Hop& b) {
+    return space.vertex_of(a.site) < space.vertex_of(b.site);
+  });
+  return static_cast<std::size_t>(lowest - hops_.begin());
+}
+
+void Walk::keep_chosen(const Space& space, int position) {
+  if (hops_.size() < 2 || mode_ == RoutingMode::spray || mode_ == RoutingMode::adaptive) return;
+  // Half-way round a closed dimension both directions are minimal, and both are used.
+  if (mode_ == RoutingMode::dimension_order && hops_.back().dimension > 0) {
+    const int first = hops_.front().dimension;
+    std::erase_if(hops_, [first](const Hop& hop) { return hop.dimension != first; });
+    return;
+  }
+  const Hop hop = hops_[chosen(space, position)];
+  hops_.assign(1, hop);
+}
+
+void Walk::merge(std::vector<Part>& parts) const {
+  if (parts.size() < 2) return;
+  std::sort(parts.begin(), parts.end(),
+            [](const Part& a, const Part& b) { return a.position < b.position; });
+  std::size_t kept = 0;
+  for (std::size_t i = 1; i < parts.size(); ++i)
+    if (parts[i].position == parts[kept].position)
+      parts[kept].share += parts[i].share;
+    else
+      parts[++kept] = parts[i];
+  parts.resize(kept + 1);
+}
+
+// All candidates are one hop nearer, so the parts of a layer are equally far and meet in the next.
+void Walk::go(const Space& space, int from, int to, std::vector<LinkShare>& links) {
+  std::vector<Part> layer{{from, 1.0}}, following;
+  while (layer.size() > 1 || layer.front().position != to) {
+    following.clear();
+    for (const Part& part : layer) {
+      hops_.clear();
+      space.next(part.position, hops_);
+      keep_chosen(space, part.position);
+      double weight = 0;
+      for (const Hop& hop : hops_) weight += hop.weight;
+      for (const Hop& hop : hops_) {
+        const double share = part.share * (hop.weight / weight);
+        step(space.vertex_of(part.position), space.vertex_of(hop.site), share, links);
+        following.push_back({hop.site, share});
+      }
+    }
+    merge(following);
+    layer.swap(following);
+  }
+}
+
+}  // namespace railwright::topology
