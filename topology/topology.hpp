@@ -55,6 +55,14 @@ struct Cluster {
 // ------------------------------------------------------------------------------------ YAML or JSON
 // text to a spec; all errors of the file at once, each with its place and a hint.
 Result<ClusterSpec> parse_cluster(std::string_view text, const std::string& file);
+// The same, and what is allowed but looks wrong: a rate that is the sum of both directions, a link
+// class that nothing uses.
+struct ClusterFile {
+  ClusterSpec spec;
+  Errors warnings;
+};
+Result<ClusterFile> parse_cluster_file(std::string_view text, const std::string& file);
+Result<ClusterFile> load_cluster_file(const std::string& name_or_path);
 // A spec to a graph. Fails on a graph that does not join all accelerators, a torus whose dimensions
 // do not multiply to its endpoints, names that are not there.
 Result<Cluster> build_cluster(ClusterSpec spec);

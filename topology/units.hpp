@@ -73,6 +73,7 @@ constexpr JoulesPerBit picojoules_per_bit(double x) { return {x * 1e-12}; }
 
 // ---- views in the units people print ---------------------------------------------------------
 constexpr double in_gigabytes_per_second(Bandwidth b) { return b.bytes_per_second / 1e9; }
+constexpr double in_bits_per_second(Bandwidth b) { return b.bytes_per_second * 8; }
 constexpr double in_gibibytes(Bytes b) {
   return static_cast<double>(b.count) / static_cast<double>(1ull << 30);
 }

@@ -1,0 +1,152 @@
+#include "topology/calibration.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <nlohmann/json.hpp>
+
+#include "topology/document.hpp"
+#include "topology/embedded.hpp"
+
+namespace railwright::topology {
+namespace {
+
+// A parameter, its unit, and what is physically possible.
+struct Parameter {
+  std::string_view name, unit;
+  double low, high;
+};
+constexpr double smallest_efficiency = 1e-3;
+constexpr std::array<Parameter, 9> parameters{
+    {{"gemm_efficiency", "1", smallest_efficiency, 1},
+     {"attention_efficiency", "1", smallest_efficiency, 1},
+     {"hbm_efficiency", "1", smallest_efficiency, 1},
+     {"launch_floor", "s", 0, 1},
+     {"gemm_half_size", "FLOP", 0, 1e18},
+     {"hbm_half_size", "B", 0, 1e15},
+     {"link_efficiency", "1", smallest_efficiency, 1},
+     {"link_half_size", "B", 0, 1e15},
+     {"software_latency", "s", 0, 1}}};
+
+const Parameter* parameter_named(std::string_view name) {
+  const auto found = std::find_if(parameters.begin(), parameters.end(),
+                                  [&](const Parameter& p) { return p.name == name; });
+  return found == parameters.end() ? nullptr : &*found;
+}
+
+// Reads `parameter` and what depends on it: the unit it must have, the range of its value.
+void read_value(Fields& fields, CalibrationEntry& entry) {
+  const Cursor name = fields.require("parameter"), unit = fields.require("unit");
+  const Cursor value = fields.require("value");
+  entry.parameter = name.text();
+  entry.unit = unit.text();
+  const Parameter* parameter = parameter_named(entry.parameter);
+  entry.value = parameter ? value.number(parameter->low, parameter->high) : value.number(0, 1e300);
+  if (parameter && unit.present() && entry.unit != parameter->unit)
+    unit.error(fmt::format("{} is given in '{}'", parameter->name, parameter->unit));
+  if (parameter || entry.parameter.empty()) return;
+  std::vector<std::string> names;
+  for (const Parameter& known : parameters) names.emplace_back(known.name);
+  std::string hint = closest_hint(entry.parameter, names);
+  if (hint.empty()) hint = fmt::format("write one of {}", fmt::join(names, ", "));
+  name.error(fmt::format("unknown parameter '{}'", entry.parameter), hint);
+}
+
+CalibrationEntry read_entry(const Cursor& cursor) {
+  Fields fields = cursor.fields();
+  CalibrationEntry entry;
+  entry.subject = fields.require("subject").text();
+  read_value(fields, entry);
+  entry.standard_error = fields.find("standard_error").number(0, 1e300);
+  entry.n = static_cast<int>(fields.find("n").integer(0, INT32_MAX));
+  entry.valid_low = fields.find("valid_low").number(0, 1e300);
+  const Cursor high = fields.find("valid_high");
+  entry.valid_high = high.number(0, 1e300);
+  if (high.present() && entry.valid_high < entry.valid_low)
+    high.error("the valid range ends before it begins");
+  entry.source = fields.require("source").text();
+  fields.finish();
+  return entry;
+}
+
+bool is_of(const CalibrationEntry& entry, std::string_view subject, std::string_view parameter) {
+  return entry.subject == subject && entry.parameter == parameter;
+}
+
+}  // namespace
+
+const CalibrationEntry* Calibration::find(std::string_view subject,
+                                          std::string_view parameter) const {
+  const CalibrationEntry* any = nullptr;
+  for (const CalibrationEntry& entry : entries) {
+    if (is_of(entry, subject, parameter)) return &entry;
+    if (!any && is_of(entry, "*", parameter)) any = &entry;
+  }
+  return any;
+}
+
+double Calibration::value_or(std::string_view subject, std::string_view parameter,
+                             double fallback) const {
+  const CalibrationEntry* entry = find(subject, parameter);
+  return entry ? entry->value : fallback;
+}
+
+Result<Calibration> parse_calibration(std::string_view text, const std::string& file) {
+  Document document = Document::parse(text, file);
+  Calibration calibration;
+  std::map<std::pair<std::string, std::string>, int> first_line;
+  Fields fields = document.root().fields();
+  fields.require("schema_version").integer(1, 1, 1);
+  for (const Cursor& item : fields.require("entries").items()) {
+    CalibrationEntry entry = read_entry(item);
+    const auto [earlier, fresh] =
+        first_line.emplace(std::pair(entry.subject, entry.parameter), item.place().line);
+    if (!fresh)
+      item.error(fmt::format("{} of '{}' is already given", entry.parameter, entry.subject),
+                 fmt::format("keep this one or the one in line {}", earlier->second));
+    calibration.entries.push_back(std::move(entry));
+  }
+  fields.finish();
+  return document.result(std::move(calibration));
+}
+
+std::string to_json(const Calibration& calibration) {
+  nlohmann::ordered_json out;
+  out["schema_version"] = 1;
+  out["entries"] = nlohmann::ordered_json::array();
+  for (const CalibrationEntry& entry : calibration.entries) {
+    nlohmann::ordered_json item{
+        {"subject", entry.subject}, {"parameter", entry.parameter},           {"unit", entry.unit},
+        {"value", entry.value},     {"standard_error", entry.standard_error}, {"n", entry.n}};
+    if (entry.valid_high > 0) {
+      item["valid_low"] = entry.valid_low;
+      item["valid_high"] = entry.valid_high;
+    }
+    item["source"] = entry.source;
+    out["entries"].push_back(std::move(item));
+  }
+  return out.dump(1) + "\n";
+}
+
+const Calibration& default_calibration() {
+  static const Calibration calibration = [] {
+    for (const EmbeddedFile& file : embedded_data()) {
+      if (file.name != "data/calibration.json") continue;
+      auto read = parse_calibration(file.text, std::string(file.name));
+      assert(read && "data/calibration.json is broken");
+      return std::move(*read);
+    }
+    assert(false && "data/calibration.json is missing");
+    return Calibration{};
+  }();
+  return calibration;
+}
+
+Bandwidth effective_capacity(const Graph& graph, LinkId link, const Calibration& calibration) {
+  return calibration.value_or(graph.class_of(link).kind, "link_efficiency", 1) *
+         graph.capacity(link);
+}
+
+}  // namespace railwright::topology
