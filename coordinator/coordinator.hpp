@@ -28,6 +28,7 @@ struct PlanRequest {
   topology::Calibration calibration;
   std::size_t top = 10;
   std::function<void(double)> progress;
+  unsigned threads = 0;  // that price points; 0 = one per core. The result does not depend on it
 };
 
 struct Candidate {
@@ -39,7 +40,7 @@ struct Candidate {
 struct Planning {
   std::vector<Candidate> candidates;  // best first, at most `top`
   Candidate baseline;                 // the rule of thumb
-  bool baseline_fits = true;
+  bool baseline_fits = true;          // false: it is shown, but does not fit into memory
   std::int64_t points_total = 0, points_rejected_memory = 0, points_evaluated = 0;
   std::string infeasible_reason;  // set when candidates is empty
 };

@@ -1,22 +1,66 @@
 // The `railwright` command: chooses a command and turns outcomes into exit statuses.
+#include <algorithm>
 #include <iostream>
+#include <string>
 
 #include "coordinator/console.hpp"
+#include "topology/topology.hpp"
 #include "topology/version.hpp"
 
-int main(int argc, char** argv) {
-  using namespace railwright;
-  using namespace railwright::coordinator;
+namespace {
+
+using namespace railwright;
+using namespace railwright::coordinator;
+
+void add_commands(CommandLine& line) {
+  add_plan_command(line);
+  add_run_command(line);
+  add_doctor_command(line);
+}
+
+// CLI11 would only say that the word was not expected.
+bool is_unknown_command(const CommandLine& line, const std::string& word) {
+  const auto commands = line.app.get_subcommands([](const CLI::App*) { return true; });
+  return !word.starts_with('-') &&
+         std::none_of(commands.begin(), commands.end(),
+                      [&](const CLI::App* command) { return command->get_name() == word; });
+}
+
+int report_unknown_command(const CommandLine& line, const std::string& word) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : line.app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  const auto close = topology::closest_names(word, names);
+  return report_usage("unknown command '" + word + "'",
+                      close.empty() ? "`railwright --help` lists the commands"
+                                    : "did you mean '" + close.front() + "'?");
+}
+
+int run(int argc, char** argv) {
   CommandLine line;
   line.app.name("railwright");
   line.app.require_subcommand(1);
   line.app.set_version_flag("--version", std::string("railwright ") + tool_version);
+  add_commands(line);
+  if (argc < 2) {
+    std::cout << line.app.help();
+    return exit_ok;
+  }
+  if (is_unknown_command(line, argv[1])) return report_unknown_command(line, argv[1]);
   try {
     line.app.parse(argc, argv);
-    return line.run();
   } catch (const CLI::ParseError& error) {
     // CLI11 numbers its errors from 100; users and mpirun expect 2.
     return line.app.exit(error) == 0 ? exit_ok : exit_usage;
+  }
+  return line.run();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  try {
+    return run(argc, argv);
   } catch (const std::exception& error) {
     std::cerr << "error: " << error.what() << "\n";
     return exit_failed;

@@ -1,0 +1,116 @@
+// `railwright emulate`: one plan in virtual time, and where its time goes.
+#include <iostream>
+#include <memory>
+
+#include "coordinator/console.hpp"
+#include "coordinator/emulation/report.hpp"
+#include "coordinator/emulation/serve.hpp"
+
+namespace railwright::coordinator {
+
+namespace {
+
+constexpr const char* footer = R"(Units: sequences per step, tokens per sequence; times in seconds.
+Every step starts cold; faults strike in the step in which their time lies.
+Examples:
+  railwright emulate --plan plan.json
+  railwright emulate --model llama-3.1-8b --cluster dgx-h100-4 --parallel tp=8,dp=4,zero_stage=1 \
+    --global-batch 128 --sequence 8192 --listen 127.0.0.1:9400 --speed 10
+Exit status: 0 ok, 2 invalid input, 3 the plan does not fit into memory.)";
+
+void add_options(CLI::App& command, EmulateOptions& options) {
+  command.add_option("--plan", options.plan, "plan.json, made by `railwright plan`");
+  command.add_option("--model", options.model, "config.json of Hugging Face, or a catalogue name");
+  command.add_option("--cluster", options.cluster, "cluster.yaml, or a catalogue name");
+  command.add_option("--parallel", options.parallel, "degrees: tp=8,pp=4,dp=2,micro_batch=1");
+  command.add_option("--global-batch", options.global_batch, "sequences per step");
+  command.add_option("--sequence", options.sequence, "tokens per sequence");
+  command.add_option("--precision", options.precision, "of weights and activations")
+      ->capture_default_str();
+  command
+      .add_option("--steps", options.steps,
+                  "steps to emulate; default 1, or without end "
+                  "while listening")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
+  command.add_option("--faults", options.faults, "faults.yaml: slow accelerators, degraded links");
+  command.add_option("--listen", options.listen, "serve Prometheus here, as 127.0.0.1:9400");
+  command
+      .add_option("--speed", options.speed, "virtual seconds per second while listening, or max")
+      ->capture_default_str();
+  command.add_flag("--allow-remote", options.allow_remote, "let --listen leave this machine");
+  command.add_flag("--ignore-memory", options.ignore_memory, "emulate what does not fit");
+  command.add_flag("--json", options.json, "one JSON document on stdout");
+  command.add_option("-o,--output", options.output, "write the plan with this prediction");
+  command.footer(footer);
+}
+
+// The plan, with what this emulation says about it.
+Result<void> save(const EmulateOptions& options, const EmulateInputs& inputs,
+                  const emulator::StepResult& step) {
+  if (options.output.empty()) return {};
+  emulator::Plan plan = inputs.plan;
+  plan.prediction = emulator::prediction_of(step, plan, inputs.cluster);
+  plan.calibration_sha256 = emulator::sha256(topology::to_json(topology::default_calibration()));
+  plan.faults_sha256 = inputs.faults_sha256;
+  return emulator::save_plan(plan, options.output);
+}
+
+void show(const EmulateOptions& options, const EmulationReport& report) {
+  if (options.json)
+    print_json(emulation_json(report));
+  else
+    std::cout << emulation_text(report);
+  std::cout << std::flush;
+}
+
+int run_steps(const EmulateOptions& options, const EmulateInputs& inputs, const Stopwatch& watch) {
+  StepSequence sequence(inputs, progress_bar("emulating"));
+  const std::int64_t steps = std::max<std::int64_t>(1, options.steps);
+  for (;;) {
+    const auto step = sequence.next();
+    if (!step) return report(step.error());
+    if (sequence.steps() < steps) continue;
+    const auto saved = save(options, inputs, step->get().result);
+    if (!saved) return report(saved.error());
+    show(options, {inputs, step->get().result, steps, sequence.now(), watch.wall_s()});
+    return exit_ok;
+  }
+}
+
+int run_server(const EmulateOptions& options, const EmulateInputs& inputs, const Stopwatch& watch) {
+  int status = exit_ok;
+  const int served =
+      serve(options, inputs, [&](const StepSequence& sequence, const EmulatedStep& step) {
+        const auto saved = save(options, inputs, step.result);
+        if (!saved) status = report(saved.error());
+        show(options, {inputs, step.result, sequence.steps(), sequence.now(), watch.wall_s()});
+      });
+  return served == exit_ok ? status : served;
+}
+
+int run(const EmulateOptions& options) {
+  const Stopwatch watch;
+  const Result<EmulateInputs> inputs = read_inputs(options);
+  if (!inputs) return report(inputs.error());
+  const std::string shortage = memory_shortage(*inputs);
+  if (!shortage.empty() && !options.ignore_memory) {
+    report_usage("does not fit: " + shortage,
+                 "choose larger degrees, recompute or zero_stage=1; --ignore-memory emulates it");
+    return exit_infeasible;
+  }
+  return options.listen.empty() ? run_steps(options, *inputs, watch)
+                                : run_server(options, *inputs, watch);
+}
+
+}  // namespace
+
+void add_emulate_command(CommandLine& line) {
+  auto options = std::make_shared<EmulateOptions>();
+  CLI::App* command =
+      line.app.add_subcommand("emulate", "Run a plan in virtual time and say where its time goes");
+  add_options(*command, *options);
+  command->callback(
+      [&line, options] { line.run = [options] { return coordinator::run(*options); }; });
+}
+
+}  // namespace railwright::coordinator

@@ -1,0 +1,185 @@
+// `railwright run`: starts the real workers of a plan, follows them, puts measured beside
+// predicted.
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <iostream>
+#include <memory>
+#include <thread>
+
+#include "coordinator/console.hpp"
+#include "coordinator/launch/comparison.hpp"
+#include "coordinator/launch/launch.hpp"
+#include "coordinator/launch/programs.hpp"
+
+namespace railwright::coordinator {
+
+namespace {
+
+struct Options {
+  std::string plan, launcher = "auto", backend = "auto", metrics, metrics_textfile;
+  std::int64_t ranks = 0, steps = 10;
+  bool json = false, dry_run = false;
+};
+
+constexpr const char* footer = R"(Units: times in seconds, sizes in bytes.
+Measured is judged against predicted only where every rank has a core of its own.
+Example:
+  railwright run --plan plan.json --steps 5
+  railwright run --plan plan.json --launcher srun --dry-run
+Exit status: 0 ok, 1 the run failed, 2 invalid input, 4 a worker was lost.)";
+
+void add_options(CLI::App& command, Options& options) {
+  command.add_option("--plan", options.plan, "plan.json")->required();
+  command.add_option("--launcher", options.launcher, "what starts the workers")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "mpirun", "srun"}));
+  command.add_option("--ranks", options.ranks, "must be the plan's; for scripts that check");
+  command.add_option("--backend", options.backend, "what moves the data")
+      ->capture_default_str()
+      ->check(CLI::IsMember({"auto", "p2p", "mpi", "emulated"}));
+  command.add_option("--steps", options.steps, "training steps")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1000000));
+  command.add_option("--metrics", options.metrics, "host:port where the workers serve /metrics");
+  command.add_option("--metrics-textfile", options.metrics_textfile,
+                     "write the last metrics to this file");
+  command.add_flag("--json", options.json, "one JSON document on stdout");
+  command.add_flag("--dry-run", options.dry_run, "print the command and its files, start nothing");
+  command.footer(footer);
+}
+
+std::string own_host_name() {
+  char name[256] = {};
+  return gethostname(name, sizeof name - 1) == 0 ? name : "localhost";
+}
+
+Launcher chosen_launcher(const std::string& wanted) {
+  if (wanted == "srun") return Launcher::srun;
+  if (wanted == "mpirun") return Launcher::mpirun;
+  const bool in_slurm = std::getenv("SLURM_JOB_ID") != nullptr;
+  return in_slurm && find_program("srun") ? Launcher::srun : Launcher::mpirun;
+}
+
+// Looks for both programs; a missing one is an error with the package that has it.
+Result<LaunchSettings> settings_of(const Options& options) {
+  LaunchSettings settings;
+  settings.launcher = chosen_launcher(options.launcher);
+  const bool mpirun = settings.launcher == Launcher::mpirun;
+  const auto launcher = find_program(mpirun ? "mpirun" : "srun");
+  const auto worker = find_worker();
+  Errors errors;
+  if (!launcher)
+    errors.push_back({{},
+                      fmt::format("{} is not in PATH", mpirun ? "mpirun" : "srun"),
+                      mpirun ? "install openmpi-bin" : "run inside a Slurm cluster"});
+  if (!worker)
+    errors.push_back({{},
+                      "railwright-worker is neither beside railwright nor in PATH",
+                      "build it with libopenmpi-dev installed"});
+  if (!errors.empty()) return tl::unexpected(std::move(errors));
+  settings.launcher_path = *launcher;
+  settings.worker_path = *worker;
+  settings.cores = std::max(1u, std::thread::hardware_concurrency());
+  settings.as_root = geteuid() == 0;
+  return settings;
+}
+
+std::vector<std::string> worker_arguments(const Options& options, const std::string& result) {
+  std::vector<std::string> arguments = {"--plan",    options.plan,
+                                        "--backend", options.backend,
+                                        "--steps",   std::to_string(options.steps),
+                                        "--json",    result};
+  if (!options.metrics.empty()) arguments.insert(arguments.end(), {"--metrics", options.metrics});
+  if (!options.metrics_textfile.empty())
+    arguments.insert(arguments.end(), {"--metrics-textfile", options.metrics_textfile});
+  return arguments;
+}
+
+std::optional<ConfigError> wrong_ranks(const Options& options, const emulator::Plan& plan) {
+  const std::int64_t world = plan.degrees.world();
+  if (options.ranks == 0 || options.ranks == world) return std::nullopt;
+  return ConfigError{{options.plan},
+                     fmt::format("--ranks {}: the plan is for {} ranks ({})", options.ranks, world,
+                                 workload::to_string(plan.degrees)),
+                     fmt::format("write --ranks {}, leave it out, or plan again", world)};
+}
+
+int print_dry_run(const Launch& launch, const LaunchSettings& settings, bool json) {
+  if (json) {
+    Json document = {{"command", launch.command.arguments}};
+    if (!launch.placement.empty())
+      document["placement"] = {{"path", settings.placement_path}, {"text", launch.placement}};
+    print_json(document);
+    return exit_ok;
+  }
+  std::cout << to_string(launch.command) << "\n";
+  if (!launch.placement.empty())
+    std::cout << "\n# " << settings.placement_path << "\n" << launch.placement;
+  return exit_ok;
+}
+
+// Signals and lost peers end mpirun with these; anything else is a failed run or bad input.
+int outcome(const ProcessEnd& end) {
+  if (end.interrupted) return exit_failed;
+  if (end.status == exit_peer_lost || end.status > 128) return exit_peer_lost;
+  return end.status == exit_usage ? exit_usage : exit_failed;
+}
+
+int execute(const Options& options, const emulator::Plan& plan, const Launch& launch,
+            const LaunchSettings& settings, const std::string& result_path) {
+  if (!launch.placement.empty()) std::ofstream(settings.placement_path) << launch.placement;
+  const auto end = run_process(launch.command);
+  if (!end) return report(end.error());
+  if (end->status != 0 || end->interrupted) {
+    std::cerr << fmt::format("error: the run {} (status {}); command: {}\n",
+                             end->interrupted ? "was interrupted" : "failed", end->status,
+                             to_string(launch.command));
+    return outcome(*end);
+  }
+  std::ifstream file(result_path);
+  const Json measured = Json::parse(file, nullptr, false);
+  if (measured.is_discarded()) {
+    std::cerr << "error: the workers ended without writing their result\n";
+    return exit_failed;
+  }
+  const Comparison comparison = compare(measured, plan, settings.cores);
+  if (options.json)
+    print_json(comparison_json(comparison));
+  else
+    std::cout << comparison_text(comparison);
+  return exit_ok;
+}
+
+int run(const Options& options) {
+  const auto plan = emulator::load_plan(options.plan);
+  if (!plan) return report(plan.error());
+  if (const auto error = wrong_ranks(options, *plan)) return report({*error});
+  const auto cluster = topology::build_cluster(plan->cluster);
+  if (!cluster) return report(cluster.error());
+  auto settings = settings_of(options);
+  if (!settings) return report(settings.error());
+  const auto folder = TemporaryFolder::make();
+  if (!folder) return report(folder.error());
+  const std::string result_path = folder->file("result.json");
+  settings->placement_path = folder->file("placement");
+  settings->worker_arguments = worker_arguments(options, result_path);
+  const auto hosts = hosts_of_ranks(*plan, *cluster, own_host_name());
+  const Launch launch = make_launch(plan->degrees.world(), hosts, *settings);
+  if (options.dry_run) return print_dry_run(launch, *settings, options.json);
+  return execute(options, *plan, launch, *settings, result_path);
+}
+
+}  // namespace
+
+void add_run_command(CommandLine& line) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command =
+      line.app.add_subcommand("run", "Start the real workers of a plan and compare with it");
+  add_options(*command, *options);
+  command->callback(
+      [&line, options] { line.run = [options] { return coordinator::run(*options); }; });
+}
+
+}  // namespace railwright::coordinator

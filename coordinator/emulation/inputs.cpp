@@ -1,0 +1,128 @@
+#include "coordinator/emulation/inputs.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "coordinator/commands/precision.hpp"
+
+namespace railwright::coordinator {
+
+using emulator::Plan;
+
+namespace {
+
+template <class T>
+void collect(Errors& errors, const Result<T>& result) {
+  if (!result) errors.insert(errors.end(), result.error().begin(), result.error().end());
+}
+
+Errors check_choice(const EmulateOptions& options) {
+  const bool described = !options.model.empty() || !options.parallel.empty() ||
+                         options.global_batch != 0 || options.sequence != 0;
+  if (!options.plan.empty() && described)
+    return {{{},
+             "--plan already says the model, the degrees, the batch and the sequence",
+             "leave out --model, --parallel, --global-batch and --sequence"}};
+  if (!options.plan.empty()) return {};
+  Errors errors;
+  const auto need = [&](bool given, const char* name) {
+    if (!given) errors.push_back({{}, fmt::format("{} is missing", name), "or give a --plan"});
+  };
+  need(!options.model.empty(), "--model");
+  need(!options.cluster.empty(), "--cluster");
+  need(!options.parallel.empty(), "--parallel");
+  need(options.global_batch > 0, "--global-batch");
+  need(options.sequence > 0, "--sequence");
+  return errors;
+}
+
+// The cluster of the plan, or the given one when it is the same.
+Result<topology::Cluster> cluster_of_plan(const EmulateOptions& options, const Plan& plan) {
+  if (options.cluster.empty()) return topology::build_cluster(plan.cluster);
+  Result<topology::Cluster> cluster = topology::load_cluster(options.cluster);
+  if (cluster && topology::canonical_json(cluster->spec) != topology::canonical_json(plan.cluster))
+    return failure({options.plan},
+                   fmt::format("plan of another cluster: it was made for '{}', not for {}",
+                               plan.cluster.name, options.cluster),
+                   "leave out --cluster, or make a plan for it");
+  return cluster;
+}
+
+Result<EmulateInputs> from_plan(const EmulateOptions& options) {
+  Result<Plan> plan = emulator::load_plan(options.plan);
+  if (!plan) return tl::unexpected<Errors>(plan.error());
+  Result<topology::Cluster> cluster = cluster_of_plan(options, *plan);
+  if (!cluster) return tl::unexpected<Errors>(cluster.error());
+  return EmulateInputs{std::move(*cluster), std::move(*plan), {}, {}};
+}
+
+Result<EmulateInputs> from_description(const EmulateOptions& options) {
+  Errors errors;
+  Result<topology::Cluster> cluster = topology::load_cluster(options.cluster);
+  collect(errors, cluster);
+  const Result<workload::Model> model = workload::load_model(options.model);
+  collect(errors, model);
+  const auto degrees = workload::parse_degrees(options.parallel);
+  if (!degrees) errors.push_back(degrees.error());
+  const auto precision = parse_precision(options.precision);
+  if (!precision) errors.push_back(precision.error());
+  if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
+  const workload::Training training{*model, options.global_batch, options.sequence, *precision};
+  Result<Plan> plan =
+      emulator::make_plan(*cluster, training, *degrees, topology::default_calibration());
+  if (!plan) return tl::unexpected<Errors>(plan.error());
+  return EmulateInputs{std::move(*cluster), std::move(*plan), {}, {}};
+}
+
+Result<void> read_faults(const std::string& path, EmulateInputs& inputs) {
+  if (path.empty()) return {};
+  const Result<emulator::Faults> faults = emulator::load_faults(path, inputs.cluster);
+  if (!faults) return tl::unexpected<Errors>(faults.error());
+  const Result<emulator::StepFaults> honoured = emulator::step_faults(*faults, inputs.cluster);
+  if (!honoured) return tl::unexpected<Errors>(honoured.error());
+  inputs.faults = *honoured;
+  inputs.faults_sha256 = emulator::sha256(emulator::canonical_json(*faults));
+  return {};
+}
+
+}  // namespace
+
+Result<EmulateInputs> read_inputs(const EmulateOptions& options) {
+  Errors errors = check_choice(options);
+  if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
+  Result<EmulateInputs> inputs =
+      options.plan.empty() ? from_description(options) : from_plan(options);
+  if (!inputs) return inputs;
+  const Result<void> read = read_faults(options.faults, *inputs);
+  if (!read) return tl::unexpected<Errors>(read.error());
+  return inputs;
+}
+
+Bytes memory_capacity(const EmulateInputs& inputs) {
+  const Plan& plan = inputs.plan;
+  Bytes smallest{UINT64_MAX};
+  for (std::int64_t rank = 0; rank < plan.degrees.world(); ++rank) {
+    const auto where = emulator::accelerator_of(rank, plan.placement, plan.degrees);
+    smallest = std::min(smallest, inputs.cluster.kind_of(where).memory);
+  }
+  return smallest;
+}
+
+std::string memory_shortage(const EmulateInputs& inputs) {
+  const Plan& plan = inputs.plan;
+  std::vector<Bytes> need;
+  for (int stage = 0; stage < plan.degrees.pp; ++stage)
+    need.push_back(workload::stage_memory(plan.training, plan.degrees, stage).total());
+  for (std::int64_t rank = 0; rank < plan.degrees.world(); ++rank) {
+    const int stage = workload::coordinates_of(rank, plan.degrees, plan.placement.order).pp;
+    const auto where = emulator::accelerator_of(rank, plan.placement, plan.degrees);
+    const auto& kind = inputs.cluster.kind_of(where);
+    if (need[stage] > kind.memory)
+      return fmt::format("stage {} needs {} per accelerator, {} has {}", stage,
+                         to_string(need[stage]), kind.name, to_string(kind.memory));
+  }
+  return {};
+}
+
+}  // namespace railwright::coordinator

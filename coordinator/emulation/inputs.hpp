@@ -1,0 +1,32 @@
+// What `railwright emulate` is asked for, read and checked.
+#pragma once
+
+#include <string>
+
+#include "coordinator/console.hpp"
+#include "emulator/emulator.hpp"
+
+namespace railwright::coordinator {
+
+struct EmulateOptions {
+  std::string plan, model, cluster, parallel, precision = "bf16", faults, listen, output;
+  std::string speed = "1";  // virtual seconds per wall second, or "max"
+  std::int64_t global_batch = 0, sequence = 0;
+  std::int64_t steps = 0;  // 0: one; while listening: until a signal
+  bool json = false, allow_remote = false, ignore_memory = false;
+};
+
+struct EmulateInputs {
+  topology::Cluster cluster;
+  emulator::Plan plan;
+  emulator::StepFaults faults;
+  std::string faults_sha256;  // "" = none
+};
+
+Result<EmulateInputs> read_inputs(const EmulateOptions& options);
+// HBM of the smallest accelerator that the plan uses.
+Bytes memory_capacity(const EmulateInputs& inputs);
+// Why the plan does not fit into memory; "" when it does.
+std::string memory_shortage(const EmulateInputs& inputs);
+
+}  // namespace railwright::coordinator

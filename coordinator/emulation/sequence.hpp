@@ -1,0 +1,44 @@
+// Step after step in virtual time. A fault of the file strikes in the step in which its time lies;
+// steps that nothing tells apart are emulated once.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+
+#include "coordinator/emulation/inputs.hpp"
+#include "telemetry/telemetry.hpp"
+
+namespace railwright::coordinator {
+
+// One step, and how long each collective of it took.
+struct EmulatedStep {
+  emulator::StepResult result;
+  std::vector<telemetry::CollectiveSample> collectives;  // per operation, algorithm and group
+};
+
+class StepSequence {
+ public:
+  // `inputs` must outlive it.
+  StepSequence(const EmulateInputs& inputs, std::function<void(double)> progress);
+  // The next step; the reference is good until the next call.
+  Result<std::reference_wrapper<const EmulatedStep>> next();
+  Instant now() const { return now_; }  // when that step ended
+  std::int64_t steps() const { return steps_; }
+
+ private:
+  Result<EmulatedStep> emulate(const emulator::StepFaults& faults) const;
+
+  const EmulateInputs& inputs_;
+  std::function<void(double)> progress_;
+  Instant now_{0};
+  std::int64_t steps_ = 0;
+  std::optional<EmulatedStep> last_;
+  emulator::StepFaults last_faults_;  // as far as they reached into that step
+};
+
+// The part of the faults that lies in [now, now + length), counted from now.
+emulator::StepFaults faults_within(const emulator::StepFaults& faults, Instant now,
+                                   std::optional<Picoseconds> length);
+
+}  // namespace railwright::coordinator

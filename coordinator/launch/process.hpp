@@ -1,0 +1,44 @@
+// Starting one program and following it to its end, without a shell.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "topology/result.hpp"
+
+namespace railwright::coordinator {
+
+struct ProcessCommand {
+  std::vector<std::string> arguments;                            // the program's path first
+  std::vector<std::pair<std::string, std::string>> environment;  // added to ours
+};
+
+struct ProcessEnd {
+  int status = 0;            // exit status; 128 + signal when a signal ended it
+  bool interrupted = false;  // we were told to stop (SIGINT, SIGTERM) and passed it on
+};
+
+// The program's stdin is empty, its stdout goes to our stderr: stdout is for our own data. It gets
+// a process group of its own; SIGINT and SIGTERM are passed on as SIGTERM, and what still runs
+// ten seconds later is killed.
+Result<ProcessEnd> run_process(const ProcessCommand& command);
+
+// As one would type it.
+std::string to_string(const ProcessCommand& command);
+
+// A folder of our own under $TMPDIR, removed with everything in it at the end.
+class TemporaryFolder {
+ public:
+  static Result<TemporaryFolder> make();
+  ~TemporaryFolder();
+  TemporaryFolder(TemporaryFolder&& other) noexcept;
+  TemporaryFolder& operator=(TemporaryFolder&&) = delete;
+  std::string file(const std::string& name) const { return path_ + "/" + name; }
+
+ private:
+  explicit TemporaryFolder(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
+}  // namespace railwright::coordinator

@@ -1,0 +1,44 @@
+#include "coordinator/planner/causes.hpp"
+
+#include <cassert>
+#include <numeric>
+
+namespace railwright::coordinator {
+
+namespace {
+
+constexpr const char* fixed_names[fixed_causes] = {
+    "tensor_peak",      "tensor_inefficiency", "hbm", "launch", "link_latency",
+    "software_latency", "pipeline_bubble"};
+
+}  // namespace
+
+void CauseSeconds::add(const CauseSeconds& other, double times) {
+  assert(seconds_.size() == other.seconds_.size());
+  for (std::size_t i = 0; i < seconds_.size(); ++i) seconds_[i] += times * other.seconds_[i];
+}
+
+void CauseSeconds::add(const workload::ComputeTime& time) {
+  of(Cause::tensor_peak) += time.tensor_peak.value;
+  of(Cause::tensor_inefficiency) += time.tensor_inefficiency.value;
+  of(Cause::hbm) += time.hbm.value;
+  of(Cause::launch) += time.launch.value;
+}
+
+double CauseSeconds::total() const {
+  return std::accumulate(seconds_.begin(), seconds_.end(), 0.0);
+}
+
+std::vector<std::pair<std::string, Seconds>> CauseSeconds::named(
+    const topology::Graph& graph) const {
+  std::vector<std::pair<std::string, Seconds>> parts;
+  for (std::size_t i = 0; i < seconds_.size(); ++i) {
+    if (seconds_[i] <= 0) continue;
+    parts.emplace_back(
+        i < fixed_causes ? fixed_names[i] : "link:" + graph.classes[i - fixed_causes].name,
+        Seconds{seconds_[i]});
+  }
+  return parts;
+}
+
+}  // namespace railwright::coordinator

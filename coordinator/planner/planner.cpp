@@ -1,0 +1,203 @@
+// plan_training: every point, its memory, its price, the best of them.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cassert>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "coordinator/coordinator.hpp"
+#include "coordinator/planner/baseline.hpp"
+#include "coordinator/planner/price.hpp"
+#include "coordinator/planner/search.hpp"
+
+namespace railwright::coordinator {
+
+namespace {
+
+using topology::AcceleratorKind;
+using workload::Degrees;
+
+// Accelerator kinds under the first `accelerators` ranks.
+std::vector<const AcceleratorKind*> kinds_used(const PlanRequest& request) {
+  std::vector<const AcceleratorKind*> kinds;
+  const auto& spec = request.cluster.spec;
+  for (std::size_t group = 0; group < spec.nodes.size(); ++group)
+    if (request.cluster.first_accelerator[group] < request.accelerators)
+      kinds.push_back(
+          &spec.accelerator_kinds[static_cast<std::size_t>(spec.nodes[group].accelerator_kind)]);
+  return kinds;
+}
+
+const AcceleratorKind& smallest_memory(const PlanRequest& request) {
+  const auto kinds = kinds_used(request);
+  return **std::min_element(kinds.begin(), kinds.end(),
+                            [](const auto* a, const auto* b) { return a->memory < b->memory; });
+}
+
+std::optional<ConfigError> wrong_size(const PlanRequest& request) {
+  if (request.accelerators < 1)
+    return ConfigError{{}, "--accelerators must be at least 1", "write how many ranks to use"};
+  if (request.accelerators > request.cluster.accelerators())
+    return ConfigError{{},
+                       fmt::format("--accelerators {}: cluster '{}' has {}", request.accelerators,
+                                   request.cluster.spec.name, request.cluster.accelerators()),
+                       fmt::format("write {} or fewer, or describe a larger cluster",
+                                   request.cluster.accelerators())};
+  if (request.training.global_batch < 1 || request.training.sequence < 1)
+    return ConfigError{
+        {}, "--global-batch and --sequence must be at least 1", "write both in full numbers"};
+  return std::nullopt;
+}
+
+// Prices points on several threads. Work is handed out in runs of equal tp and pp, so that each
+// thread's memory of groups is of use; every price is a pure function of its point, hence the
+// outcome is the same for any number of threads.
+class ParallelPricing {
+ public:
+  ParallelPricing(const PlanRequest& request, const std::vector<Degrees>& points)
+      : request_(request), points_(points), steps_(points.size()) {
+    for (std::size_t i = 0; i < points.size(); ++i)
+      if (i == 0 || points[i].tp != points[i - 1].tp || points[i].pp != points[i - 1].pp)
+        runs_.push_back(i);
+    runs_.push_back(points.size());
+  }
+
+  // Step times in the order of the points.
+  std::vector<Picoseconds> run() {
+    const unsigned wanted =
+        request_.threads > 0 ? request_.threads : std::max(1u, std::thread::hardware_concurrency());
+    const auto count = std::min<std::size_t>(wanted, runs_.size() - 1);
+    {
+      std::vector<std::jthread> threads;
+      for (std::size_t i = 1; i < count; ++i) threads.emplace_back([this] { work(); });
+      work();
+    }
+    return std::move(steps_);
+  }
+
+ private:
+  void work() {
+    StepPricer pricer(request_.cluster, request_.training, request_.calibration);
+    for (std::size_t run = next_run_++; run + 1 < runs_.size(); run = next_run_++)
+      for (std::size_t i = runs_[run]; i < runs_[run + 1]; ++i) {
+        steps_[i] = ceil_picoseconds(pricer.price(points_[i]).step);
+        report();
+      }
+  }
+
+  void report() {
+    const std::lock_guard lock(mutex_);
+    ++done_;
+    if (request_.progress)
+      request_.progress(static_cast<double>(done_) / static_cast<double>(points_.size()));
+  }
+
+  const PlanRequest& request_;
+  const std::vector<Degrees>& points_;
+  std::vector<Picoseconds> steps_;
+  std::vector<std::size_t> runs_;  // first point of each run, and the end
+  std::atomic<std::size_t> next_run_ = 0;
+  std::mutex mutex_;
+  std::size_t done_ = 0;
+};
+
+Result<Candidate> make_candidate(const PlanRequest& request, const Degrees& degrees,
+                                 StepPricer& pricer) {
+  auto plan = emulator::make_plan(request.cluster, request.training, degrees, request.calibration);
+  if (!plan) return tl::unexpected(plan.error());
+  plan->prediction =
+      prediction_of(pricer.price(degrees), request.training, degrees, request.cluster);
+  Candidate candidate{std::move(*plan), workload::peak_memory(request.training, degrees), {}};
+  const auto& blame = candidate.plan.prediction.blame;
+  if (!blame.empty()) candidate.bound_by = blame.front().cause;
+  return candidate;
+}
+
+// Of all points, the one that comes nearest to fitting, and by how much it misses.
+std::string why_nothing_fits(const PlanRequest& request, const std::vector<Degrees>& points) {
+  const Degrees* leanest = &points.front();
+  for (const Degrees& point : points)
+    if (workload::peak_memory(request.training, point).total() <
+        workload::peak_memory(request.training, *leanest).total())
+      leanest = &point;
+  const workload::MemoryUse use = workload::peak_memory(request.training, *leanest);
+  const AcceleratorKind& kind = smallest_memory(request);
+  const std::pair<const char*, Bytes> parts[] = {{"weights", use.weights},
+                                                 {"gradients", use.gradients},
+                                                 {"optimizer state", use.optimizer},
+                                                 {"activations", use.activations},
+                                                 {"logits", use.logits},
+                                                 {"communication buffers", use.communication},
+                                                 {"framework reserve", use.reserve}};
+  const auto& largest =
+      *std::max_element(std::begin(parts), std::end(parts),
+                        [](const auto& a, const auto& b) { return a.second < b.second; });
+  return fmt::format(
+      "nothing fits: memory of '{}' is {:.1f} GiB, but the leanest of {} points ({}) needs "
+      "{:.1f} GiB on its fullest stage, {:.1f} GiB too much; most of it {} ({:.1f} GiB)",
+      kind.name, in_gibibytes(kind.memory), points.size(), workload::to_string(*leanest),
+      in_gibibytes(use.total()), in_gibibytes(use.total() - kind.memory), largest.first,
+      in_gibibytes(largest.second));
+}
+
+// Indices of the fastest points; equal times go to the simpler plan.
+std::vector<std::size_t> ranking(const std::vector<Degrees>& points,
+                                 const std::vector<Picoseconds>& steps, std::size_t top) {
+  std::vector<std::size_t> order(points.size());
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  const std::size_t kept = std::min(top, order.size());
+  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept), order.end(),
+                    [&](std::size_t a, std::size_t b) {
+                      if (steps[a] != steps[b]) return steps[a] < steps[b];
+                      return simpler(points[a], points[b]);
+                    });
+  order.resize(kept);
+  return order;
+}
+
+}  // namespace
+
+Result<Planning> plan_training(const PlanRequest& request) {
+  if (const auto error = wrong_size(request)) return tl::unexpected(Errors{*error});
+  const auto fixed = parse_fixed(request.fix);
+  if (!fixed) return tl::unexpected(Errors{fixed.error()});
+  const auto points = points_of(request.training, request.accelerators, *fixed);
+  if (points.empty())
+    return tl::unexpected(Errors{why_no_points(request.training, request.accelerators, *fixed)});
+
+  const Bytes memory = smallest_memory(request).memory;
+  const auto fits = [&](const Degrees& degrees) {
+    return workload::peak_memory(request.training, degrees).total() <= memory;
+  };
+  std::vector<Degrees> fitting;
+  std::copy_if(points.begin(), points.end(), std::back_inserter(fitting), fits);
+
+  Planning planning;
+  planning.points_total = static_cast<std::int64_t>(points.size());
+  planning.points_evaluated = static_cast<std::int64_t>(fitting.size());
+  planning.points_rejected_memory = planning.points_total - planning.points_evaluated;
+  const std::vector<Picoseconds> steps = ParallelPricing(request, fitting).run();
+
+  StepPricer pricer(request.cluster, request.training, request.calibration);
+  for (const std::size_t index : ranking(fitting, steps, request.top)) {
+    auto candidate = make_candidate(request, fitting[index], pricer);
+    if (!candidate) return tl::unexpected(candidate.error());
+    planning.candidates.push_back(std::move(*candidate));
+  }
+  // The rule of thumb knows nothing of --fix.
+  const auto all =
+      fixed->names.empty() ? points : points_of(request.training, request.accelerators, {});
+  const int node = request.cluster.spec.nodes.front().accelerators;
+  const RuleOfThumb rule = rule_of_thumb(all.empty() ? points : all, node, fits);
+  auto baseline = make_candidate(request, rule.degrees, pricer);
+  if (!baseline) return tl::unexpected(baseline.error());
+  planning.baseline = std::move(*baseline);
+  planning.baseline_fits = rule.fits;
+  if (planning.candidates.empty()) planning.infeasible_reason = why_nothing_fits(request, points);
+  return planning;
+}
+
+}  // namespace railwright::coordinator

@@ -1,0 +1,226 @@
+#include "coordinator/planner/price.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <map>
+#include <set>
+
+namespace railwright::coordinator {
+
+namespace {
+
+using workload::Degrees;
+using workload::Dimension;
+
+// The same training with one micro-batch per data-parallel rank.
+workload::Training one_micro_batch(const workload::Training& training, const Degrees& degrees) {
+  workload::Training small = training;
+  small.global_batch = std::int64_t{degrees.dp} * degrees.micro_batch;
+  return small;
+}
+
+int ranks_per_stage(const Degrees& degrees) {
+  return static_cast<int>(degrees.world() / degrees.pp);
+}
+
+// What tells stages apart: ends of the pipeline have more work, mixed clusters differ by place.
+struct StageKind {
+  bool first = false, last = false;
+  int first_group = 0, last_group = 0;  // node groups at both ends of the stage
+  auto operator<=>(const StageKind&) const = default;
+};
+
+StageKind kind_of_stage(const topology::Cluster& cluster, const Degrees& degrees, int stage) {
+  const int ranks = ranks_per_stage(degrees);
+  return {stage == 0, stage == degrees.pp - 1, cluster.group_of({stage * ranks}),
+          cluster.group_of({(stage + 1) * ranks - 1})};
+}
+
+// One accelerator of each kind under the stage: the slowest one sets the pace.
+std::vector<const topology::AcceleratorKind*> kinds_under(const topology::Cluster& cluster,
+                                                          const Degrees& degrees, int stage) {
+  const int ranks = ranks_per_stage(degrees);
+  std::vector<const topology::AcceleratorKind*> kinds;
+  std::set<int> seen;
+  const int last_group = cluster.group_of({(stage + 1) * ranks - 1});
+  for (int group = cluster.group_of({stage * ranks}); group <= last_group; ++group) {
+    const int kind = cluster.spec.nodes[static_cast<std::size_t>(group)].accelerator_kind;
+    if (seen.insert(kind).second)
+      kinds.push_back(&cluster.spec.accelerator_kinds[static_cast<std::size_t>(kind)]);
+  }
+  return kinds;
+}
+
+Bytes message_to_next(const workload::Program& program) {
+  for (const workload::Op& op : program.ops)
+    if (op.kind == workload::OpKind::send && op.micro_batch >= 0) return op.bytes;
+  return {};
+}
+
+}  // namespace
+
+StepPricer::StepPricer(const topology::Cluster& cluster, const workload::Training& training,
+                       const topology::Calibration& calibration)
+    : cluster_(cluster),
+      training_(training),
+      calibration_(calibration),
+      exchanges_(cluster, calibration) {}
+
+std::vector<CauseSeconds> StepPricer::body_times(const workload::Program& program,
+                                                 const Degrees& degrees, int stage) {
+  const auto kinds = kinds_under(cluster_, degrees, stage);
+  std::vector<CauseSeconds> times;
+  for (const workload::Body& body : program.bodies) {
+    CauseSeconds slowest(cluster_.graph.classes.size());
+    for (const auto* kind : kinds) {
+      CauseSeconds time(cluster_.graph.classes.size());
+      time.add(workload::compute_time(body.kernels, *kind, training_.precision, calibration_));
+      if (time.total() > slowest.total()) slowest = std::move(time);
+    }
+    times.push_back(std::move(slowest));
+  }
+  return times;
+}
+
+int StepPricer::crossings(int first, int count) const {
+  int crossed = 0;
+  for (int i = 1; i < count; ++i)
+    crossed += cluster_.node_of({first + i}) != cluster_.node_of({first + i - 1}) ? 1 : 0;
+  return crossed;
+}
+
+// Groups that straddle nodes are the slow ones; a pattern repeats within few groups.
+GroupPlace StepPricer::slowest_tensor_group(const Degrees& degrees, int stage) const {
+  constexpr int groups_looked_at = 64;
+  const int ranks = ranks_per_stage(degrees);
+  GroupPlace worst{stage * ranks, 1, degrees.tp};
+  int most = -1;
+  for (int g = 0; g < std::min(ranks / degrees.tp, groups_looked_at); ++g) {
+    const int first = stage * ranks + g * degrees.tp;
+    const int crossed = crossings(first, degrees.tp);
+    if (crossed > most) worst.first = first;
+    most = std::max(most, crossed);
+  }
+  return worst;
+}
+
+StepPricer::StagePlaces StepPricer::places_of(const Degrees& degrees, int stage) const {
+  const int ranks = ranks_per_stage(degrees);
+  return {slowest_tensor_group(degrees, stage),
+          {stage * ranks, degrees.tp, degrees.dp},
+          {0, ranks, degrees.pp},
+          {0, (degrees.pp - 1) * ranks, 2}};
+}
+
+const GroupPlace& StepPricer::StagePlaces::of(Dimension group) const {
+  assert(group == Dimension::tp || group == Dimension::dp || group == Dimension::pp);
+  return group == Dimension::tp ? tensor : group == Dimension::dp ? data : pipeline;
+}
+
+const CauseSeconds* StepPricer::cost_of_op(const workload::Op& op, const StagePlaces& places,
+                                           const std::vector<CauseSeconds>& bodies) {
+  switch (op.kind) {
+    case workload::OpKind::compute:
+      return &bodies[static_cast<std::size_t>(op.body)];
+    case workload::OpKind::collective:
+      return &exchanges_.price(op.operation, op.bytes, places.of(op.group));
+    case workload::OpKind::send:
+      // Once per step: the two ends of the pipeline exchange a tied embedding.
+      if (op.micro_batch >= 0) return nullptr;
+      return &exchanges_.price(op.operation, op.bytes, places.ends);
+    case workload::OpKind::receive:
+      return nullptr;
+  }
+  return nullptr;
+}
+
+StepPricer::StageCost StepPricer::cost_of_stage(const Degrees& degrees, int stage) {
+  const workload::Program program =
+      workload::stage_program(one_micro_batch(training_, degrees), degrees, stage);
+  const std::vector<CauseSeconds> bodies = body_times(program, degrees, stage);
+  const StagePlaces places = places_of(degrees, stage);
+  std::vector<const CauseSeconds*> cost;
+  for (const workload::Op& op : program.ops) cost.push_back(cost_of_op(op, places, bodies));
+  const std::size_t classes = cluster_.graph.classes.size();
+  StageCost result{walk_program(program, cost, classes), CauseSeconds(classes)};
+  const int ranks = ranks_per_stage(degrees);
+  if (stage + 1 < degrees.pp)
+    result.send = exchanges_.price(workload::Operation::send, message_to_next(program),
+                                   {stage * ranks, ranks, 2});
+  return result;
+}
+
+// The busiest stage keeps its causes, with the sends over both of its borders.
+CauseSeconds StepPricer::busiest_stage(const std::vector<const StageCost*>& stages,
+                                       std::int64_t micro_batches) const {
+  CauseSeconds busiest(cluster_.graph.classes.size());
+  for (std::size_t i = 0; i < stages.size(); ++i) {
+    CauseSeconds causes = stages[i]->walk.micro_batch;
+    causes.add(stages[i]->send);
+    if (i > 0) causes.add(stages[i - 1]->send);
+    if (causes.total() > busiest.total()) busiest = std::move(causes);
+  }
+  CauseSeconds all(cluster_.graph.classes.size());
+  all.add(busiest, static_cast<double>(micro_batches));
+  return all;
+}
+
+StepPrice StepPricer::price(const Degrees& degrees) {
+  assert(workload::violations(training_, degrees).empty());
+  std::map<StageKind, StageCost> costs;
+  std::vector<const StageCost*> stages;
+  std::vector<StageTime> times;
+  for (int stage = 0; stage < degrees.pp; ++stage) {
+    const StageKind kind = kind_of_stage(cluster_, degrees, stage);
+    if (!costs.contains(kind)) costs.emplace(kind, cost_of_stage(degrees, stage));
+    stages.push_back(&costs.at(kind));
+    times.push_back(stages.back()->time());
+  }
+  const std::int64_t count = workload::micro_batches(training_, degrees);
+  const std::vector<double> ends = last_backward_ends(times, count);
+  std::size_t latest = 0, longest = 0;  // until the meeting, after it
+  const auto meeting = [&](std::size_t i) { return ends[i] + stages[i]->walk.before_meeting; };
+  for (std::size_t i = 1; i < stages.size(); ++i) {
+    if (meeting(i) > meeting(latest)) latest = i;
+    if (stages[i]->walk.after_meeting > stages[longest]->walk.after_meeting) longest = i;
+  }
+  StepPrice price{{meeting(latest) + stages[longest]->walk.after_meeting},
+                  busiest_stage(stages, count)};
+  price.causes.add(stages[latest]->walk.before_causes);
+  price.causes.add(stages[longest]->walk.after_causes);
+  // What is left is waiting for other stages.
+  price.causes.of(Cause::pipeline_bubble) += std::max(0.0, price.step.value - price.causes.total());
+  return price;
+}
+
+emulator::Blame blame_of(const StepPrice& price, const topology::Graph& graph) {
+  emulator::BlameBuilder builder;
+  builder.add_split(price.causes.named(graph), ceil_picoseconds(price.step));
+  return builder.build();
+}
+
+emulator::Prediction prediction_of(const StepPrice& price, const workload::Training& training,
+                                   const Degrees& degrees, const topology::Cluster& cluster) {
+  emulator::Prediction prediction;
+  prediction.step_time = in_seconds(ceil_picoseconds(price.step));
+  const double step = prediction.step_time.value;
+  double peak = 0;
+  for (std::size_t group = 0; group < cluster.spec.nodes.size(); ++group) {
+    const auto& kind = cluster.spec.accelerator_kinds[static_cast<std::size_t>(
+        cluster.spec.nodes[group].accelerator_kind)];
+    const std::int64_t used =
+        std::min<std::int64_t>(cluster.first_accelerator[group + 1], degrees.world()) -
+        cluster.first_accelerator[group];
+    if (used > 0)
+      peak += static_cast<double>(used) * workload::peak_rate(kind, training.precision).per_second;
+  }
+  if (peak > 0) prediction.mfu = workload::model_flops_per_step(training).count / (step * peak);
+  prediction.tokens_per_s_per_accelerator =
+      static_cast<double>(training.global_batch * training.sequence) /
+      (step * static_cast<double>(degrees.world()));
+  prediction.peak_memory = workload::peak_memory(training, degrees).total();
+  prediction.blame = blame_of(price, cluster.graph);
+  return prediction;
+}
+
+}  // namespace railwright::coordinator

@@ -1,0 +1,72 @@
+// The time of a training step in closed form, without emulating it.
+//
+// The program of each kind of stage is walked once with a single micro-batch, every op taking what
+// the roofline or the idle links say (walk.hpp); that gives forward, backward, and what comes once
+// per step. The 1F1B schedule (pipeline.hpp) then says when each stage ends its last backward:
+//
+//   step = max over stages (end of last backward + gradient reduction that is not hidden)
+//        + max over stages (optimizer and gathering of parameters)
+//
+// Links are taken as idle: what contention between groups adds is seen by emulation only.
+#pragma once
+
+#include <vector>
+
+#include "coordinator/planner/exchange.hpp"
+#include "coordinator/planner/pipeline.hpp"
+#include "coordinator/planner/walk.hpp"
+#include "emulator/plan.hpp"
+
+namespace railwright::coordinator {
+
+struct StepPrice {
+  Seconds step;
+  CauseSeconds causes;  // in proportion; add up to the step within rounding
+};
+
+// Not thread-safe: one per thread. Keeps what it has learnt about groups between points.
+class StepPricer {
+ public:
+  StepPricer(const topology::Cluster& cluster, const workload::Training& training,
+             const topology::Calibration& calibration);
+
+  // `degrees` must have no violations and fit on the cluster; rank r sits on accelerator r.
+  StepPrice price(const workload::Degrees& degrees);
+
+ private:
+  // One kind of stage.
+  struct StageCost {
+    Walk walk;
+    CauseSeconds send;  // over the border to the next stage
+    StageTime time() const { return {walk.forward, walk.backward, send.total()}; }
+  };
+  StageCost cost_of_stage(const workload::Degrees& degrees, int stage);
+  // One representative group of each kind.
+  struct StagePlaces {
+    GroupPlace tensor, data, pipeline, ends;  // ends: the first and the last stage
+    const GroupPlace& of(workload::Dimension group) const;
+  };
+  StagePlaces places_of(const workload::Degrees& degrees, int stage) const;
+  const CauseSeconds* cost_of_op(const workload::Op& op, const StagePlaces& places,
+                                 const std::vector<CauseSeconds>& bodies);
+  CauseSeconds busiest_stage(const std::vector<const StageCost*>& stages,
+                             std::int64_t micro_batches) const;
+  std::vector<CauseSeconds> body_times(const workload::Program& program,
+                                       const workload::Degrees& degrees, int stage);
+  GroupPlace slowest_tensor_group(const workload::Degrees& degrees, int stage) const;
+  int crossings(int first, int count) const;
+
+  const topology::Cluster& cluster_;
+  const workload::Training& training_;
+  const topology::Calibration& calibration_;
+  ExchangePrices exchanges_;
+};
+
+// Splits the step over its causes in whole picoseconds.
+emulator::Blame blame_of(const StepPrice& price, const topology::Graph& graph);
+// Step, MFU, throughput, memory and blame in the words of a plan.
+emulator::Prediction prediction_of(const StepPrice& price, const workload::Training& training,
+                                   const workload::Degrees& degrees,
+                                   const topology::Cluster& cluster);
+
+}  // namespace railwright::coordinator

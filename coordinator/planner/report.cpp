@@ -1,0 +1,118 @@
+#include "coordinator/planner/report.hpp"
+
+#include <fmt/format.h>
+
+namespace railwright::coordinator {
+
+namespace {
+
+using workload::Degrees;
+
+// Linear placements of the default order; anything else has its exceptions counted.
+std::string placement_word(const emulator::Placement& placement, const Degrees& degrees) {
+  if (placement == emulator::identity_placement(degrees)) return "linear";
+  return fmt::format("strided, {} exceptions", placement.exceptions.size());
+}
+
+Json candidate_json(const Candidate& candidate) {
+  const Degrees& d = candidate.plan.degrees;
+  const emulator::Prediction& p = candidate.plan.prediction;
+  return {{"tp", d.tp},
+          {"pp", d.pp},
+          {"vpp", d.vpp},
+          {"cp", d.cp},
+          {"ep", d.ep},
+          {"dp", d.dp},
+          {"zero_stage", d.zero_stage},
+          {"sequence_parallel", d.sequence_parallel},
+          {"micro_batch", d.micro_batch},
+          {"recompute", workload::to_string(d.recompute)},
+          {"schedule", "1f1b"},
+          {"placement", placement_word(candidate.plan.placement, d)},
+          {"step_time_s", p.step_time.value},
+          {"mfu", p.mfu},
+          {"tokens_per_s_per_accelerator", p.tokens_per_s_per_accelerator},
+          {"peak_memory_bytes", p.peak_memory.count},
+          {"blame", blame_json(p.blame)}};
+}
+
+std::string percent_of(Picoseconds part, Picoseconds whole) {
+  return fmt::format("{:.0f}%",
+                     100 * static_cast<double>(part.count) / static_cast<double>(whole.count));
+}
+
+// "tensor_peak 61%, link:rail 12%": what bounds a plan, largest first.
+std::string bounds(const emulator::Blame& blame) {
+  Picoseconds total;
+  for (const auto& entry : blame) total += entry.time;
+  std::string out;
+  for (std::size_t i = 0; i < std::min<std::size_t>(blame.size(), 3); ++i)
+    out += fmt::format("{}{} {}", i == 0 ? "" : ", ", blame[i].cause,
+                       percent_of(blame[i].time, total));
+  return out;
+}
+
+std::vector<std::string> row_of(const std::string& label, const Candidate& candidate) {
+  const Degrees& d = candidate.plan.degrees;
+  const emulator::Prediction& p = candidate.plan.prediction;
+  return {label,
+          std::to_string(d.tp),
+          std::to_string(d.pp),
+          std::to_string(d.dp),
+          std::to_string(d.micro_batch),
+          std::to_string(d.zero_stage),
+          d.sequence_parallel ? "yes" : "no",
+          workload::to_string(d.recompute),
+          to_string(p.step_time),
+          fmt::format("{:.1f}%", 100 * p.mfu),
+          fmt::format("{:.0f}", p.tokens_per_s_per_accelerator),
+          fmt::format("{:.1f} GiB", in_gibibytes(p.peak_memory)),
+          bounds(p.blame)};
+}
+
+std::string gain_line(const Planning& planning) {
+  if (!planning.baseline_fits) return "The rule of thumb finds nothing that fits into memory.\n";
+  const double ratio = planning.baseline.plan.prediction.step_time.value /
+                       planning.candidates.front().plan.prediction.step_time.value;
+  return fmt::format("The best plan is {:.2f} x as fast as the rule of thumb.\n", ratio);
+}
+
+}  // namespace
+
+Json blame_json(const emulator::Blame& blame) {
+  Json list = Json::array();
+  for (const auto& entry : blame)
+    list.push_back({{"cause", entry.cause},
+                    {"seconds", in_seconds(entry.time).value},
+                    {"picoseconds", entry.time.count}});
+  return list;
+}
+
+Json planning_json(const Planning& planning, double wall_s) {
+  Json plans = Json::array();
+  for (const Candidate& candidate : planning.candidates) plans.push_back(candidate_json(candidate));
+  Json document = {{"plans", plans}};
+  if (planning.baseline_fits) document["baseline"] = candidate_json(planning.baseline);
+  document["points_total"] = planning.points_total;
+  document["points_rejected_memory"] = planning.points_rejected_memory;
+  document["points_evaluated"] = planning.points_evaluated;
+  if (!planning.infeasible_reason.empty())
+    document["infeasible_reason"] = planning.infeasible_reason;
+  document["wall_s"] = wall_s;
+  return document;
+}
+
+std::string planning_text(const Planning& planning, double wall_s) {
+  std::vector<std::vector<std::string>> rows = {{"#", "tp", "pp", "dp", "micro_batch", "zero",
+                                                 "seq_par", "recompute", "step", "MFU",
+                                                 "tokens/s/GPU", "memory", "bounded by"}};
+  for (std::size_t i = 0; i < planning.candidates.size(); ++i)
+    rows.push_back(row_of(std::to_string(i + 1), planning.candidates[i]));
+  rows.push_back(row_of("rule", planning.baseline));
+  return table(rows) + gain_line(planning) +
+         fmt::format("{} points: {} do not fit into memory, {} priced, in {:.2f} s.\n",
+                     planning.points_total, planning.points_rejected_memory,
+                     planning.points_evaluated, wall_s);
+}
+
+}  // namespace railwright::coordinator

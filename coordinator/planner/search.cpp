@@ -1,0 +1,174 @@
+#include "coordinator/planner/search.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cassert>
+#include <tuple>
+
+namespace railwright::coordinator {
+
+namespace {
+
+using workload::Degrees;
+using workload::Recompute;
+using workload::Training;
+
+std::vector<std::int64_t> choices(const FixedDegrees& fixed, const std::string& name, int value,
+                                  std::int64_t divisible) {
+  if (!fixed.has(name)) return divisors(divisible);
+  return divisible % value == 0 ? std::vector<std::int64_t>{value} : std::vector<std::int64_t>{};
+}
+
+std::vector<Recompute> recompute_choices(const FixedDegrees& fixed, bool selective) {
+  if (fixed.has("recompute")) return {fixed.values.recompute};
+  if (selective) return {Recompute::none, Recompute::selective, Recompute::full};
+  return {Recompute::none, Recompute::full};
+}
+
+std::vector<int> zero_choices(const FixedDegrees& fixed, int dp) {
+  if (fixed.has("zero_stage")) return {fixed.values.zero_stage};
+  return dp > 1 ? std::vector<int>{0, 1} : std::vector<int>{0};
+}
+
+std::vector<bool> sequence_choices(const FixedDegrees& fixed, int tp) {
+  if (fixed.has("sequence_parallel")) return {fixed.values.sequence_parallel};
+  return tp > 1 ? std::vector<bool>{false, true} : std::vector<bool>{false};
+}
+
+// The options of one (tp, pp, dp).
+void add_options(const Training& training, const Degrees& base, const FixedDegrees& fixed,
+                 bool selective, std::vector<Degrees>& points) {
+  const std::int64_t share = training.global_batch / base.dp;
+  for (const int zero : zero_choices(fixed, base.dp))
+    for (const Recompute recompute : recompute_choices(fixed, selective))
+      for (const bool sequence : sequence_choices(fixed, base.tp))
+        for (const auto batch : choices(fixed, "micro_batch", fixed.values.micro_batch, share)) {
+          Degrees point = base;
+          point.zero_stage = zero;
+          point.recompute = recompute;
+          point.sequence_parallel = sequence;
+          point.micro_batch = static_cast<int>(batch);
+          if (workload::violations(training, point).empty()) points.push_back(point);
+        }
+}
+
+std::string joined(const std::vector<std::string>& lines) {
+  std::string out;
+  for (const std::string& line : lines) out += (out.empty() ? "" : "; ") + line;
+  return out;
+}
+
+// Rules that the fixed degrees break by themselves, whatever the others are.
+std::vector<std::string> own_violations(const Training& training, const FixedDegrees& fixed) {
+  Degrees alone = fixed.values;
+  if (!fixed.has("sequence_parallel")) alone.sequence_parallel = false;
+  return workload::violations(training, alone);
+}
+
+std::vector<std::string> examples_of_dp(std::int64_t accelerators, const Training& training) {
+  std::vector<std::string> list;
+  for (const std::int64_t dp : divisors(accelerators)) {
+    if (training.global_batch % dp != 0) continue;
+    list.push_back(std::to_string(dp));
+  }
+  return list;
+}
+
+}  // namespace
+
+std::vector<std::int64_t> divisors(std::int64_t n) {
+  assert(n >= 1);
+  std::vector<std::int64_t> low, high;
+  for (std::int64_t d = 1; d * d <= n; ++d) {
+    if (n % d != 0) continue;
+    low.push_back(d);
+    if (d != n / d) high.push_back(n / d);
+  }
+  low.insert(low.end(), high.rbegin(), high.rend());
+  return low;
+}
+
+tl::expected<FixedDegrees, ConfigError> parse_fixed(std::string_view text) {
+  FixedDegrees fixed;
+  if (text.empty()) return fixed;
+  auto values = workload::parse_degrees(text);
+  if (!values) return tl::unexpected(values.error());
+  fixed.values = *values;
+  while (!text.empty()) {
+    const std::string_view entry = text.substr(0, text.find(','));
+    const std::string_view name = entry.substr(0, entry.find('='));
+    fixed.names.emplace(name.substr(std::min(name.find_first_not_of(' '), name.size())));
+    text.remove_prefix(std::min(text.size(), entry.size() + 1));
+  }
+  const Degrees& given = fixed.values;
+  if (given.cp != 1 || given.ep != 1 || given.vpp != 1)
+    return tl::unexpected(
+        ConfigError{{}, "--fix: cp, ep and vpp are not searched", "leave them out or write 1"});
+  return fixed;
+}
+
+bool selective_differs(const Training& training) {
+  Degrees none, selective;
+  selective.recompute = Recompute::selective;
+  Training small = training;
+  small.global_batch = 1;
+  return workload::peak_memory(small, none) != workload::peak_memory(small, selective) ||
+         workload::stage_program(small, none, 0) != workload::stage_program(small, selective, 0);
+}
+
+bool simpler(const Degrees& a, const Degrees& b) {
+  const auto key = [](const Degrees& d) {
+    return std::tuple(d.tp, d.pp, d.zero_stage, d.recompute, d.sequence_parallel, d.micro_batch,
+                      d.dp);
+  };
+  return key(a) < key(b);
+}
+
+std::vector<Degrees> points_of(const Training& training, std::int64_t accelerators,
+                               const FixedDegrees& fixed) {
+  const bool selective = selective_differs(training);
+  std::vector<Degrees> points;
+  for (const std::int64_t tp : choices(fixed, "tp", fixed.values.tp, accelerators))
+    for (const std::int64_t pp : choices(fixed, "pp", fixed.values.pp, accelerators / tp)) {
+      Degrees base;
+      base.tp = static_cast<int>(tp);
+      base.pp = static_cast<int>(pp);
+      base.dp = static_cast<int>(accelerators / tp / pp);
+      if (fixed.has("dp") && base.dp != fixed.values.dp) continue;
+      if (training.global_batch % base.dp != 0) continue;
+      if (!workload::violations(training, base).empty()) continue;
+      add_options(training, base, fixed, selective, points);
+    }
+  std::sort(points.begin(), points.end(), simpler);
+  return points;
+}
+
+ConfigError why_no_points(const Training& training, std::int64_t accelerators,
+                          const FixedDegrees& fixed) {
+  const Degrees& given = fixed.values;
+  const std::int64_t product = std::int64_t{given.tp} * given.pp * given.dp;
+  if (accelerators % product != 0)
+    return {{},
+            fmt::format("--fix: tp x pp x dp = {} x {} x {} does not divide {} accelerators",
+                        given.tp, given.pp, given.dp, accelerators),
+            "choose degrees whose product divides --accelerators"};
+  const std::vector<std::string> broken = own_violations(training, fixed);
+  if (!fixed.names.empty() && !broken.empty())
+    return {{}, "--fix: " + joined(broken), "choose degrees that divide"};
+  if (fixed.has("tp") && fixed.has("pp") && fixed.has("dp"))
+    return {{},
+            fmt::format("--fix: tp x pp x dp = {} is not {} accelerators", product, accelerators),
+            "leave one of them out, or set --accelerators to their product"};
+  const auto dps = examples_of_dp(accelerators, training);
+  return {{},
+          fmt::format("no tensor and pipeline degrees divide both {} ({} layers, {} heads) and {} "
+                      "accelerators with global batch {}",
+                      training.model.name, training.model.layers, training.model.heads,
+                      accelerators, training.global_batch),
+          fmt::format("data-parallel degrees that divide the batch: {}; change --accelerators or "
+                      "--global-batch",
+                      fmt::join(dps, ", "))};
+}
+
+}  // namespace railwright::coordinator

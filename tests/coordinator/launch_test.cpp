@@ -1,0 +1,87 @@
+#include "coordinator/launch/launch.hpp"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <csignal>
+#include <filesystem>
+
+using namespace railwright;
+using namespace railwright::coordinator;
+
+namespace {
+
+LaunchSettings settings(Launcher launcher, unsigned cores) {
+  LaunchSettings result;
+  result.launcher = launcher;
+  result.launcher_path = launcher == Launcher::mpirun ? "/usr/bin/mpirun" : "/usr/bin/srun";
+  result.worker_path = "/opt/railwright-worker";
+  result.worker_arguments = {"--plan", "my plan.json"};
+  result.placement_path = "/tmp/placement";
+  result.cores = cores;
+  return result;
+}
+
+bool contains(const Launch& launch, const std::string& argument) {
+  const auto& list = launch.command.arguments;
+  return std::find(list.begin(), list.end(), argument) != list.end();
+}
+
+}  // namespace
+
+TEST_CASE("a rankfile gives every rank its host and the next slot there") {
+  CHECK(rankfile({"a", "a", "b", "a"}) ==
+        "rank 0=a slot=0\nrank 1=a slot=1\nrank 2=b slot=0\nrank 3=a slot=2\n");
+}
+
+TEST_CASE("mpirun on named hosts gets the hosts, their slots and the rankfile") {
+  const Launch launch = make_launch(3, {"a", "a", "b"}, settings(Launcher::mpirun, 2));
+  CHECK(contains(launch, "a:2,b:1"));
+  CHECK(contains(launch, "--rankfile"));
+  CHECK_FALSE(contains(launch, "--oversubscribe"));
+  CHECK(launch.placement == rankfile({"a", "a", "b"}));
+}
+
+TEST_CASE("ranks beyond the cores of this machine are oversubscribed and not bound") {
+  CHECK(contains(make_launch(4, {}, settings(Launcher::mpirun, 2)), "--oversubscribe"));
+  CHECK_FALSE(contains(make_launch(2, {}, settings(Launcher::mpirun, 2)), "--oversubscribe"));
+}
+
+TEST_CASE("srun gets one host per rank through SLURM_HOSTFILE") {
+  const Launch launch = make_launch(3, {"a", "b", "a"}, settings(Launcher::srun, 2));
+  CHECK(launch.placement == "a\nb\na\n");
+  CHECK(launch.command.environment ==
+        std::vector<std::pair<std::string, std::string>>{{"SLURM_HOSTFILE", "/tmp/placement"}});
+  CHECK(contains(launch, "--distribution=arbitrary"));
+}
+
+TEST_CASE("a command is printed as a shell would read it") {
+  ProcessCommand command{{"/bin/echo", "two words", "it's", "plain"}, {{"A", "b c"}}};
+  CHECK(to_string(command) == "A='b c' /bin/echo 'two words' 'it'\\''s' plain");
+}
+
+TEST_CASE("a process reports its exit status, and the signal that ended it") {
+  CHECK(run_process({{"/bin/sh", "-c", "exit 7"}, {}})->status == 7);
+  CHECK(run_process({{"/bin/sh", "-c", "kill -KILL $$"}, {}})->status == 128 + SIGKILL);
+  CHECK(run_process({{"/bin/sh", "-c", "test \"$X\" = 'a b'"}, {{"X", "a b"}}})->status == 0);
+  CHECK_FALSE(run_process({{"/nonexistent/program"}, {}}).has_value());
+}
+
+TEST_CASE("an interrupt ends the whole process group and is reported") {
+  // The child waits in a grandchild; we get SIGTERM half a second into it.
+  const auto end = run_process(
+      {{"/bin/sh", "-c", "(sleep 0.5; kill -TERM $PPID 2>/dev/null) & sleep 60 & wait"}, {}});
+  REQUIRE(end.has_value());
+  CHECK(end->interrupted);
+  CHECK(end->status != 0);
+}
+
+TEST_CASE("a temporary folder is gone with its files when its owner is") {
+  std::string path;
+  {
+    const auto folder = TemporaryFolder::make();
+    REQUIRE(folder.has_value());
+    path = folder->file("");
+    CHECK(std::filesystem::exists(path));
+  }
+  CHECK_FALSE(std::filesystem::exists(path));
+}

@@ -1,0 +1,152 @@
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <set>
+
+#include "coordinator/coordinator.hpp"
+#include "coordinator/planner/baseline.hpp"
+#include "coordinator/planner/search.hpp"
+
+using namespace railwright;
+using namespace railwright::coordinator;
+using workload::Degrees;
+using workload::Recompute;
+
+namespace {
+
+PlanRequest request_of(const std::string& model, const std::string& cluster,
+                       std::int64_t accelerators, std::int64_t batch, std::int64_t sequence) {
+  PlanRequest request;
+  request.cluster = *topology::load_cluster(cluster);
+  request.training.model = *workload::load_model(model);
+  request.training.global_batch = batch;
+  request.training.sequence = sequence;
+  request.accelerators = accelerators;
+  request.calibration = topology::default_calibration();
+  return request;
+}
+
+// Requests that differ in what binds.
+std::vector<PlanRequest> some_requests() {
+  return {request_of("llama-3.1-8b", "dgx-h100-4", 32, 128, 8192),
+          request_of("llama-2-7b", "dgx-h100-4", 24, 96, 4096),
+          request_of("gpt2", "dgx-h100-4", 8, 64, 1024),
+          request_of("llama-2-70b", "dgx-h100-4", 32, 64, 4096)};
+}
+
+double step_of(const Candidate& candidate) { return candidate.plan.prediction.step_time.value; }
+
+}  // namespace
+
+TEST_CASE("points are valid, distinct, use all accelerators, and count up") {
+  for (PlanRequest request : some_requests()) {
+    const auto points = points_of(request.training, request.accelerators, {});
+    std::set<std::string> names;
+    for (const Degrees& point : points) {
+      CHECK(workload::violations(request.training, point).empty());
+      CHECK(point.world() == request.accelerators);
+      CHECK((point.tp > 1 || !point.sequence_parallel));
+      CHECK((point.dp > 1 || point.zero_stage == 0));
+      names.insert(workload::to_string(point));
+    }
+    CHECK(names.size() == points.size());
+    const auto planning = plan_training(request);
+    REQUIRE(planning.has_value());
+    CHECK(planning->points_total == static_cast<std::int64_t>(points.size()));
+    CHECK(planning->points_total == planning->points_rejected_memory + planning->points_evaluated);
+  }
+}
+
+TEST_CASE("selective recomputation is a point of its own only where it changes something") {
+  auto request = request_of("llama-3.1-8b", "dgx-h100-4", 8, 8, 4096);
+  const auto has_selective = [&] {
+    const auto points = points_of(request.training, 8, {});
+    return std::any_of(points.begin(), points.end(), [](const Degrees& point) {
+      return point.recompute == Recompute::selective;
+    });
+  };
+  CHECK_FALSE(has_selective());
+  request.training.model.flash_attention = false;
+  CHECK(has_selective());
+}
+
+TEST_CASE("candidates are sorted, fit into memory, and none is slower than the rule of thumb") {
+  for (PlanRequest request : some_requests()) {
+    request.top = 1000;
+    const auto planning = plan_training(request);
+    REQUIRE(planning.has_value());
+    REQUIRE_FALSE(planning->candidates.empty());
+    const Bytes memory = request.cluster.kind_of({0}).memory;
+    for (std::size_t i = 0; i < planning->candidates.size(); ++i) {
+      CHECK(planning->candidates[i].plan.prediction.peak_memory <= memory);
+      if (i > 0) CHECK(step_of(planning->candidates[i - 1]) <= step_of(planning->candidates[i]));
+    }
+    CHECK(static_cast<std::int64_t>(planning->candidates.size()) ==
+          std::min<std::int64_t>(1000, planning->points_evaluated));
+    if (planning->baseline_fits)
+      CHECK(step_of(planning->candidates.front()) <= step_of(planning->baseline));
+  }
+}
+
+TEST_CASE("the number of threads changes nothing") {
+  auto request = request_of("llama-2-7b", "dgx-h100-4", 32, 64, 4096);
+  request.threads = 1;
+  const auto one = plan_training(request);
+  request.threads = 7;
+  const auto seven = plan_training(request);
+  REQUIRE(one.has_value());
+  REQUIRE(seven.has_value());
+  REQUIRE(one->candidates.size() == seven->candidates.size());
+  for (std::size_t i = 0; i < one->candidates.size(); ++i)
+    CHECK(one->candidates[i].plan == seven->candidates[i].plan);
+  CHECK(one->points_evaluated == seven->points_evaluated);
+}
+
+TEST_CASE("fixed degrees are kept, and searching within them finds no faster plan") {
+  auto request = request_of("llama-3.1-8b", "dgx-h100-4", 32, 128, 8192);
+  request.top = 1000;
+  const auto free = plan_training(request);
+  request.fix = "tp=4,zero_stage=1";
+  const auto fixed = plan_training(request);
+  REQUIRE(fixed.has_value());
+  for (const Candidate& candidate : fixed->candidates) {
+    CHECK(candidate.plan.degrees.tp == 4);
+    CHECK(candidate.plan.degrees.zero_stage == 1);
+  }
+  CHECK(step_of(free->candidates.front()) <= step_of(fixed->candidates.front()));
+  // The same point has the same price whatever else was searched.
+  const Candidate& best = fixed->candidates.front();
+  const auto same = std::find_if(
+      free->candidates.begin(), free->candidates.end(),
+      [&](const Candidate& candidate) { return candidate.plan.degrees == best.plan.degrees; });
+  REQUIRE(same != free->candidates.end());
+  CHECK(same->plan.prediction == best.plan.prediction);
+}
+
+TEST_CASE("what cannot fit says which memory binds and by how much") {
+  const auto planning = plan_training(request_of("llama-3.1-405b", "dgx-h100-4", 8, 8, 4096));
+  REQUIRE(planning.has_value());
+  CHECK(planning->candidates.empty());
+  CHECK(planning->points_evaluated == 0);
+  CHECK_FALSE(planning->baseline_fits);
+  CHECK_THAT(planning->infeasible_reason, Catch::Matchers::Contains("GiB too much"));
+}
+
+TEST_CASE("the rule of thumb takes the least tensor parallelism that fits, then stages") {
+  auto request = request_of("llama-3.1-8b", "dgx-h100-4", 32, 128, 4096);
+  const auto points = points_of(request.training, 32, {});
+  const auto rule = [&](auto fits) { return rule_of_thumb(points, 8, fits).degrees; };
+  CHECK(rule([](const Degrees&) { return true; }).tp == 1);
+  CHECK(rule([](const Degrees& d) { return d.tp >= 4; }).tp == 4);
+  const Degrees deep = rule([](const Degrees& d) { return d.tp * d.pp >= 16; });
+  CHECK(deep.tp == 8);
+  CHECK(deep.pp == 2);
+  CHECK(deep.recompute == Recompute::none);
+  CHECK(rule([](const Degrees& d) { return d.recompute == Recompute::full; }).tp == 1);
+  CHECK_FALSE(rule_of_thumb(points, 8, [](const Degrees&) { return false; }).fits);
+}
+
+TEST_CASE("divisors are all there, ascending") {
+  CHECK(divisors(1) == std::vector<std::int64_t>{1});
+  CHECK(divisors(12) == std::vector<std::int64_t>{1, 2, 3, 4, 6, 12});
+  CHECK(divisors(49) == std::vector<std::int64_t>{1, 7, 49});
+}

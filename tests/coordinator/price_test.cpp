@@ -1,0 +1,92 @@
+#include "coordinator/planner/price.hpp"
+
+#include <catch2/catch.hpp>
+#include <iostream>
+
+#include "coordinator/coordinator.hpp"
+#include "emulator/emulator.hpp"
+
+using namespace railwright;
+using namespace railwright::coordinator;
+using workload::Degrees;
+
+namespace {
+
+workload::Training training_of(const std::string& model, std::int64_t batch,
+                               std::int64_t sequence) {
+  workload::Training training;
+  training.model = *workload::load_model(model);
+  training.global_batch = batch;
+  training.sequence = sequence;
+  return training;
+}
+
+// Analytic step over emulated step.
+double ratio_of(const topology::Cluster& cluster, const workload::Training& training,
+                const std::string& degrees_text) {
+  const Degrees degrees = *workload::parse_degrees(degrees_text);
+  const auto& calibration = topology::default_calibration();
+  StepPricer pricer(cluster, training, calibration);
+  const Seconds analytic = pricer.price(degrees).step;
+  const auto plan = emulator::make_plan(cluster, training, degrees, calibration);
+  REQUIRE(plan.has_value());
+  const auto emulated = emulator::emulate_step(cluster, *plan, calibration);
+  REQUIRE(emulated.has_value());
+  return analytic / in_seconds(emulated->step_time);
+}
+
+}  // namespace
+
+TEST_CASE("the closed form agrees with emulation where groups do not share links") {
+  const auto cluster = *topology::load_cluster("dgx-h100-4");
+  const auto training = training_of("llama-3.1-8b", 64, 4096);
+  for (const char* degrees : {
+           "tp=1,pp=1,dp=32,micro_batch=1",
+           "tp=1,pp=1,dp=32,micro_batch=2,zero_stage=1",
+           "tp=2,pp=1,dp=16,micro_batch=1,zero_stage=1,sequence_parallel=true",
+           "tp=4,pp=1,dp=8,micro_batch=2,zero_stage=1,sequence_parallel=true",
+           "tp=8,pp=1,dp=4,micro_batch=1",
+           "tp=8,pp=1,dp=4,micro_batch=4,zero_stage=1,sequence_parallel=true",
+           "tp=1,pp=2,dp=16,micro_batch=1",
+           "tp=1,pp=4,dp=8,micro_batch=1,zero_stage=1",
+           "tp=2,pp=2,dp=8,micro_batch=1,recompute=full",
+           "tp=2,pp=8,dp=2,micro_batch=1,sequence_parallel=true",
+           "tp=4,pp=4,dp=2,micro_batch=2,recompute=full,zero_stage=1",
+           "tp=8,pp=2,dp=2,micro_batch=1,sequence_parallel=true,zero_stage=1",
+           "tp=8,pp=4,dp=1,micro_batch=1",
+           "tp=1,pp=32,dp=1,micro_batch=1",
+       }) {
+    const double ratio = ratio_of(cluster, training, degrees);
+    std::cout << "analytic / emulated " << ratio << "  " << degrees << "\n";
+    INFO(degrees);
+    CHECK(ratio == Approx(1).margin(0.03));
+  }
+}
+
+TEST_CASE("the closed form agrees with emulation on tied embeddings and mixed accelerators") {
+  CHECK(ratio_of(*topology::load_cluster("dgx-h100-4"), training_of("gpt2", 64, 1024),
+                 "tp=1,pp=4,dp=8,micro_batch=1") == Approx(1).margin(0.05));
+  const auto mixed = *topology::load_cluster("mixed-h100-a100");
+  const int half = mixed.accelerators() / 2;
+  CHECK(ratio_of(mixed, training_of("llama-3.1-8b", 64, 4096),
+                 "tp=8,pp=2,dp=" + std::to_string(half / 8) + ",micro_batch=1") ==
+        Approx(1).margin(0.05));
+}
+
+TEST_CASE("blame of a price adds up to the step and names only causes of the contract") {
+  const auto cluster = *topology::load_cluster("dgx-h100-4");
+  const auto training = training_of("llama-3.1-8b", 64, 4096);
+  StepPricer pricer(cluster, training, topology::default_calibration());
+  for (const char* text :
+       {"tp=2,pp=4,dp=4", "tp=8,pp=1,dp=4,sequence_parallel=true", "tp=1,pp=8,dp=4,zero_stage=1"}) {
+    const StepPrice price = pricer.price(*workload::parse_degrees(text));
+    Picoseconds sum;
+    for (const auto& entry : blame_of(price, cluster.graph)) {
+      sum += entry.time;
+      CHECK(entry.time.count > 0);
+      CHECK(entry.cause != "other");
+    }
+    CHECK(sum == ceil_picoseconds(price.step));
+    CHECK(price.causes.total() == Approx(price.step.value).epsilon(1e-6));
+  }
+}
