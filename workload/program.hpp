@@ -77,9 +77,10 @@ struct Program {
 // A send blocks the compute that follows it, as in Megatron-LM; ending needs no buffering: every
 // send may wait for its receive.
 //
-// FLOPs of all bodies, times tp, summed over the stages, times dp: without flash attention exactly
-// hardware_flops_per_step(dense); with it the causal count plus half a core attention per layer,
-// which the backward spends on scores that were not kept. Vector kernels count bytes only.
+// FLOPs of all compute ops, times tp and dp, summed over the stages: without flash attention
+// exactly hardware_flops_per_step(dense); with it the causal count plus half a core attention per
+// layer, which the backward spends on scores that were not kept. Vector kernels count bytes only.
+// The degrees must have no violations. O(micro-batches x layers of the stage) ops.
 Program stage_program(const Training& training, const Degrees& degrees, int stage);
 
 }  // namespace railwright::workload

@@ -1,0 +1,131 @@
+#include "workload/roofline.hpp"
+
+#include <random>
+
+#include "samples.hpp"
+
+using namespace railwright;
+using namespace railwright::workload;
+using topology::AcceleratorKind;
+using topology::Calibration;
+
+namespace {
+
+AcceleratorKind accelerator() {
+  AcceleratorKind kind;
+  kind.name = "test";
+  kind.peak = {{Precision::fp32, teraflops(20)}, {Precision::bf16, teraflops(400)}};
+  kind.memory_bandwidth = gigabytes_per_second(2000);
+  return kind;
+}
+
+Calibration calibration(double efficiency = 0.8) {
+  const auto entry = [](const char* parameter, double value) {
+    topology::CalibrationEntry made;
+    made.subject = "test";
+    made.parameter = parameter;
+    made.value = value;
+    return made;
+  };
+  return {{entry("gemm_efficiency", efficiency), entry("attention_efficiency", 0.5),
+           entry("gemm_half_size", 1e9), entry("hbm_efficiency", 0.9), entry("hbm_half_size", 1e6),
+           entry("launch_floor", 2e-6)}};
+}
+
+double time_of(const Kernel& kernel, const AcceleratorKind& kind = accelerator()) {
+  return compute_time(kernel, kind, Precision::bf16, calibration()).total().value;
+}
+
+Kernel random_kernel(std::mt19937_64& random) {
+  const auto magnitude = [&](double top) {
+    return std::pow(10.0, static_cast<double>(random() % 1000) / 1000 * top);
+  };
+  return {"k",
+          static_cast<KernelKind>(random() % 3),
+          {magnitude(15)},
+          magnitude(11),
+          static_cast<int>(random() % 5) + 1};
+}
+
+}  // namespace
+
+TEST_CASE("a kernel takes the larger of its tensor and its memory time, and a launch") {
+  // (1e12 + 1e9) / (0.8 x 400e12) = 3.128125 ms; peak 2.5 ms; memory (1e9 + 1e6) / 1.8e12 less.
+  const ComputeTime gemm = compute_time({"g", KernelKind::gemm, {1e12}, 1e9, 1}, accelerator(),
+                                        Precision::bf16, calibration());
+  CHECK(gemm.tensor_peak.value == Approx(2.5e-3).epsilon(1e-12));
+  CHECK(gemm.tensor_inefficiency.value == Approx(0.628125e-3).epsilon(1e-12));
+  CHECK(gemm.hbm.value == 0);
+  CHECK(gemm.launch.value == 2e-6);
+  // (1e9 + 1e6) / (0.9 x 2e12) = 556.1 us of memory alone.
+  const ComputeTime vector = compute_time({"v", KernelKind::vector, {0}, 1e9, 3}, accelerator(),
+                                          Precision::bf16, calibration());
+  CHECK(vector.hbm.value == Approx(3 * 1.001e9 / 1.8e12).epsilon(1e-12));
+  CHECK(vector.tensor_peak.value == 0);
+  CHECK(vector.launch.value == 3 * 2e-6);
+}
+
+TEST_CASE("no part is negative, and more FLOPs or bytes never take less time") {
+  std::mt19937_64 random(5);
+  for (int i = 0; i < 2000; ++i) {
+    const Kernel kernel = random_kernel(random);
+    const ComputeTime time = compute_time(kernel, accelerator(), Precision::bf16, calibration());
+    CHECK(time.tensor_peak.value >= 0);
+    CHECK(time.tensor_inefficiency.value >= 0);
+    CHECK(time.hbm.value >= 0);
+    CHECK(time.launch.value > 0);
+    Kernel more = kernel;
+    more.flops.count *= 1.5;
+    CHECK(time_of(more) >= time_of(kernel) * (1 - 1e-12));  // sums of parts round
+    more = kernel;
+    more.bytes *= 1.5;
+    CHECK(time_of(more) >= time_of(kernel) * (1 - 1e-12));  // sums of parts round
+  }
+}
+
+TEST_CASE("a faster accelerator is never slower, and never beats its data sheet") {
+  std::mt19937_64 random(6);
+  AcceleratorKind faster = accelerator();
+  for (auto& [precision, rate] : faster.peak) rate = 2 * rate;
+  faster.memory_bandwidth = 2 * faster.memory_bandwidth;
+  for (int i = 0; i < 2000; ++i) {
+    const Kernel kernel = random_kernel(random);
+    CHECK(time_of(kernel, faster) <= time_of(kernel));
+    const double peak = kernel.kind == KernelKind::vector ? 20e12 : 400e12;
+    const double bound = std::max(kernel.flops.count / peak, kernel.bytes / 2e12);
+    CHECK(time_of(kernel) >= kernel.count * bound * (1 - 1e-12));
+  }
+}
+
+TEST_CASE("kernels of a body add up") {
+  std::mt19937_64 random(8);
+  std::vector<Kernel> kernels;
+  double sum = 0;
+  for (int i = 0; i < 50; ++i) {
+    kernels.push_back(random_kernel(random));
+    sum += time_of(kernels.back());
+  }
+  const ComputeTime all = compute_time(kernels, accelerator(), Precision::bf16, calibration());
+  CHECK(all.total().value == Approx(sum).epsilon(1e-12));
+}
+
+TEST_CASE("a precision that is missing falls back to the next wider one") {
+  AcceleratorKind kind = accelerator();
+  CHECK(peak_rate(kind, Precision::fp8) == teraflops(400));
+  CHECK(peak_rate(kind, Precision::fp16) == teraflops(400));
+  CHECK(peak_rate(kind, Precision::tf32) == teraflops(20));
+  kind.peak[Precision::fp16] = teraflops(390);
+  CHECK(peak_rate(kind, Precision::fp16) == teraflops(390));
+  kind.peak.erase(Precision::bf16);
+  CHECK(peak_rate(kind, Precision::bf16) == teraflops(390));
+  kind.peak.erase(Precision::fp16);
+  CHECK(peak_rate(kind, Precision::bf16) == teraflops(20));
+  kind.peak = {};
+  CHECK(peak_rate(kind, Precision::bf16).per_second == 0);
+}
+
+TEST_CASE("without calibration the documented defaults hold") {
+  const ComputeTime time =
+      compute_time({"g", KernelKind::gemm, {1e12}, 0, 1}, accelerator(), Precision::bf16, {});
+  CHECK(time.total().value == Approx((1e12 + 5e9) / (0.75 * 400e12) + 4e-6).epsilon(1e-12));
+}

@@ -1,0 +1,106 @@
+#include "workload/program_writer.hpp"
+
+#include <utility>
+
+namespace railwright::workload {
+
+int ProgramWriter::body(std::string name, std::vector<Kernel> kernels) {
+  program_.bodies.push_back({std::move(name), std::move(kernels)});
+  return static_cast<int>(program_.bodies.size()) - 1;
+}
+
+void ProgramWriter::begin(int micro_batch, bool backward) {
+  micro_batch_ = micro_batch;
+  backward_ = backward;
+}
+
+int ProgramWriter::add(Op op) {
+  op.micro_batch = micro_batch_;
+  op.backward = backward_;
+  program_.ops.push_back(std::move(op));
+  return static_cast<int>(program_.ops.size()) - 1;
+}
+
+int ProgramWriter::compute(int body) {
+  Op op;
+  op.body = body;
+  op.after = std::exchange(pending_, {});
+  return last_compute_ = add(std::move(op));
+}
+
+int ProgramWriter::compute_beside(int body, int after) {
+  Op op;
+  op.body = body;
+  if (after >= 0) op.after = {after};
+  return last_compute_ = add(std::move(op));
+}
+
+Op ProgramWriter::collective(Stream stream, Dimension group, Operation operation,
+                             Bytes bytes) const {
+  Op op;
+  op.kind = OpKind::collective;
+  op.stream = stream;
+  op.group = group;
+  op.operation = operation;
+  op.bytes = bytes;
+  op.after = everything_before(stream);
+  return op;
+}
+
+// The last compute op and what is pending; ops of the own stream need no mention.
+std::vector<int> ProgramWriter::everything_before(Stream stream) const {
+  std::vector<int> before;
+  before.reserve(pending_.size() + 1);
+  if (last_compute_ >= 0) before.push_back(last_compute_);
+  for (const int op : pending_)
+    if (program_.ops[static_cast<std::size_t>(op)].stream != stream) before.push_back(op);
+  return before;
+}
+
+int ProgramWriter::tensor(Operation operation, Bytes bytes) {
+  const int op = tensor_beside(operation, bytes);
+  pending_.assign(1, op);  // which waits for all that was pending
+  return op;
+}
+
+int ProgramWriter::tensor_beside(Operation operation, Bytes bytes) {
+  return add(collective(Stream::tensor_comm, Dimension::tp, operation, bytes));
+}
+
+int ProgramWriter::data(Operation operation, Bytes bytes) {
+  Op op = collective(Stream::data_comm, Dimension::dp, operation, bytes);
+  op.after.assign(1, last_compute_);
+  return add(std::move(op));
+}
+
+int ProgramWriter::pipeline_collective(Operation operation, Bytes bytes) {
+  const int op = add(collective(Stream::pipeline_comm, Dimension::pp, operation, bytes));
+  pending_.assign(1, op);
+  return op;
+}
+
+void ProgramWriter::send(int peer_stage, Bytes bytes) {
+  Op op;
+  op.kind = OpKind::send;
+  op.stream = Stream::pipeline_comm;
+  op.bytes = bytes;
+  op.group = Dimension::pp;
+  op.operation = Operation::send;
+  op.peer_stage = peer_stage;
+  op.after = everything_before(op.stream);
+  pending_.push_back(add(std::move(op)));
+}
+
+void ProgramWriter::receive(int peer_stage, Bytes bytes) {
+  Op op;
+  op.kind = OpKind::receive;
+  op.stream = Stream::pipeline_receive;
+  op.bytes = bytes;
+  op.group = Dimension::pp;
+  op.operation = Operation::send;
+  op.peer_stage = peer_stage;
+  if (last_compute_ >= 0) op.after = {last_compute_};
+  pending_.push_back(add(std::move(op)));
+}
+
+}  // namespace railwright::workload
