@@ -35,6 +35,8 @@ struct LinkLoad {
   topology::LinkId link;
   double bytes = 0;
   double utilization = 0;  // of the effective capacity over the whole run
+  double busy_seconds = 0;
+  double limiting_seconds = 0;  // it set the rate of a transfer, summed over transfers
 };
 
 struct CollectiveResult {
@@ -46,7 +48,14 @@ struct CollectiveResult {
   bool stepwise = false;  // which detail was used
 };
 
+// Time 0 is the start of the collective. A send is there `latency` after its last byte has left:
+// links and software, as cut-through switches do it; its links are busy only while bytes move, and
+// the next send of its channel may follow at once. A phase as one variable takes the slowest
+// connection at every step; it equals the steps where all steps are alike (docs/emulator.md).
 CollectiveResult emulate_collective(const CollectiveRun& run, const topology::Router& router,
                                     const topology::Calibration& calibration);
+
+// Upper bound of the number of sends; what `automatic` decides by.
+std::int64_t send_estimate(const collectives::Schedule& schedule);
 
 }  // namespace railwright::emulator

@@ -62,4 +62,13 @@ struct StepFaults {
 };
 Result<StepFaults> step_faults(const Faults& faults, const topology::Cluster& cluster);
 
+// What to set a link's capacity to (x its effective one) and when. Ascending by time, then link;
+// where several degradations meet, their factors multiply.
+struct CapacityChange {
+  Instant at;
+  topology::LinkId link;
+  double factor = 1;
+};
+std::vector<CapacityChange> capacity_changes(std::vector<LinkDegradation> degradations);
+
 }  // namespace railwright::emulator

@@ -143,7 +143,11 @@ void Network::scale_capacity(LinkId link, double factor, Instant now) {
   assert(factor > 0);
   state_->move_clock(now);
   const int l = state_->index_of(link);
-  state_->links[l].factor = factor;
+  UsedLink& used = state_->links[l];
+  used.offered +=
+      used.capacity * used.factor * in_seconds({now.picoseconds - used.factor_since}).value;
+  used.factor_since = now.picoseconds;
+  used.factor = factor;
   state_->concern_all_on(l);
 }
 
@@ -188,13 +192,15 @@ LinkUse Network::use_of(LinkId link) const {
   const int l = state_->index_of_link[link.index];
   if (l < 0) return {};
   const UsedLink& used = state_->links[l];
-  LinkUse use{used.bytes, 0};
+  LinkUse use{used.bytes, 0, used.offered};
   for (const Member& member : used.members) {
     const Flow& flow = state_->flows[member.flow];
     use.bytes += flow.uses[member.use].per_rate * state_->moved_by(flow);
   }
   const std::int64_t open = used.members.empty() ? 0 : state_->now.picoseconds - used.busy_since;
   use.busy_seconds = in_seconds({used.busy + open}).value;
+  const std::int64_t steady = state_->now.picoseconds - used.factor_since;
+  use.offered_bytes += used.capacity * used.factor * in_seconds({steady}).value;
   return use;
 }
 

@@ -39,7 +39,8 @@ struct Piece {
 // What one link carried so far.
 struct LinkUse {
   double bytes = 0;
-  double busy_seconds = 0;  // time with any load on it
+  double busy_seconds = 0;   // time with any load on it
+  double offered_bytes = 0;  // what its capacity would have carried since time 0
 };
 
 // Rates are doubles, time is a whole number of picoseconds: an end is rounded up once per change of

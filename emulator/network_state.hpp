@@ -45,6 +45,8 @@ struct Member {
 struct UsedLink {
   int id = -1;
   double capacity = 0, factor = 1;
+  double offered = 0;  // bytes since time 0, up to the last change of `factor`
+  std::int64_t factor_since = 0;
   double bytes = 0;  // of transfers that ended
   std::int64_t busy = 0, busy_since = 0;
   std::vector<Member> members;

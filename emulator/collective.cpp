@@ -1,0 +1,79 @@
+#include "emulator/collective.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+#include "emulator/collective/medium.hpp"
+
+namespace railwright::emulator {
+namespace {
+
+constexpr std::size_t most_links = 64;
+constexpr std::int64_t few_sends = 20'000;  // some ten milliseconds of emulation
+
+bool runs_steps(const CollectiveRun& run) {
+  if (run.detail != Detail::automatic) return run.detail == Detail::steps;
+  return send_estimate(run.schedule) <= few_sends;
+}
+
+std::vector<LinkLoad> busiest_links(const Network& network) {
+  std::vector<LinkLoad> loads;
+  for (const topology::LinkId link : network.used_links()) {
+    const LinkUse use = network.use_of(link);
+    loads.push_back({link, use.bytes, use.offered_bytes > 0 ? use.bytes / use.offered_bytes : 0});
+  }
+  const auto busier = [](const LinkLoad& a, const LinkLoad& b) {
+    return a.utilization != b.utilization ? a.utilization > b.utilization : a.link < b.link;
+  };
+  const std::size_t kept = std::min(loads.size(), most_links);
+  std::partial_sort(loads.begin(), loads.begin() + static_cast<std::ptrdiff_t>(kept), loads.end(),
+                    busier);
+  loads.resize(kept);
+  return loads;
+}
+
+}  // namespace
+
+std::int64_t send_estimate(const collectives::Schedule& schedule) {
+  std::int64_t steps = 0;
+  for (const collectives::Phase& phase : collectives::phases_of(schedule)) steps += phase.steps;
+  return steps * schedule.ranks * collectives::channel_count(schedule);
+}
+
+Instant run_phases(const std::vector<collectives::PhaseLoad>& loads, Medium& medium) {
+  Instant now;
+  for (const collectives::PhaseLoad& load : loads) {
+    const auto steps = static_cast<double>(load.steps);
+    const TransferId id = medium.start({load.consumption, load.bytes_per_step * steps}, now);
+    for (bool ended = false; !ended;) {
+      now = medium.next().value();
+      const std::vector<TransferId> all = medium.advance_to(now);
+      ended = std::find(all.begin(), all.end(), id) != all.end();
+    }
+    now = now + ceil_picoseconds(steps * load.step_latency);
+    medium.pass_until(now);
+  }
+  return now;
+}
+
+CollectiveResult emulate_collective(const CollectiveRun& run, const topology::Router& router,
+                                    const topology::Calibration& calibration) {
+  assert(static_cast<int>(run.members.size()) == run.schedule.ranks);
+  Medium medium(run, router, calibration);
+  const auto loads =
+      collectives::phase_loads(run.schedule, run.size, run.members, router, calibration);
+  CollectiveResult result;
+  result.stepwise = runs_steps(run);
+  const Instant end =
+      result.stepwise ? run_steps(run, router, loads, medium) : run_phases(loads, medium);
+  medium.finish(end);
+  result.time = end - Instant{};
+  result.limiting_link = medium.limiting_link();
+  if (result.limiting_link.index >= 0)
+    result.limiting_link_class = router.cluster().graph.class_of(result.limiting_link).name;
+  result.links = busiest_links(medium.network());
+  result.events = medium.events();
+  return result;
+}
+
+}  // namespace railwright::emulator
