@@ -46,8 +46,9 @@ void link_successors(StageLayout& stage) {
 int kind_index(std::vector<MeetingKind>& kinds, const Op& op) {
   const MeetingKind wanted{op.group, op.operation, op.bytes};
   const auto found = std::find(kinds.begin(), kinds.end(), wanted);
+  const auto index = static_cast<int>(found - kinds.begin());
   if (found == kinds.end()) kinds.push_back(wanted);
-  return static_cast<int>(found == kinds.end() ? kinds.size() - 1 : found - kinds.begin());
+  return index;
 }
 
 void number_ops(StageLayout& stage, std::vector<MeetingKind>& kinds) {
