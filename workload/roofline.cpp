@@ -11,12 +11,12 @@ using topology::AcceleratorKind;
 using topology::Calibration;
 using topology::Precision;
 
-constexpr double default_gemm_efficiency = 0.75;
+constexpr double default_gemm_efficiency = 0.70;
 constexpr double default_attention_efficiency = 0.50;
 constexpr double default_gemm_half_size = 5e9;
-constexpr double default_hbm_efficiency = 0.85;
-constexpr double default_hbm_half_size = 8e6;
-constexpr double default_launch_floor = 4e-6;
+constexpr double default_hbm_efficiency = 0.83;
+constexpr double default_hbm_half_size = 14e6;
+constexpr double default_launch_floor = 3e-6;
 
 // The calibration of one accelerator, looked up once for all kernels of a body.
 struct Constants {

@@ -127,5 +127,5 @@ TEST_CASE("a precision that is missing falls back to the next wider one") {
 TEST_CASE("without calibration the documented defaults hold") {
   const ComputeTime time =
       compute_time({"g", KernelKind::gemm, {1e12}, 0, 1}, accelerator(), Precision::bf16, {});
-  CHECK(time.total().value == Approx((1e12 + 5e9) / (0.75 * 400e12) + 4e-6).epsilon(1e-12));
+  CHECK(time.total().value == Approx((1e12 + 5e9) / (0.70 * 400e12) + 3e-6).epsilon(1e-12));
 }
