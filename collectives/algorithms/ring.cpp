@@ -108,6 +108,7 @@ std::int64_t busiest_step(const Schedule& schedule, int phase) {
 //   all-reduce                    2 (p-1) (latency + c ceil(n / (p c)) / bandwidth)
 //   reduce-scatter, all-gather      (p-1) (the same)
 //   broadcast, m = 4 p segments (m + p-2) (latency + c ceil(n / (m c)) / bandwidth)
+// the last at most, where chains of opposite directions fill and drain on different ranks.
 Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   const auto channels = static_cast<std::uint64_t>(schedule.channels);
   const Seconds step = step_time(hop, channels * largest_bytes(schedule, 1, size));
