@@ -24,6 +24,8 @@ struct Maker {
   std::vector<Phase> (*phases)(const Schedule&);
   // The step of a phase in which most of its connections are in use.
   std::int64_t (*busiest_step)(const Schedule&, int phase);
+  // How many of the `steps` of a phase wait for an arrival and so show a latency.
+  std::int64_t (*waiting_steps)(const Schedule&, int phase, std::int64_t steps);
   // Append to `sends`; O(sends appended).
   void (*sends_from)(const Schedule&, int rank, int phase, std::int64_t step,
                      std::vector<Send>& sends);
@@ -52,6 +54,7 @@ inline Seconds step_time(Hop hop, std::uint64_t bytes) {
 inline std::string no_refusal(const Schedule&) { return {}; }
 inline int one_channel(const Schedule&) { return 1; }
 inline std::int64_t first_step(const Schedule&, int) { return 0; }
+inline std::int64_t all_steps(const Schedule&, int, std::int64_t steps) { return steps; }
 inline ChunkRange part_of_rank(const Schedule&, int rank) { return {rank, 1}; }
 
 // value mod n in 0 .. n-1, for negative values too.

@@ -172,6 +172,10 @@ class Loads {
     }
     PhaseLoad load = routed_[known];
     load.bytes_per_step = bytes;
+    const auto waiting = static_cast<double>(
+        maker_of(schedule_.algorithm).waiting_steps(schedule_, index, phase.steps));
+    load.step_latency = waiting / static_cast<double>(phase.steps) * load.step_latency;
+    load.software_latency = waiting / static_cast<double>(phase.steps) * load.software_latency;
     load.stationary = phase.stationary;
     return load;
   }

@@ -84,8 +84,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return directions * rounds(schedule) * step_time(hop, size.count);
 }
 
-constexpr Maker maker{operations, no_refusal, chunk_count, one_channel, part_of_rank,
-                      phases,     first_step, sends_from,  sends_to,    closed_form};
+constexpr Maker maker{operations, no_refusal, chunk_count, one_channel, part_of_rank, phases,
+                      first_step, all_steps,  sends_from,  sends_to,    closed_form};
 
 }  // namespace
 

@@ -99,8 +99,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return (schedule.operation == Operation::all_reduce ? 2 : 1) * step;
 }
 
-constexpr Maker maker{operations, no_refusal, chunk_count, channel_count, part_of_rank,
-                      phases,     first_step, sends_from,  sends_to,      closed_form};
+constexpr Maker maker{operations, no_refusal, chunk_count, channel_count, part_of_rank, phases,
+                      first_step, all_steps,  sends_from,  sends_to,      closed_form};
 
 }  // namespace
 

