@@ -36,6 +36,8 @@ bool contains(std::string_view text, std::string_view part) {
          std::search(text.begin(), text.end(), part.begin(), part.end(), equal) != text.end();
 }
 
+constexpr std::size_t part_farness = 100;  // farness of a part, beyond that of any slip
+
 // How far a name is from what was wanted; nothing when it is no candidate. A part of a name ("h100"
 // of "h100-sxm5-80gb") is near, behind the typing errors.
 std::optional<std::size_t> farness(std::string_view wanted, std::string_view name) {
@@ -44,7 +46,7 @@ std::optional<std::size_t> farness(std::string_view wanted, std::string_view nam
   if (distance <= slips) return distance;
   if (wanted.size() >= 3 &&
       (contains(name, wanted) || (name.size() >= 3 && contains(wanted, name))))
-    return 100 + distance;
+    return part_farness + distance;
   return std::nullopt;
 }
 
@@ -58,6 +60,10 @@ std::vector<std::string> closest_names(std::string_view wanted, std::vector<std:
       if (const auto far = farness(wanted, name)) near.emplace_back(*far, std::move(name));
   std::sort(near.begin(), near.end());
   near.erase(std::unique(near.begin(), near.end()), near.end());
+  // One slip away beats two; the parts of a name are all worth showing.
+  const std::size_t reach =
+      near.empty() || near.front().first >= part_farness ? SIZE_MAX : near.front().first;
+  std::erase_if(near, [&](const auto& name) { return name.first > reach; });
   if (near.size() > 3) near.resize(3);
   std::vector<std::string> out;
   for (auto& [far, name] : near) out.push_back(std::move(name));

@@ -184,8 +184,7 @@ Parsed<double> parse(std::string_view text, const Dimension& dimension) {
   if (!read) return tl::unexpected<ConfigError>(read.error());
   const Parsed<double> factor = factor_of(*read, dimension);
   if (!factor) return factor;
-  // Dividing by an exact power of ten keeps "12.3 us" the double nearest to 12.3e-6.
-  const double value = *factor < 1 ? read->value / std::round(1 / *factor) : read->value * *factor;
+  const double value = read->value * *factor;
   if (!std::isfinite(value)) return refused(fmt::format("'{}' is out of range", shortened(text)));
   return value;
 }

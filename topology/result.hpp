@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <tl/expected.hpp>
 #include <vector>
 
@@ -35,6 +36,8 @@ inline tl::unexpected<Errors> failure(Place place, std::string message, std::str
 
 // "cluster.yaml:12:16: error: link 'leaf0-spine1': unknown unit '50 GBps'; write '50 GB/s'"
 std::string to_string(const ConfigError& error);
+// The same with another word for "error": "warning".
+std::string to_string(const ConfigError& error, std::string_view severity);
 // One line per error.
 std::string to_string(const Errors& errors);
 

@@ -10,9 +10,15 @@ namespace {
 
 using Kind = DocumentNode::Kind;
 
+// What our reader refuses although it is YAML; thrown because nothing else stops yaml-cpp's parser,
+// and caught in read_yaml.
+struct Refused {
+  YAML::Mark mark;
+  std::string message, hint;
+};
+
 // Listens to yaml-cpp's parser instead of loading YAML::Node: a Node forgets where keys are, keeps
-// the first of two equal keys in silence, and expands aliases into exponential walks. Refusals are
-// thrown as the parser's own exception, the only way to stop it, and caught in read_yaml.
+// the first of two equal keys in silence, and expands aliases into exponential walks.
 class Listener : public YAML::EventHandler {
  public:
   TreeBuilder tree;
@@ -22,10 +28,10 @@ class Listener : public YAML::EventHandler {
   void OnNull(const YAML::Mark& mark, YAML::anchor_t anchor) override {
     scalar(mark, anchor, Kind::null, "");
   }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { refuse(mark, alias_refused); }
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override { refuse_alias(mark); }
   void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
                 const std::string& value) override {
-    if (tag != "?" && tag != "!" && !tag.empty()) refuse(mark, tag_refused);
+    if (is_tag(tag)) refuse_tag(mark);
     scalar(mark, anchor, tag == "!" ? Kind::quoted : Kind::plain, value);
   }
   void OnSequenceStart(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
@@ -40,32 +46,29 @@ class Listener : public YAML::EventHandler {
   void OnMapEnd() override { tree.close(); }
 
  private:
-  static constexpr const char* alias_refused =
-      "anchors and aliases are not supported; write the value out";
-  static constexpr const char* tag_refused = "tags are not supported; leave it out";
-
-  [[noreturn]] static void refuse(const YAML::Mark& mark, const std::string& message) {
-    throw YAML::ParserException(mark, message);
+  static void refuse_alias(const YAML::Mark& mark) {
+    throw Refused{mark, "anchors and aliases are not supported", "write the value out"};
   }
+  static void refuse_tag(const YAML::Mark& mark) {
+    throw Refused{mark, "tags are not supported", "leave it out"};
+  }
+  static bool is_tag(const std::string& tag) { return tag != "?" && tag != "!" && !tag.empty(); }
   void scalar(const YAML::Mark& mark, YAML::anchor_t anchor, Kind kind, std::string text) {
-    if (anchor != YAML::NullAnchor) refuse(mark, alias_refused);
+    if (anchor != YAML::NullAnchor) refuse_alias(mark);
     const std::string refused = tree.scalar(kind, mark.line + 1, mark.column + 1, std::move(text));
-    if (!refused.empty()) refuse(mark, refused);
+    if (!refused.empty()) throw Refused{mark, refused, ""};
   }
   void open(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, Kind kind) {
-    if (anchor != YAML::NullAnchor) refuse(mark, alias_refused);
-    if (tag != "?" && tag != "!" && !tag.empty()) refuse(mark, tag_refused);
+    if (anchor != YAML::NullAnchor) refuse_alias(mark);
+    if (is_tag(tag)) refuse_tag(mark);
     const std::string refused = tree.open(kind, mark.line + 1, mark.column + 1);
-    if (!refused.empty()) refuse(mark, refused);
+    if (!refused.empty()) throw Refused{mark, refused, ""};
   }
 };
 
-ConfigError syntax_error(const YAML::Exception& error, const std::string& file) {
-  const bool placed = error.mark.line >= 0;
-  Place place{file, placed ? error.mark.line + 1 : 0, placed ? error.mark.column + 1 : 0};
-  const std::size_t hint = error.msg.find("; ");
-  if (hint == std::string::npos) return {std::move(place), "not valid YAML: " + error.msg, ""};
-  return {std::move(place), error.msg.substr(0, hint), error.msg.substr(hint + 2)};
+Place place_at(const YAML::Mark& mark, const std::string& file) {
+  const bool known = mark.line >= 0;
+  return {file, known ? mark.line + 1 : 0, known ? mark.column + 1 : 0};
 }
 
 }  // namespace
@@ -84,8 +87,10 @@ std::optional<DocumentNode> read_yaml(std::string_view text, const std::string& 
       return std::nullopt;
     }
     return listener.tree.take();
+  } catch (const Refused& refused) {
+    errors.push_back({place_at(refused.mark, file), refused.message, refused.hint});
   } catch (const YAML::Exception& error) {
-    errors.push_back(syntax_error(error, file));
+    errors.push_back({place_at(error.mark, file), "not valid YAML: " + error.msg, ""});
   } catch (const std::exception& error) {
     errors.push_back({{file, 0, 0}, std::string("not valid YAML: ") + error.what(), ""});
   }
