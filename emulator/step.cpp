@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "emulator/step/critical_path.hpp"
 #include "emulator/step/engine.hpp"
@@ -14,8 +15,6 @@ using workload::OpKind;
 
 namespace {
 
-constexpr std::size_t listed_links = 64;
-
 Picoseconds length_of(const StepRecord& record) {
   Instant end{0};
   for (const Instant at : record.end) end = std::max(end, at);
@@ -24,18 +23,43 @@ Picoseconds length_of(const StepRecord& record) {
 
 double fraction(double part, double whole) { return whole > 0 ? part / whole : 0; }
 
+std::map<topology::LinkId, std::int64_t> limiting_times(const StepRecord& record,
+                                                        const Network& network) {
+  std::map<topology::LinkId, std::int64_t> times;
+  for (const Exchange& exchange : record.exchanges) {
+    Instant at = exchange.start;
+    for (std::size_t p = 0; p < exchange.cost->phases.size(); ++p) {
+      at = at + exchange.cost->phases[p].latency;
+      const TransferId transfer = record.transfers[exchange.first_transfer + p];
+      if (transfer.index < 0) continue;
+      for (const Piece& piece : network.pieces(transfer)) {
+        times[piece.link] += (piece.end - at).count;
+        at = piece.end;
+      }
+    }
+  }
+  return times;
+}
+
 void report_links(StepResult& result, const topology::Cluster& cluster, const Network& network,
-                  const topology::Calibration& calibration) {
+                  const topology::Calibration& calibration, const StepRecord& record,
+                  std::size_t listed_links) {
+  const topology::Graph& graph = cluster.graph;
   const double seconds = in_seconds(result.step_time).value;
-  result.class_bytes.assign(cluster.graph.classes.size(), 0);
-  result.class_busy_seconds.assign(cluster.graph.classes.size(), 0);
+  auto limiting = limiting_times(record, network);
+  for (auto* per_class :
+       {&result.class_bytes, &result.class_busy_seconds, &result.class_limiting_seconds})
+    per_class->assign(graph.classes.size(), 0);
   for (const topology::LinkId link : network.used_links()) {
     const LinkUse use = network.use_of(link);
-    const std::size_t link_class = cluster.graph.link_class[link.index];
+    const double limited = in_seconds(Picoseconds{limiting[link]}).value;
+    const std::size_t link_class = graph.link_class[link.index];
     result.class_bytes[link_class] += use.bytes;
     result.class_busy_seconds[link_class] += use.busy_seconds;
-    const double capacity = effective_capacity(cluster.graph, link, calibration).bytes_per_second;
-    result.links.push_back({link, use.bytes, fraction(use.bytes, capacity * seconds)});
+    result.class_limiting_seconds[link_class] += limited;
+    const double capacity = effective_capacity(graph, link, calibration).bytes_per_second;
+    result.links.push_back(
+        {link, use.bytes, fraction(use.bytes, capacity * seconds), use.busy_seconds, limited});
   }
   // used_links() ascends, so equals stay in the order of their ids.
   std::stable_sort(
@@ -56,15 +80,19 @@ void for_each_collective(const Layout& layout, Visit visit) {
   }
 }
 
+using OnCollective = std::function<void(const CollectiveUse&, Picoseconds)>;
+
 void report_collectives(StepResult& result, const StepRecord& record, const Layout& layout,
-                        const StepCosts& costs) {
+                        const StepCosts& costs, const OnCollective& on_collective) {
   result.collectives = costs.uses();
   for_each_collective(layout, [&](std::int64_t rank, int op) {
     const Exchange& exchange = record.exchanges[layout.exchange(rank, op)];
+    const Picoseconds time = record.end[layout.instance(rank, op)] - exchange.start;
     CollectiveUse& use = result.collectives[exchange.cost->use];
     ++use.count;
-    use.total += in_seconds(record.end[layout.instance(rank, op)] - exchange.start);
+    use.total += in_seconds(time);
     use.expected += exchange.cost->expected;
+    if (on_collective) on_collective(use, time);
   });
 }
 
@@ -125,6 +153,26 @@ bool beyond_event_time(const Plan& plan, const topology::Cluster& cluster) {
   return at_peak > 0.2 * end_of_time.value;
 }
 
+std::int64_t ops_of_all_stages(workload::Training training, const workload::Degrees& degrees,
+                               std::int64_t micro_batches) {
+  training.global_batch = micro_batches * degrees.micro_batch * degrees.dp;
+  std::int64_t ops = 0;
+  for (int stage = 0; stage < degrees.pp; ++stage)
+    ops += static_cast<std::int64_t>(stage_program(training, degrees, stage).ops.size());
+  return ops;
+}
+
+// Each micro-batch adds the same ops, so that two short steps tell the size of a long one before
+// its programs fill the memory.
+Errors check_size(const Plan& plan) {
+  const std::int64_t micro_batches = workload::micro_batches(plan.training, plan.degrees);
+  const std::int64_t one = ops_of_all_stages(plan.training, plan.degrees, 1);
+  const std::int64_t two = ops_of_all_stages(plan.training, plan.degrees, 2);
+  const std::int64_t ops = one + (micro_batches - 1) * (two - one);
+  const std::int64_t ranks = plan.degrees.world();
+  return size_refused(ranks, ops, ranks / plan.degrees.pp * ops);
+}
+
 Errors check_fit(const topology::Cluster& cluster, const Plan& plan) {
   Errors errors;
   for (const std::string& rule : violations(plan.training, plan.degrees))
@@ -137,6 +185,7 @@ Errors check_fit(const topology::Cluster& cluster, const Plan& plan) {
                                     rank, index, cluster.accelerators()),
                         {}});
   }
+  if (errors.empty()) errors = check_size(plan);
   if (errors.empty() && beyond_event_time(plan, cluster))
     errors.push_back({{},
                       "a step takes weeks; event time ends after 106 days",
@@ -161,8 +210,8 @@ Result<StepResult> run_programs(const topology::Cluster& cluster, const Plan& pl
   result.step_time = length_of(record);
   result.mfu = mfu_of(plan, cluster, result.step_time);
   result.blame = blame_of(record, *layout, costs, network, cluster.graph);
-  report_links(result, cluster, network, calibration);
-  report_collectives(result, record, *layout, costs);
+  report_links(result, cluster, network, calibration, record, options.listed_links);
+  report_collectives(result, record, *layout, costs, options.on_collective);
   result.rank_wait = record.rank_wait;
   result.events = record.events;
   result.ranks = layout->ranks();

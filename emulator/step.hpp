@@ -34,16 +34,20 @@ struct CollectiveUse {
 struct StepOptions {
   StepFaults faults;
   bool keep_timeline = false;
+  std::size_t listed_links = 64;                  // StepResult::links, at most
   std::function<void(double fraction)> progress;  // called now and then, 0..1
+  // Called once for each collective of each group, when all is done, in a fixed order.
+  std::function<void(const CollectiveUse&, Picoseconds duration)> on_collective;
 };
 
 struct StepResult {
   Picoseconds step_time;
   double mfu = 0;
   Blame blame;                      // adds up to step_time
-  std::vector<LinkLoad> links;      // busiest first, at most 64
+  std::vector<LinkLoad> links;      // busiest first
   std::vector<double> class_bytes;  // per link class of the graph
   std::vector<double> class_busy_seconds;
+  std::vector<double> class_limiting_seconds;  // its links set the rate, summed over transfers
   std::vector<CollectiveUse> collectives;
   std::vector<Picoseconds> rank_wait;  // per rank: time spent waiting for peers
   std::int64_t events = 0;
@@ -51,7 +55,9 @@ struct StepResult {
   std::vector<Interval> timeline;  // when asked for; by rank, then op
 };
 
-// Runs one step from a cold start. The same inputs give the same bytes.
+// Runs one step from a cold start. Utilization is relative to the calibrated capacities, whatever
+// the faults. Refuses programs of more than a hundred million op instances. The same inputs
+// give the same bytes.
 Result<StepResult> emulate_step(const topology::Cluster& cluster, const Plan& plan,
                                 const topology::Calibration& calibration,
                                 const StepOptions& options = {});

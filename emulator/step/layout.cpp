@@ -14,8 +14,8 @@ using workload::OpKind;
 
 namespace {
 
-// About 20 bytes per op and as much per collective: some 4 GB at the limit.
-constexpr std::int64_t most_instances = 100'000'000;
+// About 20 bytes per op instance and 40 per collective, 150 per op of a program: some 4 GB each.
+constexpr std::int64_t most_instances = 100'000'000, most_ops = 25'000'000;
 
 std::size_t index_of(Dimension dimension) { return static_cast<std::size_t>(dimension); }
 
@@ -112,17 +112,21 @@ Errors check_pipeline_meetings(const std::vector<StageLayout>& stages) {
 }
 
 Errors check_size(const Plan& plan, const std::vector<StageLayout>& stages) {
-  const std::int64_t ranks_per_stage = plan.degrees.world() / plan.degrees.pp;
-  std::int64_t instances = 0;
-  for (const StageLayout& stage : stages) instances += ranks_per_stage * stage.ops();
-  if (instances <= most_instances) return {};
-  return {{{},
-           fmt::format("{} ranks run {} op instances; this version emulates up to {}",
-                       plan.degrees.world(), instances, most_instances),
-           "use fewer data-parallel ranks or a smaller global batch"}};
+  std::int64_t ops = 0;
+  for (const StageLayout& stage : stages) ops += stage.ops();
+  return size_refused(plan.degrees.world(), ops, plan.degrees.world() / plan.degrees.pp * ops);
 }
 
 }  // namespace
+
+Errors size_refused(std::int64_t ranks, std::int64_t ops, std::int64_t instances) {
+  if (instances <= most_instances && ops <= most_ops) return {};
+  return {{{},
+           fmt::format("{} ranks run {} op instances, {} different ops; this version emulates up "
+                       "to {} and {}",
+                       ranks, instances, ops, most_instances, most_ops),
+           "use fewer data-parallel ranks or a smaller global batch"}};
+}
 
 Result<Layout> Layout::make(const Plan& plan, std::vector<workload::Program> programs) {
   assert(programs.size() == static_cast<std::size_t>(plan.degrees.pp));

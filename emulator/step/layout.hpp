@@ -47,6 +47,10 @@ struct GroupTable {
   }
 };
 
+// Why a step of this size is refused; empty when it fits. `ops`: of all stages' programs,
+// `instances`: of all ranks.
+Errors size_refused(std::int64_t ranks, std::int64_t ops, std::int64_t instances);
+
 class Layout {
  public:
   // One program per stage. Fails when there are more op instances than fit, or programs that do not
