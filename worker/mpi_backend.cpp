@@ -204,6 +204,12 @@ std::unique_ptr<Backend> make_mpi_backend(MPI_Comm world) {
   return std::make_unique<MpiBackend>(world);
 }
 
+Schedule opaque_schedule(const Schedule& schedule) {
+  Schedule result{schedule.operation, collectives::Algorithm::direct, schedule.ranks};
+  if (schedule.operation == Operation::broadcast) result.root = schedule.root;
+  return result;
+}
+
 std::string why_mpi_cannot(const Schedule& schedule, Bytes size, DataType type) {
   const std::uint64_t count = buffer_bytes(schedule, size).count / size_of(type);
   if (schedule.operation != Operation::all_reduce && count > INT_MAX)

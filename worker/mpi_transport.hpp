@@ -18,6 +18,10 @@ std::unique_ptr<Transport> make_mpi_transport(MPI_Comm communicator);
 // deadline: arrive() first finds out whether everybody is there. `world` ranks are Group ranks.
 std::unique_ptr<Backend> make_mpi_backend(MPI_Comm world);
 
+// A schedule that says no more than MPI keeps to: the operation, ranks and root, with the parts of
+// the ranks in their order.
+collectives::Schedule opaque_schedule(const collectives::Schedule& schedule);
+
 // Why MPI cannot do it ("all_gather of 16 GiB: more than 2147483647 elements"), or empty.
 std::string why_mpi_cannot(const collectives::Schedule& schedule, Bytes size, DataType type);
 

@@ -1,0 +1,103 @@
+#include <fmt/format.h>
+
+#include "worker/bench/bench.hpp"
+#include "worker/mpi_transport.hpp"
+
+namespace railwright::worker {
+namespace {
+
+using collectives::Algorithm;
+using collectives::Schedule;
+
+constexpr Algorithm algorithms[] = {Algorithm::ring, Algorithm::binomial_tree,
+                                    Algorithm::halving_doubling, Algorithm::hierarchical,
+                                    Algorithm::direct};
+
+// Without a cluster file nothing is known about the links: a shared-memory hop is assumed.
+constexpr collectives::Hop assumed_hop = {microseconds(2), gigabytes_per_second(5)};
+
+bool can(const Schedule& schedule) { return collectives::why_not(schedule).empty(); }
+
+}  // namespace
+
+Bandwidth BenchRow::bus_bandwidth() const {
+  return collectives::bus_bandwidth_factor(schedule.operation, schedule.ranks) *
+         algorithm_bandwidth();
+}
+
+Result<BenchChoice> BenchChoice::make(const World& world, const BenchOptions& options) {
+  BenchChoice choice;
+  choice.options_ = options;
+  choice.ranks_ = world.size;
+  choice.ranks_per_node_ = world.size % world.nodes == 0 ? world.size / world.nodes : 1;
+  if (!options.cluster.empty()) {
+    Result<topology::Cluster> cluster = topology::load_cluster(options.cluster);
+    if (!cluster) return tl::unexpected(cluster.error());
+    if (cluster->accelerators() < world.size)
+      return failure({options.cluster, 0, 0},
+                     fmt::format("the cluster has {} accelerators, mpirun started {} ranks",
+                                 cluster->accelerators(), world.size),
+                     fmt::format("use mpirun -n {}", cluster->accelerators()));
+    choice.cluster_ = std::make_shared<const topology::Cluster>(std::move(*cluster));
+    choice.router_ = std::make_shared<const topology::Router>(*choice.cluster_);
+    for (int rank = 0; rank < world.size; ++rank) choice.members_.push_back({rank});
+  }
+  const Schedule first = choice.schedule(options.begin);
+  const std::string why = collectives::why_not(first);
+  if (!why.empty()) return failure({}, why, "choose another --algorithm, or auto");
+  return choice;
+}
+
+Schedule BenchChoice::schedule(Bytes size) const {
+  const collectives::Operation operation = options_.operation;
+  if (options_.backend == "mpi") return opaque_schedule({operation, Algorithm::ring, ranks_});
+  const auto& calibration = topology::default_calibration();
+  if (cluster_ && options_.algorithm)
+    return collectives::schedule_for(operation, *options_.algorithm, members_, *cluster_);
+  if (cluster_) return collectives::best_schedule(operation, size, members_, *router_, calibration);
+  const auto with = [&](Algorithm algorithm) {
+    const int inner = algorithm == Algorithm::hierarchical ? ranks_per_node_ : 1;
+    return Schedule{operation, algorithm, ranks_, 1, inner, 0};
+  };
+  if (options_.algorithm) return with(*options_.algorithm);
+  std::optional<Schedule> best;
+  for (const Algorithm algorithm : algorithms) {
+    const Schedule schedule = with(algorithm);
+    if (!can(schedule)) continue;
+    if (!best || collectives::closed_form_time(schedule, size, assumed_hop) <
+                     collectives::closed_form_time(*best, size, assumed_hop))
+      best = schedule;
+  }
+  return *best;  // direct does every operation
+}
+
+std::optional<Seconds> BenchChoice::expected(const Schedule& schedule, Bytes size) const {
+  if (!cluster_ || schedule.ranks < 2) return std::nullopt;
+  const auto& calibration = topology::default_calibration();
+  const auto loads = collectives::phase_loads(schedule, size, members_, *router_, calibration);
+  return collectives::idle_time(loads, cluster_->graph, calibration);
+}
+
+Result<std::vector<Bytes>> bench_sizes(const BenchOptions& options) {
+  Errors errors;
+  const std::uint64_t width = size_of(options.type);
+  if (options.factor < 2) errors.push_back({{}, "-f must be 2 or more", "write -f 2"});
+  if (options.begin > options.end)
+    errors.push_back({{}, "-b is larger than -e", "write, for example, -b 8 -e 256M"});
+  if (options.begin.count < width)
+    errors.push_back({{},
+                      fmt::format("-b is smaller than one {}", to_string(options.type)),
+                      fmt::format("write -b {}", width)});
+  if (options.iterations < 1) errors.push_back({{}, "-n must be 1 or more", "write -n 20"});
+  if (options.warmup < 0) errors.push_back({{}, "-w must not be negative", "write -w 5"});
+  if (!errors.empty()) return tl::unexpected(errors);
+  std::vector<Bytes> sizes;
+  for (std::uint64_t size = options.begin.count; size <= options.end.count;
+       size *= options.factor) {
+    sizes.push_back({size / width * width});
+    if (size > options.end.count / options.factor) break;  // the next would overflow or be too big
+  }
+  return sizes;
+}
+
+}  // namespace railwright::worker

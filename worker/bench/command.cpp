@@ -1,0 +1,80 @@
+#include <memory>
+
+#include "topology/quantity.hpp"
+#include "worker/bench/bench.hpp"
+#include "worker/commands.hpp"
+
+namespace railwright::worker {
+namespace {
+
+// As typed; the checks of the options have accepted every field.
+struct Words {
+  std::string begin = "8", end = "256M", type = "float", operation = "all_reduce",
+              algorithm = "auto", compare;
+  double timeout_s = 60;
+};
+
+BenchOptions understood(const Words& words, BenchOptions options) {
+  options.begin = *parse_message_size(words.begin);
+  options.end = *parse_message_size(words.end);
+  options.type = *parse_data_type(words.type);
+  options.operation = *workload::parse_operation(words.operation);
+  if (words.algorithm != "auto") options.algorithm = *collectives::parse_algorithm(words.algorithm);
+  options.compare_mpi = words.compare == "mpi";
+  options.timeout = seconds(words.timeout_s);
+  return options;
+}
+
+tl::expected<int, ConfigError> parse_choice(const std::string& text) {
+  if (text == "auto") return 0;
+  const auto algorithm = collectives::parse_algorithm(text);
+  if (!algorithm) return tl::unexpected(algorithm.error());
+  return 0;
+}
+
+}  // namespace
+
+void add_bench_command(CommandLine& line) {
+  auto words = std::make_shared<Words>();
+  auto options = std::make_shared<BenchOptions>();
+  CLI::App* app = line.app.add_subcommand("bench", "Print the nccl-tests table for these ranks");
+  const auto size = checked_by(parse_message_size, "SIZE");
+  app->add_option("-b,--minbytes", words->begin, "Smallest size: 8, 4K, 1M (1024-based) or 1MB")
+      ->check(size)
+      ->capture_default_str();
+  app->add_option("-e,--maxbytes", words->end, "Largest size")->check(size)->capture_default_str();
+  app->add_option("-f,--stepfactor", options->factor, "From size to size")->capture_default_str();
+  app->add_option("-d,--datatype", words->type, "float, half or bfloat16")
+      ->check(checked_by(parse_data_type, "TYPE"))
+      ->capture_default_str();
+  app->add_option("--op", words->operation,
+                  "all_reduce, reduce_scatter, all_gather, broadcast, all_to_all or send")
+      ->check(checked_by(workload::parse_operation, "OP"))
+      ->capture_default_str();
+  app->add_option("--backend", options->backend,
+                  "p2p: our schedules over MPI point-to-point; mpi: MPI's own collectives")
+      ->check(CLI::IsMember({"p2p", "mpi"}))
+      ->capture_default_str();
+  app->add_option("--algorithm", words->algorithm,
+                  "auto, ring, binomial_tree, halving_doubling, hierarchical or direct")
+      ->check(checked_by(parse_choice, "ALGORITHM"))
+      ->capture_default_str();
+  app->add_option("-n,--iters", options->iterations, "Timed iterations")->capture_default_str();
+  app->add_option("-w,--warmup_iters", options->warmup, "Iterations before")->capture_default_str();
+  app->add_option("--compare", words->compare, "mpi: time MPI's collective in turn with p2p")
+      ->check(CLI::IsMember({"mpi"}));
+  app->add_option("--cluster", options->cluster,
+                  "Cluster file or name: choose algorithms for it and print the expected time");
+  app->add_option("--json", options->json_path, "Write the results to this file, SI units");
+  app->add_option("--timeout", words->timeout_s, "Seconds after which a silent peer is lost")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app->footer("Example: mpirun -n 4 railwright-worker bench -b 8 -e 64M -f 2 --compare mpi");
+  app->callback([=, &line] {
+    if (options->backend == "mpi" && !words->compare.empty())
+      throw CLI::ValidationError("--compare", "compares p2p with mpi; leave --backend mpi out");
+    line.run = [=](const World& world) { return bench(world, understood(*words, *options)); };
+  });
+}
+
+}  // namespace railwright::worker

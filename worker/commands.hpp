@@ -1,0 +1,30 @@
+// The commands of railwright-worker: each adds its options and says what to run.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+#include "worker/world.hpp"
+
+namespace railwright::worker {
+
+struct CommandLine {
+  CLI::App app{"Execute plans and measure collectives on real ranks, started by mpirun or srun."};
+  std::function<int(const World&)> run;  // collective; returns the exit status
+};
+
+void add_run_command(CommandLine& line);
+void add_bench_command(CommandLine& line);
+
+// A quantity or name as CLI11 wants to check it: empty when `parse` takes the text.
+template <class Parse>
+CLI::Validator checked_by(Parse parse, const std::string& name) {
+  return CLI::Validator(
+      [parse](std::string& text) {
+        const auto value = parse(text);
+        return value ? std::string() : value.error().message + "; " + value.error().hint;
+      },
+      name);
+}
+
+}  // namespace railwright::worker

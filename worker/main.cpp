@@ -1,0 +1,65 @@
+// The `railwright-worker` command, started once per rank by mpirun or srun.
+#include <fmt/format.h>
+#include <mpi.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdlib>
+#include <iostream>
+
+#include "topology/quantity.hpp"
+#include "topology/version.hpp"
+#include "worker/commands.hpp"
+
+namespace {
+
+using namespace railwright;
+using namespace railwright::worker;
+
+// Before MPI_Init only the launcher's environment says which rank this is; one rank speaks.
+bool speaks() {
+  for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"})
+    if (const char* rank = std::getenv(name)) return std::string(rank) == "0";
+  return true;
+}
+
+int report(const CLI::App& app, const CLI::ParseError& error) {
+  if (!speaks()) return error.get_exit_code() == 0 ? exit_ok : exit_usage;
+  // CLI11 numbers its errors from 100; users and mpirun expect 2.
+  return app.exit(error) == 0 ? exit_ok : exit_usage;
+}
+
+int run_command(const CommandLine& line) {
+  Watch watch;
+  int provided = 0;
+  MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
+  World world = join_world();
+  watch.observe(world);
+  const int status = line.run(world);
+  watch.leave(status);
+  MPI_Comm_free(&world.node);
+  MPI_Finalize();
+  return status;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CommandLine line;
+  line.app.name("railwright-worker");
+  line.app.require_subcommand(1);
+  line.app.set_version_flag("--version", std::string("railwright-worker ") + tool_version);
+  add_run_command(line);
+  add_bench_command(line);
+  try {
+    line.app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return report(line.app, error);
+  }
+  try {
+    return run_command(line);
+  } catch (const std::exception& error) {
+    std::cerr << "error: " << error.what() << "\n";
+    MPI_Abort(MPI_COMM_WORLD, exit_failed);
+    return exit_failed;
+  }
+}

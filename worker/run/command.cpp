@@ -1,0 +1,63 @@
+#include <charconv>
+#include <memory>
+
+#include "worker/commands.hpp"
+#include "worker/run/run.hpp"
+
+namespace railwright::worker {
+namespace {
+
+tl::expected<double, ConfigError> parse_speed(const std::string& text) {
+  if (text == "max") return 0.0;
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error == std::errc{} && end == text.data() + text.size() && value > 0) return value;
+  return tl::unexpected(ConfigError{{}, "'" + text + "' is no speed", "write max or 10"});
+}
+
+struct Words {
+  double timeout_s = 60, linger_s = 0;
+  std::string speed = "max";
+};
+
+void add_options(CLI::App& app, RunOptions& options, Words& words) {
+  app.add_option("--plan", options.plan_path, "plan.json")->required();
+  app.add_option("--backend", options.backend,
+                 "auto, p2p: our schedules; mpi: MPI's collectives; emulated: moves nothing")
+      ->check(CLI::IsMember({"auto", "p2p", "mpi", "emulated"}))
+      ->capture_default_str();
+  app.add_option("--steps", options.steps, "Training steps")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
+      ->capture_default_str();
+  app.add_option("--metrics", options.metrics_address,
+                 "host:port of /metrics, one exporter per node; port 0 takes a free one");
+  app.add_option("--metrics-linger", words.linger_s, "Seconds to keep serving after the run")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--metrics-textfile", options.metrics_textfile,
+                 "Write the last metrics to this file, one per node");
+  app.add_option("--json", options.json_path, "Write the report to this file, SI units");
+  app.add_option("--timeout", words.timeout_s, "Seconds after which a silent peer is lost")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
+  app.add_option("--speed", words.speed, "emulated: virtual seconds per second, or max")
+      ->check(checked_by(parse_speed, "SPEED"))
+      ->capture_default_str();
+  app.footer("Example: mpirun -n 4 railwright-worker run --plan plan.json --steps 5");
+}
+
+}  // namespace
+
+void add_run_command(CommandLine& line) {
+  auto options = std::make_shared<RunOptions>();
+  auto words = std::make_shared<Words>();
+  CLI::App* app = line.app.add_subcommand("run", "Execute a plan on these ranks");
+  add_options(*app, *options, *words);
+  app->callback([=, &line] {
+    options->timeout = seconds(words->timeout_s);
+    options->linger = seconds(words->linger_s);
+    options->speed = *parse_speed(words->speed);
+    line.run = [options](const World& world) { return run_plan(world, *options); };
+  });
+}
+
+}  // namespace railwright::worker

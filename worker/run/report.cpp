@@ -1,0 +1,271 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "topology/quantity.hpp"
+#include "worker/run/run.hpp"
+
+namespace railwright::worker {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+Json own_report(const World& world, const Part& part, const Record& record) {
+  Json report = {{"rank", world.rank},
+                 {"host", world.hosts[world.rank]},
+                 {"wait_s", record.wait.value},
+                 {"checked", record.checked},
+                 {"wrong", record.wrong}};
+  for (const Seconds step : record.steps) report["steps"].push_back(step.value);
+  report["kinds"] = Json::array();
+  for (std::size_t i = 0; i < part.kinds.size(); ++i) {
+    const Kind& kind = part.kinds[i];
+    const KindRecord& seen = record.kinds[i];
+    if (seen.calls == 0) continue;
+    report["kinds"].push_back({{"group", to_string(kind.group.dimension)},
+                               {"op", to_string(kind.operation)},
+                               {"algorithm", to_string(kind.algorithm)},
+                               {"bytes", kind.size.count},
+                               {"ranks", kind.group.ranks},
+                               {"class", kind.limiting_class},
+                               {"calls", seen.calls},
+                               {"time_s", seen.time.value},
+                               {"wait_s", seen.wait.value},
+                               {"expected_s", kind.expected.value}});
+  }
+  return report;
+}
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// Sums over the ranks that make such calls; all members of a group see each call once.
+struct Row {
+  Json name;  // group, op, algorithm, bytes, ranks (their number)
+  double calls = 0, time = 0, wait = 0, expected = 0;
+};
+using Rows = std::map<std::string, Row>;
+
+Rows rows_of(const std::vector<Json>& reports) {
+  Rows rows;
+  for (const Json& report : reports)
+    for (const Json& kind : report["kinds"]) {
+      const std::string key =
+          fmt::format("{} {} {:020}", kind["group"].get<std::string>(),
+                      kind["op"].get<std::string>(), kind["bytes"].get<std::uint64_t>());
+      Row& row = rows[key];
+      row.name = {{"group", kind["group"]},
+                  {"op", kind["op"]},
+                  {"algorithm", kind["algorithm"]},
+                  {"bytes", kind["bytes"]},
+                  {"ranks", kind["ranks"].size()}};
+      const double calls = kind["calls"];
+      row.calls += calls;
+      row.time += kind["time_s"].get<double>();
+      row.wait += kind["wait_s"].get<double>();
+      row.expected += calls * kind["expected_s"].get<double>();
+    }
+  return rows;
+}
+
+// Mean over calls and ranks, with the bandwidths of nccl-tests.
+Json measured_row(const Row& row, bool opaque) {
+  Json json = row.name;
+  if (opaque) json["algorithm"] = "opaque";
+  const double time = row.time / row.calls;
+  const auto operation = *workload::parse_operation(json["op"].get<std::string>());
+  const double bandwidth = time > 0 ? json["bytes"].get<double>() / time : 0;
+  const int ranks = json["ranks"];
+  json["calls"] = row.calls / ranks;
+  json["time_s"] = time;
+  json["wait_s"] = row.wait / row.calls;
+  json["algbw_bytes_per_s"] = bandwidth;
+  json["busbw_bytes_per_s"] =
+      ranks > 1 ? bandwidth * collectives::bus_bandwidth_factor(operation, ranks) : 0.0;
+  return json;
+}
+
+// The slowest rank, step by step.
+std::vector<double> step_times(const std::vector<Json>& reports) {
+  std::vector<double> times(reports.front()["steps"].size(), 0);
+  for (const Json& report : reports)
+    for (std::size_t i = 0; i < times.size(); ++i)
+      times[i] = std::max(times[i], report["steps"][i].get<double>());
+  return times;
+}
+
+// The first step checks everything and touches fresh memory: it counts only when it is alone.
+double typical_step(std::vector<double> times) {
+  if (times.size() > 1) times.erase(times.begin());
+  return median(std::move(times));
+}
+
+// Where the others wait for a rank, it waits less than they do.
+Json slow_ranks(const std::vector<Json>& reports, const std::vector<double>& steps) {
+  constexpr double tolerated = 0.1;  // of the run's time
+  std::vector<double> waits;
+  for (const Json& report : reports) waits.push_back(report["wait_s"]);
+  double total = 0;
+  for (const double step : steps) total += step;
+  Json result = Json::array();
+  for (const Json& report : reports) {
+    const double late = median(waits) - report["wait_s"].get<double>();
+    if (late > tolerated * total)
+      result.push_back({{"rank", report["rank"]}, {"host", report["host"]}, {"late_s", late}});
+  }
+  return result;
+}
+
+// Groups that do the same thing on different links: one that takes far longer than most has a slow
+// link of the class that limits it.
+Json slow_links(const std::vector<Json>& reports) {
+  constexpr double tolerated = 1.5;
+  std::map<std::string, std::map<Json, std::pair<double, Json>>> times;
+  for (const Json& report : reports)
+    for (const Json& kind : report["kinds"]) {
+      const std::string key = kind["group"].dump() + kind["op"].dump() + kind["bytes"].dump();
+      const double time = kind["time_s"].get<double>() / kind["calls"].get<double>();
+      times[key][kind["ranks"]] = {time, kind};
+    }
+  Json result = Json::array();
+  for (const auto& [key, groups] : times) {
+    if (groups.size() < 3) continue;  // two differ, but which is right?
+    std::vector<double> all;
+    for (const auto& [ranks, entry] : groups) all.push_back(entry.first);
+    for (const auto& [ranks, entry] : groups)
+      if (entry.first > tolerated * median(all))
+        result.push_back({{"class", entry.second["class"]},
+                          {"ranks", ranks},
+                          {"op", entry.second["op"]},
+                          {"time_s", entry.first},
+                          {"usual_s", median(all)}});
+  }
+  return result;
+}
+
+void add_verification(Json& document, const std::vector<Json>& reports) {
+  std::uint64_t checked = 0, wrong = 0;
+  for (const Json& report : reports) {
+    checked += report["checked"].get<std::uint64_t>();
+    wrong += report["wrong"].get<std::uint64_t>();
+  }
+  document["verification"] = {{"checked", checked}, {"wrong", wrong}};
+}
+
+Json document_of(const World& world, const std::vector<Json>& reports, const Part& part,
+                 const std::string& backend) {
+  const bool opaque = backend == "mpi";
+  const std::vector<double> steps = step_times(reports);
+  Json document = {{"backend", backend},
+                   {"schedule", opaque ? "opaque" : "planned"},
+                   {"ranks", world.size},
+                   {"oversubscribed", world.oversubscribed}};
+  for (const double step : steps) document["steps"].push_back({{"step_time_s", step}});
+  Json measured = {{"step_time_s", typical_step(steps)}, {"collectives", Json::array()}};
+  Json predicted = {{"step_time_s", part.plan.prediction.step_time.value},
+                    {"collectives", Json::array()}};
+  Json ratio = Json::object();
+  if (predicted["step_time_s"] > 0)
+    ratio["step_time_s"] =
+        measured["step_time_s"].get<double>() / predicted["step_time_s"].get<double>();
+  else
+    predicted.erase("step_time_s");
+  ratio["collectives"] = Json::array();
+  for (const auto& [key, row] : rows_of(reports)) {
+    measured["collectives"].push_back(measured_row(row, opaque));
+    Json expected = row.name;
+    expected["time_s"] = row.expected / row.calls;
+    predicted["collectives"].push_back(expected);
+    Json compared = row.name;
+    if (row.expected > 0) compared["time_s"] = row.time / row.expected;
+    ratio["collectives"].push_back(compared);
+  }
+  for (const Json& report : reports) measured["rank_wait_s"].push_back(report["wait_s"]);
+  document["measured"] = measured;
+  document["predicted"] = predicted;
+  document["ratio"] = ratio;
+  // With more ranks than cores a late rank is one that had no core.
+  document["slow_links"] = world.oversubscribed ? Json::array() : slow_links(reports);
+  document["slow_ranks"] = world.oversubscribed ? Json::array() : slow_ranks(reports, steps);
+  add_verification(document, reports);
+  return document;
+}
+
+std::string milliseconds(const Json& row, const char* key) {
+  return row.contains(key) ? fmt::format("{:.3f}", row[key].get<double>() * 1e3) : "-";
+}
+
+std::string ratio_of(const Json& row, const char* key) {
+  return row.contains(key) ? fmt::format("{:.2f}", row[key].get<double>()) : "-";
+}
+
+std::string collective_lines(const Json& document) {
+  std::string text =
+      fmt::format("{:<5} {:<14} {:<16} {:>10} {:>6} {:>12} {:>13} {:>6} {:>10} {:>9}\n", "group",
+                  "operation", "algorithm", "size", "calls", "measured ms", "predicted ms", "ratio",
+                  "busbw GB/s", "wait ms");
+  const Json& measured = document["measured"]["collectives"];
+  for (std::size_t i = 0; i < measured.size(); ++i) {
+    const Json& row = measured[i];
+    text += fmt::format("{:<5} {:<14} {:<16} {:>10} {:>6} {:>12} {:>13} {:>6} {:>10.2f} {:>9}\n",
+                        row["group"].get<std::string>(), row["op"].get<std::string>(),
+                        row["algorithm"].get<std::string>(),
+                        railwright::to_string(Bytes{row["bytes"].get<std::uint64_t>()}),
+                        row["calls"].get<double>(), milliseconds(row, "time_s"),
+                        milliseconds(document["predicted"]["collectives"][i], "time_s"),
+                        ratio_of(document["ratio"]["collectives"][i], "time_s"),
+                        row["busbw_bytes_per_s"].get<double>() / 1e9, milliseconds(row, "wait_s"));
+  }
+  return text;
+}
+
+}  // namespace
+
+std::string report_json(const World& world, const Part& part, const Record& record,
+                        const std::string& backend) {
+  std::vector<Json> reports;
+  for (const std::string& text :
+       gather_text(MPI_COMM_WORLD, own_report(world, part, record).dump()))
+    reports.push_back(Json::parse(text));
+  if (!world.first()) return {};
+  return document_of(world, reports, part, backend).dump(2) + "\n";
+}
+
+std::string report_text(const std::string& json) {
+  const Json document = Json::parse(json);
+  std::string text =
+      fmt::format("{} ranks, backend {}, schedule {}, {} steps\n", document["ranks"].get<int>(),
+                  document["backend"].get<std::string>(), document["schedule"].get<std::string>(),
+                  document["steps"].size());
+  if (!document["measured"]["collectives"].empty()) text += collective_lines(document);
+  text += fmt::format(
+      "step: measured {} ms, predicted {} ms, ratio {}{}\n",
+      milliseconds(document["measured"], "step_time_s"),
+      milliseconds(document["predicted"], "step_time_s"),
+      ratio_of(document["ratio"], "step_time_s"),
+      document["oversubscribed"].get<bool>() ? " (not judged: more ranks than cores)" : "");
+  const Json& waits = document["measured"]["rank_wait_s"];
+  text += "wait per rank, ms:";
+  constexpr std::size_t shown = 64;
+  for (std::size_t i = 0; i < std::min(waits.size(), shown); ++i)
+    text += fmt::format(" {:.2f}", waits[i].get<double>() * 1e3);
+  text += waits.size() > shown ? " ... (all in --json)\n" : "\n";
+  for (const Json& rank : document["slow_ranks"])
+    text += fmt::format("slow: rank {} on {}, {:.1f} ms late in all\n", rank["rank"].get<int>(),
+                        rank["host"].get<std::string>(), rank["late_s"].get<double>() * 1e3);
+  for (const Json& link : document["slow_links"])
+    text += fmt::format("slow: a {} link between ranks {}\n", link["class"].get<std::string>(),
+                        link["ranks"].dump());
+  const Json& verification = document["verification"];
+  text += fmt::format("checked {} results: {} wrong elements\n",
+                      verification["checked"].get<std::uint64_t>(),
+                      verification["wrong"].get<std::uint64_t>());
+  return text;
+}
+
+}  // namespace railwright::worker

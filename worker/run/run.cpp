@@ -1,0 +1,69 @@
+#include "worker/run/run.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <iostream>
+#include <thread>
+
+#include "worker/mpi_transport.hpp"
+
+namespace railwright::worker {
+namespace {
+
+// Every rank sleeps: waiting for the exporter in an MPI barrier would keep the cores busy.
+void linger(const World& world, const RunOptions& options) {
+  if (options.linger.value <= 0 || options.metrics_address.empty()) return;
+  if (world.first())
+    std::cerr << fmt::format("serving metrics for {:.3g} s\n", options.linger.value);
+  std::this_thread::sleep_for(std::chrono::duration<double>(options.linger.value));
+}
+
+int walk(const World& world, const RunOptions& options, const Part& part,
+         const std::string& backend_name, NodeMetrics& metrics) {
+  const auto transport = make_mpi_transport(MPI_COMM_WORLD);
+  const auto backend =
+      backend_name == "mpi" ? make_mpi_backend(MPI_COMM_WORLD) : make_p2p_backend(*transport);
+  Walker walker(world, part, *transport, *backend, options.timeout);
+  for (std::int64_t step = 0; step < options.steps; ++step) {
+    walker.step();
+    const bool last = step + 1 == options.steps;
+    if (metrics.wanted()) metrics.publish(part, walker.record(), last ? "done" : "running");
+  }
+  const std::string json = report_json(world, part, walker.record(), backend_name);
+  if (world.first()) std::cout << report_text(json) << std::flush;
+  Errors errors = metrics.write_textfile();
+  if (world.first() && !options.json_path.empty())
+    for (const ConfigError& error : write_file(options.json_path, json)) errors.push_back(error);
+  if (!agree(world, errors)) return exit_usage;
+  std::uint64_t wrong = walker.record().wrong;
+  MPI_Allreduce(MPI_IN_PLACE, &wrong, 1, MPI_UINT64_T, MPI_SUM, MPI_COMM_WORLD);
+  linger(world, options);
+  return wrong == 0 ? exit_ok : exit_failed;
+}
+
+}  // namespace
+
+int run_plan(const World& world, const RunOptions& options) {
+  const Result<emulator::Plan> plan = emulator::load_plan(options.plan_path);
+  if (!agree(world, plan ? Errors{} : plan.error())) return exit_usage;
+  const Result<topology::Cluster> cluster = topology::build_cluster(plan->cluster);
+  if (!agree(world, cluster ? Errors{} : cluster.error())) return exit_usage;
+  if (!agree(world, misplacement(*plan, *cluster, world, options.plan_path))) return exit_usage;
+
+  const std::string backend = options.backend == "auto" ? "p2p" : options.backend;
+  NodeMetrics metrics(world, options, backend);
+  if (!agree(world, metrics.listen())) return exit_usage;
+  if (!metrics.served_at().empty())
+    std::cerr << fmt::format("metrics: http://{}/metrics\n", metrics.served_at());
+  if (backend == "emulated") {
+    const int status = run_emulated(world, options, *plan, *cluster, metrics);
+    linger(world, options);
+    return status;
+  }
+  const Result<Part> part = make_part(*plan, world.rank, backend);
+  if (!agree(world, part ? Errors{} : part.error())) return exit_usage;
+  return walk(world, options, *part, backend, metrics);
+}
+
+}  // namespace railwright::worker

@@ -1,0 +1,218 @@
+#include <algorithm>
+#include <chrono>
+#include <thread>
+
+#include "worker/run/run.hpp"
+
+namespace railwright::worker {
+namespace {
+
+using workload::Op;
+using workload::OpKind;
+using Clock = std::chrono::steady_clock;
+
+Clock::duration duration_of(Seconds time) {
+  return std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(time.value));
+}
+
+// Time since the start of a step, without the pauses in which inputs are made and results checked.
+class StepClock {
+ public:
+  Seconds now() const {
+    return {std::chrono::duration<double>(Clock::now() - start_ - paused_).count()};
+  }
+  void sleep_until(Seconds moment) const {
+    const Seconds left = moment - now();
+    if (left.value > 0) std::this_thread::sleep_for(duration_of(left));
+  }
+  template <class Work>
+  void pause_for(Work work) {
+    const Clock::time_point before = Clock::now();
+    work();
+    paused_ += Clock::now() - before;
+  }
+
+ private:
+  Clock::time_point start_ = Clock::now();
+  Clock::duration paused_{};
+};
+
+struct Sending {
+  Request request;
+  std::vector<std::byte> bytes;
+};
+
+}  // namespace
+
+struct Walker::State {
+  const World& world;
+  const Part& part;
+  Transport& transport;
+  Backend& backend;
+  Seconds timeout;
+  Reducer reducer;
+  Group everybody;
+  Record record;
+  std::vector<std::byte> buffer;
+  std::vector<Sending> sendings;
+  // The how-manieth collective of its dimension an op is: members of a group agree on that, even
+  // where their stages' programs differ.
+  std::vector<std::uint64_t> ordinal_of_op;
+  std::map<workload::Dimension, std::uint64_t> count_of_dimension;
+  std::uint64_t steps_done = 0;
+  StepClock clock;
+  std::vector<Seconds> ends;
+  std::array<Seconds, workload::stream_count> stream_end{};
+
+  void prepare();
+  Transport::Deadline deadline() const { return Clock::now() + duration_of(timeout); }
+  void require(const WaitResult& result) const {
+    if (result.state != WaitState::done) give_up(world, result, timeout);
+  }
+  Seconds ready(const Op& op) const;
+  void perform(int index);
+  bool is_checked(int index) const;
+  void collective(int index);
+  void send(int index);
+  void receive(int index);
+  void finish_sends();
+};
+
+void Walker::State::prepare() {
+  std::uint64_t largest = 0;
+  for (const Kind& kind : part.kinds)
+    largest = std::max(largest, buffer_bytes(kind.schedule, kind.size).count);
+  for (std::size_t i = 0; i < part.program.ops.size(); ++i) {
+    const Op& op = part.program.ops[i];
+    if (op.kind == OpKind::receive) largest = std::max(largest, op.bytes.count);
+    ordinal_of_op.push_back(op.kind == OpKind::collective ? count_of_dimension[op.group]++ : 0);
+  }
+  buffer.resize(largest);
+  for (const Kind& kind : part.kinds)
+    record.kinds.push_back({0, {}, {}, telemetry::Histogram::around(kind.expected)});
+  for (int rank = 0; rank < world.size; ++rank) everybody.ranks.push_back(rank);
+  everybody.index = world.rank;
+  everybody.dimension = workload::Dimension::ep;  // tags that no group of a plan uses
+}
+
+Seconds Walker::State::ready(const Op& op) const {
+  Seconds moment = stream_end[static_cast<std::size_t>(op.stream)];
+  for (const int before : op.after) moment = std::max(moment, ends[before]);
+  return moment;
+}
+
+// All of the first step, then one per dimension and step: what checking costs stays bounded.
+bool Walker::State::is_checked(int index) const {
+  const std::uint64_t count = count_of_dimension.at(part.program.ops[index].group);
+  return steps_done == 0 || ordinal_of_op[index] == steps_done * 7919 % count;
+}
+
+void Walker::State::collective(int index) {
+  const Kind& kind = part.kinds[part.kind_of_op[index]];
+  KindRecord& seen = record.kinds[part.kind_of_op[index]];
+  const std::size_t size = buffer_bytes(kind.schedule, kind.size).count;
+  const auto data = std::span(buffer).first(size);
+  const bool checked = is_checked(index);
+  const int members = static_cast<int>(kind.group.ranks.size());
+  const std::uint64_t seed = (steps_done << 32) + ordinal_of_op[index] * 8 +
+                             static_cast<std::uint64_t>(kind.group.dimension);
+  std::optional<ExactInputs> inputs;
+  if (checked)
+    clock.pause_for([&] {
+      inputs.emplace(seed, members, part.type);
+      fill_inputs(kind.schedule, kind.group.index, *inputs, part.type, data);
+    });
+  const Seconds start = clock.now();
+  require(arrive(transport, kind.group, deadline()));
+  const Seconds wait = clock.now() - start;
+  const Execution execution = backend.execute(kind.schedule, kind.group, data, reducer, deadline());
+  require({execution.state, execution.peer});
+  ++seen.calls;
+  seen.time += execution.time;
+  seen.wait += wait;
+  seen.duration.observe(execution.time);
+  record.wait += wait;
+  if (checked)
+    clock.pause_for([&] {
+      ++record.checked;
+      record.wrong += count_wrong(kind.schedule, kind.group.index, *inputs, part.type, data);
+    });
+}
+
+// The message is buffered and leaves while the program goes on.
+void Walker::State::send(int index) {
+  const Op& op = part.program.ops[index];
+  sendings.push_back({{}, std::vector<std::byte>(op.bytes.count)});
+  Sending& sending = sendings.back();
+  sending.request =
+      transport.post_send(part.peer_of_op[index], pipeline_tags + op.backward, sending.bytes);
+}
+
+void Walker::State::receive(int index) {
+  const Op& op = part.program.ops[index];
+  const Seconds start = clock.now();
+  const Request request = transport.post_receive(
+      part.peer_of_op[index], pipeline_tags + op.backward, std::span(buffer).first(op.bytes.count));
+  require(transport.wait(request, deadline()));
+  record.wait += clock.now() - start;
+}
+
+void Walker::State::finish_sends() {
+  for (Sending& sending : sendings) require(transport.wait(sending.request, deadline()));
+  sendings.clear();
+}
+
+void Walker::State::perform(int index) {
+  const Op& op = part.program.ops[index];
+  const Seconds moment = ready(op);
+  Seconds end = moment + part.time_of_op[index];
+  if (op.kind != OpKind::compute) {
+    clock.sleep_until(moment);
+    if (op.kind == OpKind::collective) collective(index);
+    if (op.kind == OpKind::send) send(index);
+    if (op.kind == OpKind::receive) receive(index);
+    end = clock.now();
+  }
+  ends[index] = end;
+  stream_end[static_cast<std::size_t>(op.stream)] = end;
+}
+
+Walker::Walker(const World& world, const Part& part, Transport& transport, Backend& backend,
+               Seconds timeout)
+    : state_(new State{world,
+                       part,
+                       transport,
+                       backend,
+                       timeout,
+                       Reducer(part.type, ReduceOp::sum),
+                       {},
+                       {},
+                       {},
+                       {},
+                       {},
+                       {},
+                       0,
+                       {},
+                       {},
+                       {}}) {
+  state_->prepare();
+}
+Walker::~Walker() = default;
+
+void Walker::step() {
+  State& state = *state_;
+  state.require(arrive(state.transport, state.everybody, state.deadline()));
+  state.clock = StepClock();
+  state.ends.assign(state.part.program.ops.size(), {});
+  state.stream_end.fill({});
+  for (int index = 0; index < static_cast<int>(state.part.program.ops.size()); ++index)
+    state.perform(index);
+  state.finish_sends();
+  for (const Seconds end : state.stream_end) state.clock.sleep_until(end);
+  state.record.steps.push_back(state.clock.now());
+  ++state.steps_done;
+}
+
+const Record& Walker::record() const { return state_->record; }
+
+}  // namespace railwright::worker
