@@ -12,7 +12,7 @@ using Members = std::vector<AcceleratorId>;
 
 // Beyond these sizes an algorithm is not even priced: its phases have p^2 or p log p connections,
 // and on so many ranks hierarchical, tree or ring is the better choice anyway.
-constexpr int most_direct_ranks = 64;
+constexpr int most_direct_ranks = 32;
 constexpr int most_halving_ranks = 1024;
 
 // Members that sit k to a node, node after node, give k; any other order gives 1.

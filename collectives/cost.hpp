@@ -50,7 +50,7 @@ Seconds idle_time(const std::vector<PhaseLoad>& phases, const topology::Graph& g
                   const topology::Calibration& calibration);
 
 // The fastest maker and channel count by idle_time for this group and size. Ties go to the simpler
-// one (order of the enum, fewer channels). Direct exchanges (p^2 routes) are priced up to 64 ranks,
+// one (order of the enum, fewer channels). Direct exchanges (p^2 routes) are priced up to 32 ranks,
 // halving-doubling up to 1,024, the others always.
 Schedule best_schedule(Operation operation, Bytes size,
                        const std::vector<topology::AcceleratorId>& members,
