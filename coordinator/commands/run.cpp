@@ -130,7 +130,9 @@ int outcome(const ProcessEnd& end) {
 int execute(const Options& options, const emulator::Plan& plan, const Launch& launch,
             const LaunchSettings& settings, const std::string& result_path) {
   if (!launch.placement.empty()) std::ofstream(settings.placement_path) << launch.placement;
-  const auto end = run_process(launch.command);
+  ProcessCommand command = launch.command;
+  command.shows_output = !options.json;
+  const auto end = run_process(command);
   if (!end) return report(end.error());
   if (end->status != 0 || end->interrupted) {
     std::cerr << fmt::format("error: the run {} (status {}); command: {}\n",
@@ -138,17 +140,15 @@ int execute(const Options& options, const emulator::Plan& plan, const Launch& la
                              to_string(launch.command));
     return outcome(*end);
   }
+  if (!options.json) return exit_ok;  // the workers have said it in words
   std::ifstream file(result_path);
   const Json measured = Json::parse(file, nullptr, false);
-  if (measured.is_discarded()) {
-    std::cerr << "error: the workers ended without writing their result\n";
+  const auto document = compare(measured, plan, settings.cores);
+  if (!document) {
+    report(document.error());
     return exit_failed;
   }
-  const Comparison comparison = compare(measured, plan, settings.cores);
-  if (options.json)
-    print_json(comparison_json(comparison));
-  else
-    std::cout << comparison_text(comparison);
+  print_json(*document);
   return exit_ok;
 }
 

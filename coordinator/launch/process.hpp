@@ -12,6 +12,7 @@ namespace railwright::coordinator {
 struct ProcessCommand {
   std::vector<std::string> arguments;                            // the program's path first
   std::vector<std::pair<std::string, std::string>> environment;  // added to ours
+  bool shows_output = false;  // its stdout goes to ours; else to our stderr
 };
 
 struct ProcessEnd {
@@ -19,9 +20,8 @@ struct ProcessEnd {
   bool interrupted = false;  // we were told to stop (SIGINT, SIGTERM) and passed it on
 };
 
-// The program's stdin is empty, its stdout goes to our stderr: stdout is for our own data. It gets
-// a process group of its own; SIGINT and SIGTERM are passed on as SIGTERM, and what still runs
-// ten seconds later is killed.
+// The program's stdin is empty. It gets a process group of its own; SIGINT and SIGTERM are passed
+// on as SIGTERM, and what still runs ten seconds later is killed.
 Result<ProcessEnd> run_process(const ProcessCommand& command);
 
 // As one would type it.

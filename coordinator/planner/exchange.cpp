@@ -1,6 +1,6 @@
 #include "coordinator/planner/exchange.hpp"
 
-#include <limits>
+#include <bit>
 
 namespace railwright::coordinator {
 
@@ -10,31 +10,42 @@ ExchangePrices::ExchangePrices(const topology::Cluster& cluster,
 
 const CauseSeconds& ExchangePrices::price(workload::Operation operation, Bytes size,
                                           const GroupPlace& place) {
-  const auto key = std::tuple(operation, size.count, place);
+  const Key key(operation, size.count, place);
   const auto known = prices_.find(key);
   if (known != prices_.end()) return known->second;
-  return prices_.emplace(key, compute(operation, size, place)).first->second;
+  CauseSeconds price(cluster_.graph.classes.size());
+  if (place.count > 1 && size.count > 0) {
+    const Line& straight = line(operation, {std::bit_floor(size.count)}, place);
+    price.add(straight.fixed);
+    price.add(straight.per_byte, static_cast<double>(size.count));
+  }
+  return prices_.emplace(key, std::move(price)).first->second;
 }
 
-CauseSeconds ExchangePrices::compute(workload::Operation operation, Bytes size,
-                                     const GroupPlace& place) const {
-  CauseSeconds price(cluster_.graph.classes.size());
-  if (place.count < 2) return price;
+const ExchangePrices::Line& ExchangePrices::line(workload::Operation operation, Bytes size,
+                                                 const GroupPlace& place) {
+  const Key key(operation, size.count, place);
+  const auto known = lines_.find(key);
+  if (known != lines_.end()) return known->second;
   std::vector<topology::AcceleratorId> members;
   for (int i = 0; i < place.count; ++i) members.push_back({place.first + i * place.stride});
-  const collectives::Schedule schedule =
-      operation == workload::Operation::send
-          ? collectives::Schedule{operation, collectives::Algorithm::direct, place.count}
-          : collectives::best_schedule(operation, size, members, router_, calibration_);
+  collectives::Schedule schedule;
+  schedule.operation = operation;
+  schedule.algorithm = collectives::Algorithm::direct;
+  schedule.ranks = place.count;
+  if (operation != workload::Operation::send)
+    schedule = collectives::best_schedule(operation, size, members, router_, calibration_);
+  const std::size_t classes = cluster_.graph.classes.size();
+  Line result{CauseSeconds(classes), CauseSeconds(classes)};
   for (const auto& phase : collectives::phase_loads(schedule, size, members, router_, calibration_))
-    add_phase(phase, price);
-  return price;
+    add_phase(phase, size, result);
+  return lines_.emplace(key, std::move(result)).first->second;
 }
 
-void ExchangePrices::add_phase(const collectives::PhaseLoad& phase, CauseSeconds& price) const {
+void ExchangePrices::add_phase(const collectives::PhaseLoad& phase, Bytes size, Line& line) const {
   const auto steps = static_cast<double>(phase.steps);
-  price.of(Cause::software_latency) += steps * phase.software_latency.value;
-  price.of(Cause::link_latency) +=
+  line.fixed.of(Cause::software_latency) += steps * phase.software_latency.value;
+  line.fixed.of(Cause::link_latency) +=
       steps * (phase.step_latency.value - phase.software_latency.value);
   double slowest = 0;  // seconds per byte of a connection
   std::size_t limiting_class = 0;
@@ -46,7 +57,8 @@ void ExchangePrices::add_phase(const collectives::PhaseLoad& phase, CauseSeconds
     slowest = per_byte;
     limiting_class = cluster_.graph.link_class[static_cast<std::size_t>(load.link.index)];
   }
-  if (slowest > 0) price.of_link_class(limiting_class) += steps * phase.bytes_per_step * slowest;
+  line.per_byte.of_link_class(limiting_class) +=
+      steps * phase.bytes_per_step * slowest / static_cast<double>(size.count);
 }
 
 }  // namespace railwright::coordinator

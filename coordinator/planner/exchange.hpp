@@ -19,6 +19,8 @@ struct GroupPlace {
   auto operator<=>(const GroupPlace&) const = default;
 };
 
+// On one schedule the time is a straight line over the size: what its steps wait for, and what its
+// bytes take on the slowest link of each phase. The schedule is chosen once per power of two.
 class ExchangePrices {
  public:
   ExchangePrices(const topology::Cluster& cluster, const topology::Calibration& calibration);
@@ -27,13 +29,19 @@ class ExchangePrices {
   const CauseSeconds& price(workload::Operation operation, Bytes size, const GroupPlace& place);
 
  private:
-  CauseSeconds compute(workload::Operation operation, Bytes size, const GroupPlace& place) const;
-  void add_phase(const collectives::PhaseLoad& phase, CauseSeconds& price) const;
+  struct Line {
+    CauseSeconds fixed, per_byte;
+  };
+  using Key = std::tuple<workload::Operation, std::uint64_t, GroupPlace>;
+
+  const Line& line(workload::Operation operation, Bytes size, const GroupPlace& place);
+  void add_phase(const collectives::PhaseLoad& phase, Bytes size, Line& line) const;
 
   const topology::Cluster& cluster_;
   const topology::Calibration& calibration_;
   topology::Router router_;
-  std::map<std::tuple<workload::Operation, std::uint64_t, GroupPlace>, CauseSeconds> prices_;
+  std::map<Key, Line> lines_;  // by size at the low end of the line
+  std::map<Key, CauseSeconds> prices_;
 };
 
 }  // namespace railwright::coordinator

@@ -55,7 +55,7 @@ TEST_CASE("srun gets one host per rank through SLURM_HOSTFILE") {
 }
 
 TEST_CASE("a command is printed as a shell would read it") {
-  ProcessCommand command{{"/bin/echo", "two words", "it's", "plain"}, {{"A", "b c"}}};
+  ProcessCommand command{{"/bin/echo", "two words", "it's", "plain"}, {{"A", "b c"}}, false};
   CHECK(to_string(command) == "A='b c' /bin/echo 'two words' 'it'\\''s' plain");
 }
 
