@@ -13,6 +13,7 @@ using namespace railwright;
 using namespace railwright::coordinator;
 
 void add_commands(CommandLine& line) {
+  add_topology_command(line);
   add_plan_command(line);
   add_run_command(line);
   add_doctor_command(line);

@@ -189,7 +189,8 @@ class ClusterReader {
     };
     network.routers_per_group = count("routers_per_group");
     network.endpoints_per_router = count("endpoints_per_router");
-    network.global_links_per_router = count("global_links_per_router");
+    network.global_links_per_router = static_cast<int>(
+        fields.require("global_links_per_router").integer(0, max_dimension, 0));  // one group: 0
   }
 
   // switch, full_mesh, ring, mesh and torus have one kind of link.

@@ -1,5 +1,6 @@
 #include <catch2/catch.hpp>
 
+#include "topology/document.hpp"
 #include "topology/topology.hpp"
 
 using namespace railwright;
@@ -61,6 +62,19 @@ TEST_CASE("every ready cluster parses, builds, and its canonical form is the sam
     CHECK(canonical_json(*again) == canonical);
     CHECK(build_cluster(file->spec));
   }
+}
+
+TEST_CASE("the example of the page about cluster files builds as it is printed") {
+  const auto page = read_text_file(std::string(RAILWRIGHT_SOURCE_DIR) + "/docs/cluster.md");
+  REQUIRE(page);
+  const std::size_t start = page->find("```yaml\n") + 8;
+  const auto file = parse_cluster_file(page->substr(start, page->find("```", start) - start), "x");
+  REQUIRE(file);
+  CHECK(file->warnings.empty());
+  const auto cluster = build_cluster(file->spec);
+  REQUIRE(cluster);
+  CHECK(cluster->accelerators() == 512);
+  CHECK(cluster->host_of(AcceleratorId{511}) == "gpu064");
 }
 
 TEST_CASE("the canonical form does not depend on layout or the order of definitions") {
