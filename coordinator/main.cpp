@@ -14,7 +14,9 @@ using namespace railwright::coordinator;
 
 void add_commands(CommandLine& line) {
   add_topology_command(line);
+  add_collective_command(line);
   add_plan_command(line);
+  add_emulate_command(line);
   add_run_command(line);
   add_doctor_command(line);
 }

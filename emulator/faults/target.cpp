@@ -91,7 +91,8 @@ std::string link_hint(std::string_view from, std::string_view to, const Graph& g
   if (source && target) return neighbours_hint(*source, graph);
   const std::string_view unknown = source ? to : from;
   const auto names = topology::closest_names(unknown, vertex_candidates(unknown, graph));
-  return fmt::format("there is no '{}'{}", unknown, names.empty() ? "" : "; ") + meant(names);
+  const std::string hint = names.empty() && source ? neighbours_hint(*source, graph) : meant(names);
+  return fmt::format("there is no '{}'{}{}", unknown, hint.empty() ? "" : "; ", hint);
 }
 
 void add_links_of_vertex(VertexId vertex, const Graph& graph, std::vector<LinkId>& links) {

@@ -1,0 +1,97 @@
+#include <catch2/catch.hpp>
+
+#include "command.hpp"
+
+using namespace railwright::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+const std::string on_dgx = "collective --cluster dgx-h100-4 ";
+
+}  // namespace
+
+TEST_CASE("collective --json has the keys of the contract, and they agree with each other") {
+  const Outcome run = run_command(on_dgx + "--op all_reduce --bytes 1GiB --ranks 8 --json");
+  INFO(run.err);
+  REQUIRE(run.status == 0);
+  const auto result = run.json();
+  for (const char* key : {"op", "algorithm", "ranks", "bytes", "time_s", "algbw_bytes_per_s",
+                          "busbw_bytes_per_s", "limiting_link_class", "limiting_link", "steps",
+                          "detail", "events", "wall_s", "peak_rss_bytes"})
+    CHECK(result.contains(key));
+  CHECK_FALSE(result.contains("bound"));  // no such feature yet
+  CHECK(result["bytes"] == 1073741824);
+  CHECK(result["limiting_link_class"] == "nvlink");
+  const double time = result["time_s"], algbw = result["algbw_bytes_per_s"];
+  CHECK(algbw == Approx(1073741824 / time));
+  CHECK(result["busbw_bytes_per_s"].get<double>() == Approx(algbw * 2 * 7 / 8));
+}
+
+TEST_CASE("a collective over all nodes is limited by the rails, inside one by NVLink") {
+  const auto across =
+      run_command(on_dgx + "--op all_reduce --bytes 1GiB --algorithm hierarchical --json").json();
+  CHECK(across["ranks"] == 32);
+  CHECK(across["limiting_link_class"] == "rail-fibre");
+}
+
+TEST_CASE("a sweep has one result per size, and larger messages take longer") {
+  const Outcome run =
+      run_command(on_dgx + "--op all_gather --begin 8 --end 16M --factor 8 --ranks 8 --json");
+  INFO(run.err);
+  REQUIRE(run.status == 0);
+  const auto results = run.json()["results"];
+  REQUIRE(results.size() == 8);  // 8, 64, ... 16 Mi
+  for (std::size_t i = 1; i < results.size(); ++i) {
+    CHECK(results[i]["bytes"] == results[i - 1]["bytes"].get<std::uint64_t>() * 8);
+    CHECK(results[i]["time_s"] >= results[i - 1]["time_s"]);
+  }
+}
+
+TEST_CASE("a sweep prints the columns of nccl-tests with their units") {
+  const Outcome run = run_command(on_dgx + "--begin 1M --end 4M --ranks 8 --algorithm ring");
+  REQUIRE(run.status == 0);
+  CHECK_THAT(run.out, Contains("size(B)") && Contains("time(us)") && Contains("algbw(GB/s)") &&
+                          Contains("busbw(GB/s)") && Contains("4194304") &&
+                          Contains("Avg bus bandwidth"));
+}
+
+TEST_CASE("a degraded link slows the collective and is named") {
+  const std::string ring = on_dgx + "--bytes 64M --algorithm hierarchical --json ";
+  const auto healthy = run_command(ring).json();
+  const auto hurt =
+      run_command(ring + "--faults " + source_file("examples/faults/degraded-rail.yaml")).json();
+  CHECK(hurt["time_s"].get<double>() > healthy["time_s"].get<double>() * 1.5);
+  CHECK(hurt["limiting_link"] == "node1/nic3->rail3/leaf0");
+}
+
+TEST_CASE("the same command prints the same result") {
+  const std::string command = on_dgx + "--begin 8 --end 1M --factor 4";
+  CHECK(run_command(command).out == run_command(command).out);
+}
+
+TEST_CASE("collective refuses wrong input with status 2 and says what to write") {
+  const auto refused = [](const std::string& arguments, const std::string& words) {
+    const Outcome run = run_command(arguments);
+    INFO(arguments << "\n" << run.err);
+    CHECK(run.status == 2);
+    CHECK(run.out.empty());
+    CHECK_THAT(run.err, Contains(words));
+  };
+  refused(on_dgx, "--bytes 1GiB");
+  refused(on_dgx + "--bytes 1M --begin 8 --end 16", "one size or one sweep");
+  refused(on_dgx + "--begin 8", "one size or one sweep");
+  refused(on_dgx + "--begin 16 --end 8", "swap");
+  refused(on_dgx + "--begin 8 --end 1M --factor 1", "--factor");
+  refused(on_dgx + "--bytes lots", "--bytes");
+  refused(on_dgx + "--bytes 1M --op all_reduc", "--op");
+  refused(on_dgx + "--bytes 1M --algorithm rings", "--algorithm");
+  refused(on_dgx + "--bytes 1M --detail much", "--detail");
+  refused(on_dgx + "--bytes 1M --ranks 33", "write 2 to 32");
+  refused(on_dgx + "--bytes 1M --ranks 0", "write 2 to 32");
+  refused(on_dgx + "--bytes 1M --op broadcast --algorithm halving_doubling", "does not do");
+  refused(on_dgx + "--bytes 1M --faults " + source_file("examples/faults/days.yaml"),
+          "one step cannot honour");
+  refused("collective --cluster nowhere --bytes 1M", "nowhere");
+  refused("collective --bytes 1M", "--cluster");
+}
