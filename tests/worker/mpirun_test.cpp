@@ -1,0 +1,305 @@
+// Real processes under a real mpirun: what the threads of worker_test cannot show.
+#include <dirent.h>
+#include <fmt/format.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <catch2/catch.hpp>
+#include <chrono>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+#include <sstream>
+#include <thread>
+
+#include "emulator/emulator.hpp"
+#include "telemetry/telemetry.hpp"
+
+namespace railwright::worker {
+namespace {
+
+using Json = nlohmann::json;
+namespace fs = std::filesystem;
+
+// A folder of its own for each test.
+struct Folder {
+  fs::path path = fs::temp_directory_path() / fmt::format("railwright_mpirun_{}", getpid());
+  Folder() { fs::create_directories(path); }
+  ~Folder() { fs::remove_all(path); }
+  std::string file(const std::string& name) const { return path / name; }
+};
+
+std::string text_of(const std::string& path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::string command_line(int ranks, const std::string& arguments) {
+  // As root, with more ranks than cores, quiet about networks that are not there. Open MPI keeps
+  // memory to the end: not our leaks.
+  return fmt::format(
+      "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 ASAN_OPTIONS=detect_leaks=0 exec "
+      "mpirun --oversubscribe --bind-to none --mca btl self,vader "
+      "--mca btl_vader_single_copy_mechanism none -n {} {}/bin/railwright-worker {}",
+      ranks, RAILWRIGHT_BINARY_DIR, arguments);
+}
+
+struct Ended {
+  int status = -1;
+  std::string output, errors;
+};
+
+// mpirun in the background, its output in files.
+class Started {
+ public:
+  Started(const Folder& folder, int ranks, const std::string& arguments)
+      : output_(folder.file("stdout")), errors_(folder.file("stderr")) {
+    const std::string command =
+        command_line(ranks, arguments) + " >" + output_ + " 2>" + errors_ + " </dev/null";
+    process_ = fork();
+    if (process_ == 0) {
+      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
+      _exit(127);
+    }
+  }
+  Ended wait() {
+    int status = 0;
+    waitpid(process_, &status, 0);
+    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), text_of(output_),
+            text_of(errors_)};
+  }
+  std::string errors() const { return text_of(errors_); }
+  // The workers that mpirun has started, in the order of their ids.
+  std::vector<pid_t> workers() const {
+    std::vector<pid_t> found;
+    for (const auto& entry : fs::directory_iterator("/proc")) {
+      const std::string name = entry.path().filename();
+      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
+      const std::string stat = text_of(entry.path() / "stat");
+      const std::size_t end = stat.rfind(')');
+      if (end == std::string::npos) continue;
+      std::istringstream fields(stat.substr(end + 2));
+      char state = 0;
+      pid_t parent = 0;
+      fields >> state >> parent;
+      if (parent == process_) found.push_back(static_cast<pid_t>(std::stol(name)));
+    }
+    std::sort(found.begin(), found.end());
+    return found;
+  }
+  // Until `text` stands in stderr; false after twenty seconds.
+  bool says(const std::string& text) const {
+    for (int i = 0; i < 400; ++i) {
+      if (errors().find(text) != std::string::npos) return true;
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    }
+    return false;
+  }
+
+ private:
+  std::string output_, errors_;
+  pid_t process_ = -1;
+};
+
+Ended run(const Folder& folder, int ranks, const std::string& arguments) {
+  return Started(folder, ranks, arguments).wait();
+}
+
+emulator::Plan small_plan(const std::string& degrees) {
+  const auto cluster = topology::load_cluster("localhost");
+  REQUIRE(cluster);
+  auto model = workload::load_model("tiny-gpt");
+  REQUIRE(model);
+  const workload::Training training{*model, 8, 32};
+  auto plan = emulator::make_plan(*cluster, training, *workload::parse_degrees(degrees),
+                                  topology::default_calibration());
+  if (!plan) FAIL(to_string(plan.error()));
+  const auto step = emulator::emulate_step(*cluster, *plan, topology::default_calibration());
+  REQUIRE(step);
+  plan->prediction = emulator::prediction_of(*step, *plan, *cluster);
+  return *plan;
+}
+
+std::string saved(const Folder& folder, const emulator::Plan& plan) {
+  const std::string path = folder.file("plan.json");
+  REQUIRE(emulator::save_plan(plan, path));
+  return path;
+}
+
+TEST_CASE("bench is right for every operation on one, two and four ranks") {
+  const Folder folder;
+  for (const int ranks : {1, 2, 4})
+    for (const char* op :
+         {"all_reduce", "reduce_scatter", "all_gather", "broadcast", "all_to_all", "send"})
+      for (const char* more : {"--compare mpi", "--backend mpi -d bfloat16"}) {
+        const Ended ended =
+            run(folder, ranks,
+                fmt::format("bench -b 8 -e 64K -f 32 -n 3 -w 1 --op {} {} --json {}", op, more,
+                            folder.file("bench.json")));
+        INFO(ranks << " ranks " << op << " " << more << "\n" << ended.output << ended.errors);
+        REQUIRE(ended.status == 0);
+        CHECK(ended.output.find("# Out of bounds values : 0 OK") != std::string::npos);
+        CHECK(ended.output.find("# Avg bus bandwidth    : ") != std::string::npos);
+        const Json json = Json::parse(text_of(folder.file("bench.json")));
+        REQUIRE(json["results"].size() == 3);
+        for (const Json& result : json["results"]) {
+          CHECK(result["wrong"] == 0);
+          CHECK(result["time_s"] > 0);
+          CHECK(result.contains("algbw"));
+          CHECK(result.contains("busbw"));
+          CHECK(result.contains("mpi_time_s") == (std::string(more) == "--compare mpi"));
+        }
+      }
+}
+
+TEST_CASE("bench takes every type and algorithm, and prints the expected time of a cluster") {
+  const Folder folder;
+  for (const char* type : {"float", "half", "bfloat16"})
+    for (const char* algorithm : {"ring", "tree", "halving_doubling", "hierarchical", "direct"}) {
+      const Ended ended = run(folder, 4,
+                              fmt::format("bench -b 4K -e 1M -f 16 -n 2 -w 0 -d {} --algorithm {} "
+                                          "--cluster localhost --json {}",
+                                          type, algorithm, folder.file("bench.json")));
+      INFO(type << " " << algorithm << "\n" << ended.output << ended.errors);
+      REQUIRE(ended.status == 0);
+      const Json json = Json::parse(text_of(folder.file("bench.json")));
+      for (const Json& result : json["results"]) CHECK(result["expected_s"] > 0);
+    }
+}
+
+TEST_CASE("a plan runs on every backend with exact results, and the report has its keys") {
+  const Folder folder;
+  for (const char* degrees : {"tp=1,dp=1,micro_batch=1", "tp=1,dp=2,micro_batch=1",
+                              "tp=2,dp=2,micro_batch=1,sequence_parallel=true,zero_stage=1",
+                              "pp=2,dp=2,micro_batch=1", "pp=4,dp=1,micro_batch=1"}) {
+    const emulator::Plan plan = small_plan(degrees);
+    const std::string path = saved(folder, plan);
+    const int ranks = static_cast<int>(plan.degrees.world());
+    for (const char* backend : {"p2p", "mpi", "emulated"}) {
+      const Ended ended = run(folder, ranks,
+                              fmt::format("run --plan {} --backend {} --steps 2 --json {}", path,
+                                          backend, folder.file("run.json")));
+      INFO(degrees << " " << backend << "\n" << ended.output << ended.errors);
+      REQUIRE(ended.status == 0);
+      const Json json = Json::parse(text_of(folder.file("run.json")));
+      for (const char* key : {"steps", "measured", "predicted", "ratio", "slow_links", "slow_ranks",
+                              "verification", "oversubscribed"})
+        CHECK(json.contains(key));
+      CHECK(json["backend"] == backend);
+      CHECK((json["schedule"] == "opaque") == (std::string(backend) == "mpi"));
+      CHECK(json["steps"].size() == 2);
+      CHECK(json["verification"]["wrong"] == 0);
+      CHECK(json["measured"]["step_time_s"] > 0);
+      if (std::string(backend) != "emulated" && ranks > 1)
+        CHECK(json["verification"]["checked"] > 0);
+      if (std::string(backend) == "emulated")
+        CHECK(json["measured"]["step_time_s"] == plan.prediction.step_time.value);
+    }
+  }
+}
+
+TEST_CASE("another number of ranks than the plan's is refused with the right one") {
+  const Folder folder;
+  const std::string path = saved(folder, small_plan("tp=2,dp=2,micro_batch=1"));
+  const Ended ended = run(folder, 2, "run --plan " + path + " --json " + folder.file("run.json"));
+  CHECK(ended.status == 2);
+  CHECK(ended.errors.find("the plan needs 4 ranks, mpirun started 2; use mpirun -n 4") !=
+        std::string::npos);
+  CHECK_FALSE(fs::exists(folder.file("run.json")));
+}
+
+TEST_CASE("a missing or broken plan and wrong options end with status 2") {
+  const Folder folder;
+  std::ofstream(folder.file("broken.json")) << "{\"schema_version\": 1, ";
+  for (const std::string& arguments :
+       {"run --plan " + folder.file("none.json"), "run --plan " + folder.file("broken.json"),
+        std::string("run"), std::string("walk"), std::string("bench --op sum"),
+        std::string("bench -b 2M -e 1M"), std::string("bench -b 8 -e 64 -d double"),
+        std::string("bench --algorithm tree --op all_gather -e 8"),
+        std::string("bench --backend mpi --compare mpi")}) {
+    const Ended ended = run(folder, 2, arguments);
+    INFO(arguments << "\n" << ended.errors);
+    CHECK(ended.status == 2);
+    CHECK_FALSE(ended.errors.empty());
+  }
+}
+
+TEST_CASE("a plan for other hosts is refused by their names") {
+  const Folder folder;
+  emulator::Plan plan = small_plan("tp=1,dp=2,micro_batch=1");
+  plan.cluster.nodes[0].hosts = {"no-such-machine"};
+  const Ended ended = run(folder, 2, "run --plan " + saved(folder, plan));
+  INFO(ended.errors);
+  CHECK(ended.status == 2);
+  CHECK(ended.errors.find("rank 0 runs on '") != std::string::npos);
+  CHECK(ended.errors.find("the plan puts it on 'no-such-machine'") != std::string::npos);
+}
+
+TEST_CASE("a busy metrics port ends every rank with status 2") {
+  const Folder folder;
+  const auto busy = telemetry::Exporter::listen("127.0.0.1:0");
+  REQUIRE(busy);
+  const std::string path = saved(folder, small_plan("tp=1,dp=2,micro_batch=1"));
+  const Ended ended =
+      run(folder, 2, fmt::format("run --plan {} --metrics 127.0.0.1:{}", path, (*busy)->port()));
+  CHECK(ended.status == 2);
+  CHECK(ended.errors.find("is in use; choose another port") != std::string::npos);
+}
+
+TEST_CASE("the textfile holds the run's metrics, attributed to links") {
+  const Folder folder;
+  const std::string path = saved(folder, small_plan("tp=1,dp=2,micro_batch=1"));
+  const std::string metrics = folder.file("metrics.prom");
+  const Ended ended =
+      run(folder, 2, fmt::format("run --plan {} --steps 3 --metrics-textfile {}", path, metrics));
+  INFO(ended.errors);
+  REQUIRE(ended.status == 0);
+  const std::string text = text_of(metrics);
+  for (const char* line :
+       {"\nrailwright_steps_total 3\n", "railwright_mode_info{mode=\"p2p\"} 1",
+        "railwright_workers{state=\"done\"} 2", "source=\"attributed\"",
+        "railwright_rank_wait_seconds_total{rank=\"1\"}", "railwright_prediction_ratio "})
+    CHECK(("\n" + text).find(line) != std::string::npos);
+  CHECK(std::distance(fs::directory_iterator(folder.path), {}) == 4);  // nothing half-written
+}
+
+TEST_CASE("survivors name a rank that was killed") {
+  const Folder folder;
+  const std::string path = saved(folder, small_plan("tp=2,dp=2,micro_batch=1"));
+  Started started(folder, 4,
+                  "run --plan " + path + " --steps 100000 --metrics 127.0.0.1:0 --timeout 30");
+  REQUIRE(started.says("metrics: http://127.0.0.1:"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  const std::vector<pid_t> workers = started.workers();
+  REQUIRE(workers.size() == 4);
+  kill(workers[2], SIGKILL);
+  const Ended ended = started.wait();
+  INFO(ended.errors);
+  CHECK(ended.status != 0);
+  CHECK(ended.errors.find("rank 2 on ") != std::string::npos);
+  CHECK(ended.errors.find(" lost\n") != std::string::npos);
+}
+
+TEST_CASE("a rank that hangs is lost after the timeout") {
+  const Folder folder;
+  const std::string path = saved(folder, small_plan("tp=1,dp=2,micro_batch=1"));
+  Started started(folder, 2,
+                  "run --plan " + path + " --steps 100000 --metrics 127.0.0.1:0 --timeout 1");
+  REQUIRE(started.says("metrics: http://127.0.0.1:"));
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  const std::vector<pid_t> workers = started.workers();
+  REQUIRE(workers.size() == 2);
+  kill(workers[1], SIGSTOP);
+  CHECK(started.says("rank 1 on "));
+  kill(workers[1], SIGKILL);  // stopped processes do not heed SIGTERM
+  const Ended ended = started.wait();
+  INFO(ended.errors);
+  CHECK(ended.status == 4);
+  CHECK(ended.errors.find("lost: no answer for 1 s") != std::string::npos);
+}
+
+}  // namespace
+}  // namespace railwright::worker
