@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <signal.h>
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <iostream>
@@ -101,8 +102,9 @@ class Server {
 
  private:
   bool pace(Instant virtual_now) {
-    if (speed_ == 0) return signals_.wait_until(Clock::time_point::min());
-    const double wall = in_seconds(virtual_now - Instant{0}).value / speed_;
+    if (speed_ == 0) return signals_.wait_until(Clock::now());
+    constexpr double decades = 1e9;  // what the clock can add in any case
+    const double wall = std::min(decades, in_seconds(virtual_now - Instant{0}).value / speed_);
     return signals_.wait_until(
         start_ + std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(wall)));
   }

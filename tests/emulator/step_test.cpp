@@ -295,11 +295,11 @@ TEST_CASE("a plan for more accelerators than the cluster has is refused") {
 }
 
 TEST_CASE("a step that is too large is refused with its size, before it fills the memory") {
-  workload::Training training = lab_training(200'000);
+  workload::Training training = lab_training(100'000);
   training.model.layers = 80;
   const auto cluster = lab_cluster(1);
   const Plan plan =
-      must(make_plan(cluster, training, degrees_of("dp=4"), topology::default_calibration()));
+      must(make_plan(cluster, training, degrees_of("tp=4"), topology::default_calibration()));
   const auto result = emulate_step(cluster, plan, topology::default_calibration());
   REQUIRE_FALSE(result);
   CHECK(to_string(result.error()).find("4 ranks run ") != std::string::npos);
