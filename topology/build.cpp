@@ -31,7 +31,7 @@ Result<std::vector<Ends>> resolve(const ClusterSpec& spec, const VertexNames& na
                "vertices are called like "
                "'node0/gpu1', 'node0/nic1', 'leaf0' or a switch of the file");
     if (from && from == to) refuse("joins a vertex to itself");
-    if (link.lanes < 1 || link.lanes > 4096) refuse("lanes must be 1 to 4096");
+    if (link.lanes < 1 || link.lanes > 65535) refuse("lanes must be 1 to 65535");
     if (link.link_class.index >= spec.link_classes.size()) refuse("unknown link class");
     if (from && to) ends.push_back({*from, *to});
   }

@@ -24,8 +24,14 @@ struct Route {
   bool operator==(const Route&) const = default;
 };
 
-// Computes routes of one cluster. Clos networks, tori and meshes are closed form; explicit graphs
-// use breadth-first distances, kept per target. Not thread-safe: one router per thread.
+// Computes routes of one cluster; the cluster must outlive the router. Not thread-safe: one router
+// per thread.
+//
+// Two accelerators of one node with scale-up links use those; else the first network that joins
+// both, in closed form. Where links of the file join what no shape joined, and between groups
+// without a common network, breadth-first distances to the target are kept instead (the latest
+// targets, within 256 MiB), and shares follow the lanes. Servers do not forward for others, except
+// the proxy of PXN, and where nothing else leads to the target.
 class Router {
  public:
   explicit Router(const Cluster& cluster);

@@ -49,7 +49,11 @@ enum class Shape : std::uint8_t {
   dragonfly,
 };
 
-// Closing dimension `wrap` of a torus also shifts dimension `shifts` by `by` positions.
+// Ordinals in rings, meshes and tori are row-major: dimension 0 is the slowest. A closed dimension
+// of size 2 has both its links between the same two: two lanes.
+//
+// Closing dimension `wrap` of a torus also shifts dimension `shifts` by `by` positions: one step up
+// from the last position of `wrap` leads to its first, `by` further along `shifts`.
 struct Twist {
   int wrap = 0, shifts = 0, by = 0;
   bool operator==(const Twist&) const = default;
@@ -77,6 +81,12 @@ struct NodeGroup {
 };
 
 // A network over the NICs (or, where a group has none, the accelerators) of its node groups.
+//
+// Fat-trees: a leaf has nodes_per_leaf links down and nodes_per_leaf / oversubscription up, one to
+// each spine of its pod; all rails of a pod share its spines. With three tiers a spine has as many
+// links up as down, each to a core of its own. Switches are called "switch", "leaf7",
+// "rail2/leaf0", "spine3" ("pod1/spine3" with three tiers), "core5", "group4/router2"; with more
+// than one network the network's name and a slash come first.
 struct NetworkSpec {
   std::string name;
   Shape shape = Shape::switched;
@@ -111,11 +121,12 @@ struct ExplicitLink {
 };
 
 enum class RoutingMode : std::uint8_t {
-  spray,            // equal split over all shortest up-down (or minimal) paths
+  spray,            // equal split, at every vertex, over the next hops of shortest up-down paths
   d_mod_k,          // one path, chosen by the target's ordinal
   ecmp_hash,        // one path, chosen by a seeded hash of the flow: collisions and all
   adaptive,         // spray over the paths that are alive
-  dimension_order,  // torus and mesh: correct dimension 0, then 1, ...
+  dimension_order,  // torus and mesh: correct dimension 0, then 1, ...; half-way round, both ways
+                    // equally; elsewhere shortest_path
   shortest_path,    // one shortest path, ties to the lowest link id
 };
 enum class CrossRail : std::uint8_t {

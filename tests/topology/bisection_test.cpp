@@ -132,6 +132,8 @@ TEST_CASE("closed forms of NVSwitch nodes on a network agree with brute force") 
           cluster_of(dgx_nodes(nodes, 2), fat_tree(Shape::rail_fat_tree, 2, 2, 0, over)), true);
       check_against_brute_force(
           cluster_of(dgx_nodes(nodes, 2), fat_tree(Shape::fat_tree, 2, 4, 0, over)), true);
+      check_against_brute_force(
+          cluster_of(dgx_nodes(2, nodes), fat_tree(Shape::fat_tree, 2, 2, 0, over)), true);
     }
   check_against_brute_force(cluster_of(dgx_nodes(4, 2), fat_tree(Shape::rail_fat_tree, 3, 2, 1, 2)),
                             true);

@@ -166,7 +166,7 @@ TEST_CASE("bad capacities, classes and lanes are refused") {
   says(spec, "network 'net': unknown link class");
   ClusterSpec lanes = explicit_spec();
   lanes.links[0].lanes = 0;
-  says(lanes, "lanes must be 1 to 4096");
+  says(lanes, "lanes must be 1 to 65535");
 }
 
 TEST_CASE("names that are missing or double are refused") {

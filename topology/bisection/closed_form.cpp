@@ -115,7 +115,9 @@ class ClosedForm {
     if (clos->rails > 1)
       return exact(clos->rails * leaves_of(*clos, group.nodes).filled(group.nodes / 2),
                    name_of(*clos));
-    if (clos->members_per_unit % group.nics != 0) return {};
+    const bool whole = clos->members_per_unit % group.nics == 0 ||  // nodes on a leaf, or
+                       group.nics % clos->members_per_unit == 0;    // leaves on a node
+    if (!whole) return {};
     return exact(leaves_of(*clos, clos->endpoints).filled(clos->endpoints / 2), name_of(*clos));
   }
 

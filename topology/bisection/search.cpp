@@ -31,6 +31,9 @@ CutGraph::CutGraph(const Cluster& cluster) {
 
 namespace {
 
+// Up to here a search takes a second or two, and its passes shrink with the size.
+constexpr int most_links = 1'000'000;
+
 // The cheaper of the two directions across the cut.
 Bandwidth cut_of(const Graph& graph, const Sides& sides) {
   Bandwidth across[2];
@@ -78,7 +81,7 @@ Sides halved(const CutGraph& graph, const std::vector<int>& order) {
   return sides;
 }
 
-std::vector<int> spectral_order(const CutGraph& graph) {
+std::vector<int> spectral_order(const CutGraph& graph, int rounds) {
   const int n = graph.vertices();
   std::vector<double> degree(n, 0), x(n), y(n);
   for (int v = 0; v < n; ++v)
@@ -87,7 +90,7 @@ std::vector<int> spectral_order(const CutGraph& graph) {
   for (int v = 0; v < n; ++v) x[v] = std::sin(1.0 + 0.7 * v) + static_cast<double>(v) / n;
   // x <- (2 most I - Laplacian) x: its largest eigenvector beside the constant one is the
   // Laplacian's second smallest.
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < rounds; ++round) {
     remove_mean_and_scale(x);
     for (int v = 0; v < n; ++v) {
       y[v] = (2 * most - degree[v]) * x[v];
@@ -102,12 +105,13 @@ std::vector<int> spectral_order(const CutGraph& graph) {
 
 Bisection searched_bisection(const Cluster& cluster) {
   const CutGraph graph(cluster);
+  const int links = cluster.graph.links();
   Sides ordered = halved(graph, graph.accelerators());
-  if (cluster.graph.links() > 2'000'000)
-    return {cut_of(cluster.graph, ordered), false, "accelerators in order"};
-  improve(graph, ordered, 12);
-  Sides spectral = halved(graph, spectral_order(graph));
-  improve(graph, spectral, 12);
+  if (links > most_links) return {cut_of(cluster.graph, ordered), false, "accelerators in order"};
+  const int passes = std::clamp(most_links / std::max(links, 1), 1, 12);
+  improve(graph, ordered, passes);
+  Sides spectral = halved(graph, spectral_order(graph, 25 * passes));
+  improve(graph, spectral, passes);
   const Bandwidth a = cut_of(cluster.graph, ordered), b = cut_of(cluster.graph, spectral);
   return {std::min(a, b), false, b < a ? "spectral" : "fiduccia-mattheyses"};
 }

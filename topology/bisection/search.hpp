@@ -10,7 +10,7 @@ namespace railwright::topology {
 
 // The best of two starts - accelerators in their order, and along the second eigenvector of the
 // Laplacian - each improved by Fiduccia-Mattheyses passes. An upper bound, not exact. Graphs of
-// more than two million links keep the first start, with every switch on its cheaper side.
+// more than a million links keep the first start, with every switch on its cheaper side.
 Bisection searched_bisection(const Cluster& cluster);
 
 // An undirected view of the graph: each link, both ways, with half its capacity; accelerators
@@ -42,7 +42,7 @@ using Sides = std::vector<char>;
 // The first half of `order` (of accelerators) on side 1, every other vertex where it cuts least.
 Sides halved(const CutGraph& graph, const std::vector<int>& order);
 // Accelerators along the second eigenvector, by power iteration with a fixed start.
-std::vector<int> spectral_order(const CutGraph& graph);
+std::vector<int> spectral_order(const CutGraph& graph, int rounds);
 // Moves vertices one by one, best gain first, each once a pass, and keeps the best prefix;
 // accelerators stay halved. Passes until none helps, at most `passes`.
 void improve(const CutGraph& graph, Sides& sides, int passes);

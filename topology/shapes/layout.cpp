@@ -177,8 +177,8 @@ class LayoutMaker {
     if (box.name.empty() || box.name.find_first_of("{}>") != std::string::npos)
       refuse(box.place, fmt::format("'{}' cannot be the name of a switch", box.name),
              "use letters, digits, '/' and '-'");
-    if (box.kind != VertexKind::packet_switch && box.kind != VertexKind::optical_port)
-      refuse(box.place, fmt::format("'{}' is not a switch", box.name), "");
+    if (box.kind == VertexKind::accelerator)
+      refuse(box.place, fmt::format("'{}' is not a switch", box.name), "use a node group");
     add_block(box.kind, box.name, {});
   }
 
