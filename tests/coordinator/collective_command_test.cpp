@@ -28,11 +28,12 @@ TEST_CASE("collective --json has the keys of the contract, and they agree with e
   CHECK(result["busbw_bytes_per_s"].get<double>() == Approx(algbw * 2 * 7 / 8));
 }
 
-TEST_CASE("a collective over all nodes is limited by the rails, inside one by NVLink") {
-  const auto across =
-      run_command(on_dgx + "--op all_reduce --bytes 1GiB --algorithm hierarchical --json").json();
+TEST_CASE("a ring over all nodes is limited by the rails, inside one by NVLink") {
+  const std::string ring = on_dgx + "--op all_reduce --bytes 1GiB --algorithm ring --json ";
+  const auto across = run_command(ring).json(), inside = run_command(ring + "--ranks 8").json();
   CHECK(across["ranks"] == 32);
   CHECK(across["limiting_link_class"] == "rail-fibre");
+  CHECK(inside["limiting_link_class"] == "nvlink");
 }
 
 TEST_CASE("a sweep has one result per size, and larger messages take longer") {
