@@ -33,11 +33,13 @@ topology::Cluster built(topology::ClusterSpec spec) {
   return std::move(*cluster);
 }
 
-// One node of a shape; 50 GB/s and 2 us per link.
-topology::Cluster one_node(int accelerators, topology::Shape shape) {
+// One node of a shape; 50 GB/s and 2 us per link unless said otherwise.
+topology::Cluster one_node(int accelerators, topology::Shape shape,
+                           Bandwidth bandwidth = gigabytes_per_second(50),
+                           Seconds latency = microseconds(2)) {
   topology::ClusterSpec spec;
   spec.name = "node";
-  spec.link_classes = {wire("wire", gigabytes_per_second(50), microseconds(2))};
+  spec.link_classes = {wire("wire", bandwidth, latency)};
   topology::NodeGroup group;
   group.name = "node";
   group.accelerators = accelerators;
@@ -277,6 +279,21 @@ TEST_CASE("large buffers go the way that spares the slow links") {
   // links as hierarchical in fewer steps.
   CHECK(best(Lab(nodes_of_four(4))) ==
         Schedule{Operation::all_reduce, Algorithm::halving_doubling, 16});
+}
+
+// astra-network-analytical, test/*.cpp (congestion-unaware): 16 NPUs, 50 GB/s where a GB is 2^30
+// bytes, 500 ns per link, 1 MiB from NPU 1 to NPU 4, whole nanoseconds: hops x 500 + 19,531.25.
+TEST_CASE("a send takes what ASTRA-sim's analytical network says") {
+  const Bandwidth bandwidth = bytes_per_second(50.0 * (1 << 30));
+  const auto nanoseconds_of = [&](topology::Shape shape) {
+    Lab lab(one_node(16, shape, bandwidth, nanoseconds(500)));
+    const Schedule send{Operation::send, Algorithm::direct, 2};
+    const auto loads = phase_loads(send, mebibytes(1), {{1}, {4}}, lab.router, lab.calibration);
+    return std::floor(idle_time(loads, lab.cluster.graph, lab.calibration).value * 1e9);
+  };
+  CHECK(nanoseconds_of(topology::Shape::ring) == 21'031);
+  CHECK(nanoseconds_of(topology::Shape::full_mesh) == 20'031);
+  CHECK(nanoseconds_of(topology::Shape::switched) == 20'531);
 }
 
 TEST_CASE("one member needs no schedule") {
