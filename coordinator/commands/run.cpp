@@ -121,10 +121,21 @@ int print_dry_run(const Launch& launch, const LaunchSettings& settings, bool jso
 }
 
 // Signals and lost peers end mpirun with these; anything else is a failed run or bad input.
-int outcome(const ProcessEnd& end) {
+int outcome_of(const ProcessEnd& end) {
   if (end.interrupted) return exit_failed;
   if (end.status == exit_peer_lost || end.status > 128) return exit_peer_lost;
   return end.status == exit_usage ? exit_usage : exit_failed;
+}
+
+int report_end(const ProcessEnd& end, const Launch& launch) {
+  const int outcome = outcome_of(end);
+  const char* what = end.interrupted             ? "the run was interrupted"
+                     : outcome == exit_peer_lost ? "a worker was lost"
+                     : outcome == exit_usage     ? "the workers refused the run"
+                                                 : "the run failed";
+  std::cerr << fmt::format("error: {} (status {}); started as: {}\n", what, end.status,
+                           to_string(launch.command));
+  return outcome;
 }
 
 int execute(const Options& options, const emulator::Plan& plan, const Launch& launch,
@@ -134,12 +145,7 @@ int execute(const Options& options, const emulator::Plan& plan, const Launch& la
   command.shows_output = !options.json;
   const auto end = run_process(command);
   if (!end) return report(end.error());
-  if (end->status != 0 || end->interrupted) {
-    std::cerr << fmt::format("error: the run {} (status {}); command: {}\n",
-                             end->interrupted ? "was interrupted" : "failed", end->status,
-                             to_string(launch.command));
-    return outcome(*end);
-  }
+  if (end->status != 0 || end->interrupted) return report_end(*end, launch);
   if (!options.json) return exit_ok;  // the workers have said it in words
   std::ifstream file(result_path);
   const Json measured = Json::parse(file, nullptr, false);

@@ -1,0 +1,162 @@
+#include <catch2/catch.hpp>
+#include <fstream>
+#include <string>
+
+#include "command.hpp"
+#include "coordinator/launch/programs.hpp"
+
+using namespace railwright::test;
+using Catch::Matchers::Contains;
+
+namespace {
+
+// Two ranks of the smallest model on this machine.
+std::string small_plan(const Folder& folder) {
+  const std::string path = folder.file("plan.json");
+  REQUIRE(run_command("plan --model tiny-gpt --cluster localhost --accelerators 2 "
+                      "--global-batch 4 --sequence 64 --fix dp=2 -o " +
+                      path)
+              .status == 0);
+  return path;
+}
+
+bool can_run() {
+  const std::string worker = std::string(RAILWRIGHT_BINARY_DIR) + "/bin/railwright-worker";
+  if (railwright::coordinator::find_program("mpirun") && std::ifstream(worker).good()) return true;
+  WARN("mpirun or railwright-worker is missing: nothing is run for real");
+  return false;
+}
+
+}  // namespace
+
+TEST_CASE("a dry run prints the command that would start the workers, and starts nothing") {
+  if (!can_run()) return;
+  const Folder folder;
+  const Outcome run = run_command("run --dry-run --plan " + small_plan(folder));
+  INFO(run.err);
+  CHECK(run.status == 0);
+  CHECK_THAT(run.out, Contains("mpirun -n 2") && Contains("railwright-worker run --plan"));
+}
+
+TEST_CASE("named hosts get a rankfile") {
+  if (!can_run()) return;
+  const Folder folder;
+  const std::string cluster = folder.write("cluster.yaml",
+                                           "schema_version: 1\n"
+                                           "name: two\n"
+                                           "nodes:\n"
+                                           "  - name: node\n"
+                                           "    count: 2\n"
+                                           "    host: far-[1-2]\n"
+                                           "    accelerator: cpu-core\n"
+                                           "    accelerators: 1\n"
+                                           "networks:\n"
+                                           "  - {name: lan, shape: switch, link: ethernet-100g}\n");
+  const std::string plan = folder.file("plan.json");
+  const Outcome planned =
+      run_command("plan --model tiny-gpt --cluster " + cluster +
+                  " --accelerators 2 --global-batch 4 --sequence 64 --fix dp=2 -o " + plan);
+  INFO(planned.err);
+  REQUIRE(planned.status == 0);
+  const Outcome run = run_command("run --dry-run --launcher mpirun --plan " + plan);
+  INFO(run.err);
+  CHECK(run.status == 0);
+  CHECK_THAT(run.out, Contains("--host far-1:1,far-2:1") && Contains("rank 0=far-1 slot=0") &&
+                          Contains("rank 1=far-2 slot=0"));
+}
+
+TEST_CASE("a real run reports the keys of the contract and leaves nothing behind") {
+  if (!can_run()) return;
+  const Folder folder, temporary;
+  const std::string plan = small_plan(folder);
+  setenv("TMPDIR", temporary.file("").c_str(), 1);
+  const Outcome run = run_command("run --steps 2 --json --plan " + plan);
+  unsetenv("TMPDIR");
+  INFO(run.err);
+  REQUIRE(run.status == 0);
+  const auto document = run.json();
+  for (const char* key : {"steps", "measured", "predicted", "ratio", "slow_links", "slow_ranks"})
+    CHECK(document.contains(key));
+  CHECK(document["steps"].size() == 2);
+  CHECK(document["judged"].is_boolean());
+  CHECK(document["verification"]["checked"] > 0);
+  CHECK(document["verification"]["wrong"] == 0);
+  CHECK(temporary.empty());
+}
+
+TEST_CASE("a run on virtual time takes what was predicted by emulation") {
+  if (!can_run()) return;
+  const Folder folder;
+  const Outcome run =
+      run_command("run --backend emulated --steps 3 --json --plan " + small_plan(folder));
+  INFO(run.err);
+  REQUIRE(run.status == 0);
+  CHECK(run.json()["ratio"]["step_time_s"].get<double>() == Approx(1).margin(0.03));
+}
+
+TEST_CASE("a rank count that is not the plan's is refused with status 2") {
+  const Folder folder;
+  const std::string plan = small_plan(folder);
+  const Outcome run = run_command("run --ranks 3 --plan " + plan);
+  CHECK(run.status == 2);
+  CHECK_THAT(run.err, Contains("plan.json") && Contains("2 ranks") && Contains("--ranks 2"));
+}
+
+TEST_CASE("a plan that is missing, no JSON or changed by hand is refused with status 2") {
+  const Folder folder;
+  CHECK(run_command("run --plan " + folder.file("none.json")).status == 2);
+  const Outcome broken = run_command("run --plan " + folder.write("broken.json", "{\n  \"a\": ,}"));
+  CHECK(broken.status == 2);
+  CHECK_THAT(broken.err, Contains("broken.json:2"));
+  std::string text = read_text(small_plan(folder));
+  const auto at = text.find("tiny-gpt");
+  REQUIRE(at != std::string::npos);
+  text.replace(at, 8, "tiny-GPT");
+  const Outcome changed = run_command("run --plan " + folder.write("changed.json", text));
+  CHECK(changed.status == 2);
+  CHECK_THAT(changed.err, Contains("changed.json") && Contains("sha256"));
+}
+
+TEST_CASE("a port that is taken is reported with status 2") {
+  if (!can_run()) return;
+  const Folder folder;
+  const Outcome run =
+      run_command("run --steps 1 --metrics 203.0.113.1:9 --plan " + small_plan(folder));
+  CHECK(run.status == 2);
+  CHECK_THAT(run.err, Contains("203.0.113.1"));
+}
+
+TEST_CASE("without mpirun in PATH the message names the package") {
+  const Folder folder;
+  const std::string plan = small_plan(folder);
+  const std::string path = getenv("PATH");
+  setenv("PATH", folder.file("").c_str(), 1);
+  const Outcome run = run_command("run --launcher mpirun --plan " + plan);
+  setenv("PATH", path.c_str(), 1);
+  CHECK(run.status == 2);
+  CHECK_THAT(run.err, Contains("openmpi-bin"));
+}
+
+TEST_CASE("a killed worker ends the run with status 4") {
+  if (!can_run()) return;
+  const Folder folder;
+  const std::string plan = small_plan(folder);
+  // Kills the first worker of this very plan, once it is there.
+  const std::string killer =
+      folder.write("killer.sh", "while [ ! -e " + folder.file("done") +
+                                    " ]; do\n"
+                                    "  for process in $(pgrep -x railwright-work); do\n"
+                                    "    grep -q '" +
+                                    plan +
+                                    "' /proc/$process/cmdline && sleep 1 && kill -9 $process && "
+                                    "exit 0\n"
+                                    "  done\n"
+                                    "  sleep 0.1\n"
+                                    "done\n");
+  REQUIRE(std::system(("sh " + killer + " 2>/dev/null &").c_str()) == 0);
+  const Outcome run = run_command("run --steps 1000000 --plan " + plan);
+  folder.write("done", "");
+  INFO(run.err);
+  CHECK(run.status == 4);
+  CHECK_THAT(run.err, Contains("lost"));
+}
