@@ -19,10 +19,11 @@ constexpr double element_bytes(Precision precision) {
   return precision == Precision::fp32 || precision == Precision::tf32 ? 4 : 2;
 }
 
-// Byte counts are whole in the formulas; a count beyond 2^64 can only mean "does not fit".
+// Byte counts are whole in the formulas. Beyond an exabyte the answer is "does not fit" anyway; the
+// cap keeps sums of several counts inside 64 bits.
 constexpr Bytes to_bytes(double count) {
-  if (count >= 1.8e19) return {18'000'000'000'000'000'000ull};
-  return {static_cast<std::uint64_t>(count + 0.5)};
+  constexpr double most = 1e18;
+  return {static_cast<std::uint64_t>((count < most ? count : most) + 0.5)};
 }
 
 }  // namespace railwright::workload

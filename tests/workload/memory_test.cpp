@@ -168,3 +168,10 @@ TEST_CASE("less recomputation never keeps less per layer") {
     CHECK(kept(Recompute::selective) <= kept(Recompute::none));
   }
 }
+
+TEST_CASE("a model beyond all memory never wraps around to one that fits") {
+  Training training{ready("llama-3.1-8b"), 1, 1'000'000'000};
+  training.model.hidden = training.model.ffn_hidden = 1'000'000'000;
+  training.model.layers = 100'000;
+  CHECK(peak_memory(training, {}).total() >= Bytes{1'000'000'000'000'000'000});
+}
