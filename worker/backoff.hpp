@@ -1,5 +1,4 @@
-// Waiting politely: spin while the answer is likely near, then give the core to whoever needs it,
-// because ranks may exceed cores.
+// Waiting politely: spin while the answer is likely near, then give the core to whoever needs it.
 #pragma once
 
 #include <sched.h>
@@ -8,9 +7,10 @@ namespace railwright::worker {
 
 class Backoff {
  public:
+  explicit Backoff(int spin_budget) : spin_budget_(spin_budget) {}
   // True when it yielded: time to look at the clock.
   bool pause() {
-    if (++spins_ < spin_budget) {
+    if (++spins_ < spin_budget_) {
 #if defined(__x86_64__)
       __builtin_ia32_pause();
 #endif
@@ -22,7 +22,7 @@ class Backoff {
   void reset() { spins_ = 0; }
 
  private:
-  static constexpr int spin_budget = 200;
+  int spin_budget_;
   int spins_ = 0;
 };
 

@@ -20,7 +20,8 @@ struct Slot {
 
 class MpiTransport : public Transport {
  public:
-  explicit MpiTransport(MPI_Comm communicator) {
+  MpiTransport(MPI_Comm communicator, bool ranks_share_cores)
+      : ranks_share_cores_(ranks_share_cores) {
     MPI_Comm_dup(communicator, &communicator_);
     MPI_Comm_set_errhandler(communicator_, MPI_ERRORS_RETURN);
     MPI_Comm_rank(communicator_, &rank_);
@@ -37,6 +38,7 @@ class MpiTransport : public Transport {
     return {bytes, memory};
   }
   void unregister_buffer(const Buffer&) override {}
+  int spin_budget() const override { return ranks_share_cores_ ? 200 : 20000; }
 
   Request post_send(int peer, int tag, std::span<const std::byte> bytes) override {
     return post(peer, bytes.size(), [&](std::size_t at, int count, MPI_Request* request) {
@@ -115,14 +117,15 @@ class MpiTransport : public Transport {
 
   MPI_Comm communicator_ = MPI_COMM_NULL;
   int rank_ = 0, size_ = 1;
+  bool ranks_share_cores_;
   std::vector<Slot> slots_;
   std::vector<std::uint32_t> free_;
 };
 
 }  // namespace
 
-std::unique_ptr<Transport> make_mpi_transport(MPI_Comm communicator) {
-  return std::make_unique<MpiTransport>(communicator);
+std::unique_ptr<Transport> make_mpi_transport(MPI_Comm communicator, bool ranks_share_cores) {
+  return std::make_unique<MpiTransport>(communicator, ranks_share_cores);
 }
 
 }  // namespace railwright::worker

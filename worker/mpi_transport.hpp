@@ -11,7 +11,7 @@ namespace railwright::worker {
 
 // Over a duplicate of `communicator`. Messages beyond 1 GiB go in pieces: MPI counts are ints.
 // MPI must outlive it.
-std::unique_ptr<Transport> make_mpi_transport(MPI_Comm communicator);
+std::unique_ptr<Transport> make_mpi_transport(MPI_Comm communicator, bool ranks_share_cores);
 
 // Hands operations to MPI, which chooses the algorithm: opaque. half and bfloat16 are no MPI types;
 // they go as pairs of bytes with our Reducer as the operation. An operation is blocking and has no

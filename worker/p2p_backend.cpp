@@ -251,7 +251,7 @@ void Interpreter::abandon(WaitState state) {
 }
 
 Execution Interpreter::run(Transport::Deadline deadline) {
-  Backoff backoff;
+  Backoff backoff(transport_.spin_budget());
   while (!finished() && execution_.state == WaitState::done) {
     if (pass())
       backoff.reset();

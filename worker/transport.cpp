@@ -5,7 +5,7 @@
 namespace railwright::worker {
 
 WaitResult Transport::wait(Request request, Deadline deadline) {
-  Backoff backoff;
+  Backoff backoff(spin_budget());
   for (;;) {
     WaitResult result = test(request);
     if (result.state != WaitState::pending) return result;

@@ -26,7 +26,8 @@ struct Bed {
 };
 
 Bed make_bed(const World& world, const BenchOptions& options) {
-  Bed bed{world, options, {}, make_mpi_transport(MPI_COMM_WORLD), nullptr, nullptr, {}, {}};
+  Bed bed{world,   options, {}, make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed),
+          nullptr, nullptr, {}, {}};
   for (int rank = 0; rank < world.size; ++rank) bed.group.ranks.push_back(rank);
   bed.group.index = world.rank;
   bed.p2p = make_p2p_backend(*bed.transport);

@@ -21,7 +21,7 @@ void linger(const World& world, const RunOptions& options) {
 
 int walk(const World& world, const RunOptions& options, const Part& part,
          const std::string& backend_name, NodeMetrics& metrics) {
-  const auto transport = make_mpi_transport(MPI_COMM_WORLD);
+  const auto transport = make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed);
   const auto backend =
       backend_name == "mpi" ? make_mpi_backend(MPI_COMM_WORLD) : make_p2p_backend(*transport);
   Walker walker(world, part, *transport, *backend, options.timeout);
