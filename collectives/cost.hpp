@@ -32,11 +32,16 @@ struct PhaseLoad {
   std::vector<topology::LinkShare> consumption;  // ascending by link
   // Links and software together. In a phase of one step the largest over its connections; in a ring
   // the mean over the hops that the last chunk crosses, for a chunk meets each hop in turn. Exact
-  // for hops of equal bandwidth, else too long by at most step_latency (docs/collectives.md).
+  // for hops of equal bandwidth; docs/collectives.md says how far off it may be for others.
   Seconds step_latency;
-  Seconds software_latency;  // the software part of step_latency
+  // The software part of step_latency. A phase whose sends do not wait for arrivals (a full
+  // broadcast chain) hides both, so a single send takes software_latency(calibration), not this.
+  Seconds software_latency;
   bool stationary = false;
 };
+
+// What software adds to every send before it is complete at its target (library:nccl).
+Seconds software_latency(const topology::Calibration& calibration);
 
 // Loads of each phase when group rank i sits on members[i]. Routes are asked once per connection.
 std::vector<PhaseLoad> phase_loads(const Schedule& schedule, Bytes size,

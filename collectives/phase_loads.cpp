@@ -129,7 +129,7 @@ class Loads {
   Loads(const Schedule& schedule, Bytes size, const std::vector<topology::AcceleratorId>& members,
         const topology::Router& router, const topology::Calibration& calibration)
       : schedule_(schedule), size_(size), members_(members), router_(router) {
-    software_ = seconds(calibration.value_or("library:nccl", "software_latency", 0));
+    software_ = software_latency(calibration);
   }
 
   std::vector<PhaseLoad> all() {
@@ -217,6 +217,10 @@ class Loads {
 };
 
 }  // namespace
+
+Seconds software_latency(const topology::Calibration& calibration) {
+  return seconds(calibration.value_or("library:nccl", "software_latency", 0));
+}
 
 std::vector<PhaseLoad> phase_loads(const Schedule& schedule, Bytes size,
                                    const std::vector<topology::AcceleratorId>& members,
