@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
+#include <random>
 
 #include "tests/emulator/lab.hpp"
 
@@ -91,6 +92,38 @@ TEST_CASE("a plan whose cluster or model was edited is refused, and says which")
   });
   CHECK(has(model, "the model is not the one"));
   CHECK(has(errors_after([](Json& json) { json["model_sha256"] = "0"; }), "model_sha256"));
+}
+
+TEST_CASE("a plan of a million ranks takes less than 100 kB and reads back") {
+  Plan plan = lab_plan("tp=4,dp=4");
+  plan.degrees.dp = 262'144;
+  plan.training.global_batch = plan.degrees.dp;
+  plan.cluster.nodes[0].count = 262'144;
+  plan.cluster.networks[0].nodes_per_leaf = 32;
+  plan.placement = identity_placement(plan.degrees);
+  for (ScheduleChoice& choice : plan.schedules)
+    choice.schedule = {choice.operation, collectives::Algorithm::ring,
+                       degree_of(plan.degrees, choice.group)};
+  const std::string text = to_json(plan);
+  CHECK(text.size() <= 100'000);
+  CHECK(must(parse_plan(text, "plan.json")) == plan);
+}
+
+TEST_CASE("a damaged plan is an error or another plan, never a crash") {
+  const std::uint64_t seed = 7;
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  const std::string whole = to_json(lab_plan());
+  for (int round = 0; round < 400; ++round) {
+    std::string text = whole;
+    for (std::uint64_t k = 0; k < 1 + random() % 4; ++k) {
+      const std::size_t at = random() % text.size();
+      const std::string piece = text.substr(random() % text.size(), random() % 20);
+      random() % 2 == 0 ? text.replace(at, 1 + random() % 8, piece) : text.erase(at, random() % 40);
+    }
+    const Result<Plan> read = parse_plan(text, "plan.json");
+    if (!read) CHECK_FALSE(read.error().empty());
+  }
 }
 
 TEST_CASE("SHA-256 is the one of FIPS 180-4") {
