@@ -49,7 +49,12 @@ TEST_CASE("plan -o writes a plan that emulate reads") {
   const Folder folder;
   const std::string path = folder.file("plan.json");
   REQUIRE(run_command(plan_8b + "-o " + path).status == 0);
-  CHECK_THAT(read_text(path), Contains("\"degrees\""));
+  const Outcome emulated = run_command("emulate --json --plan " + path);
+  INFO(emulated.err);
+  REQUIRE(emulated.status == 0);
+  const auto plan = nlohmann::json::parse(read_text(path));
+  CHECK(plan["degrees"]["tp"].get<int>() > 0);
+  CHECK(emulated.json()["step_time_s"].get<double>() > 0);
 }
 
 TEST_CASE("plan prints a table beside the rule of thumb") {

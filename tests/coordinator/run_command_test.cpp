@@ -1,3 +1,7 @@
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include <catch2/catch.hpp>
 #include <fstream>
 #include <string>
@@ -19,6 +23,30 @@ std::string small_plan(const Folder& folder) {
               .status == 0);
   return path;
 }
+
+// Somebody else listens on this port.
+class TakenPort {
+ public:
+  TakenPort() : socket_(::socket(AF_INET, SOCK_STREAM, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    auto* generic = reinterpret_cast<sockaddr*>(&address);
+    socklen_t size = sizeof address;
+    REQUIRE(::bind(socket_, generic, size) == 0);
+    REQUIRE(::listen(socket_, 1) == 0);
+    REQUIRE(::getsockname(socket_, generic, &size) == 0);
+    port_ = ntohs(address.sin_port);
+  }
+  ~TakenPort() { ::close(socket_); }
+  TakenPort(const TakenPort&) = delete;
+  TakenPort& operator=(const TakenPort&) = delete;
+  int port() const { return port_; }
+
+ private:
+  int socket_;
+  int port_ = 0;
+};
 
 bool can_run() {
   const std::string worker = std::string(RAILWRIGHT_BINARY_DIR) + "/bin/railwright-worker";
@@ -120,10 +148,47 @@ TEST_CASE("a plan that is missing, no JSON or changed by hand is refused with st
 TEST_CASE("a port that is taken is reported with status 2") {
   if (!can_run()) return;
   const Folder folder;
+  const TakenPort taken;
+  const std::string address = "127.0.0.1:" + std::to_string(taken.port());
   const Outcome run =
-      run_command("run --steps 1 --metrics 203.0.113.1:9 --plan " + small_plan(folder));
+      run_command("run --steps 1 --metrics " + address + " --plan " + small_plan(folder));
+  INFO(run.err);
   CHECK(run.status == 2);
-  CHECK_THAT(run.err, Contains("203.0.113.1"));
+  CHECK_THAT(run.err, Contains(address));
+}
+
+TEST_CASE("SIGINT ends the workers of a run, and nothing is left behind") {
+  if (!can_run()) return;
+  const Folder folder, temporary;
+  const std::string plan = small_plan(folder);
+  // Interrupts the `railwright run` of this very plan, once its workers are there.
+  const std::string script = folder.write(
+      "interrupt.sh", "while [ ! -e " + folder.file("done") +
+                          " ]; do\n"
+                          "  for worker in $(pgrep -x railwright-work); do\n"
+                          "    grep -q '" +
+                          plan +
+                          "' /proc/$worker/cmdline || continue\n"
+                          "    for run in $(pgrep -x railwright); do\n"
+                          "      grep -q '" +
+                          plan +
+                          "' /proc/$run/cmdline && sleep 1 && kill -INT $run && exit 0\n"
+                          "    done\n"
+                          "  done\n"
+                          "  sleep 0.1\n"
+                          "done\n");
+  REQUIRE(std::system(("sh " + script + " 2>/dev/null &").c_str()) == 0);
+  setenv("TMPDIR", temporary.file("").c_str(), 1);
+  const Outcome run = run_command("run --steps 1000000 --plan " + plan);
+  unsetenv("TMPDIR");
+  folder.write("done", "");
+  INFO(run.err);
+  CHECK(run.status == 1);
+  CHECK_THAT(run.err, Contains("interrupted"));
+  CHECK(temporary.empty());
+  const std::string left = "for p in $(pgrep -x railwright-work); do grep -q '" + plan +
+                           "' /proc/$p/cmdline && exit 1; done; exit 0";
+  CHECK(std::system(left.c_str()) == 0);
 }
 
 TEST_CASE("without mpirun in PATH the message names the package") {
