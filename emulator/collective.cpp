@@ -20,7 +20,9 @@ std::vector<LinkLoad> busiest_links(const Network& network) {
   std::vector<LinkLoad> loads;
   for (const topology::LinkId link : network.used_links()) {
     const LinkUse use = network.use_of(link);
-    loads.push_back({link, use.bytes, use.offered_bytes > 0 ? use.bytes / use.offered_bytes : 0});
+    LinkLoad load{.link = link, .bytes = use.bytes, .busy_seconds = use.busy_seconds};
+    if (use.offered_bytes > 0) load.utilization = use.bytes / use.offered_bytes;
+    loads.push_back(load);
   }
   const auto busier = [](const LinkLoad& a, const LinkLoad& b) {
     return a.utilization != b.utilization ? a.utilization > b.utilization : a.link < b.link;
@@ -60,12 +62,13 @@ CollectiveResult emulate_collective(const CollectiveRun& run, const topology::Ro
                                     const topology::Calibration& calibration) {
   assert(static_cast<int>(run.members.size()) == run.schedule.ranks);
   Medium medium(run, router, calibration);
-  const auto loads =
-      collectives::phase_loads(run.schedule, run.size, run.members, router, calibration);
   CollectiveResult result;
   result.stepwise = runs_steps(run);
   const Instant end =
-      result.stepwise ? run_steps(run, router, loads, medium) : run_phases(loads, medium);
+      result.stepwise ? run_steps(run, router, collectives::software_latency(calibration), medium)
+                      : run_phases(collectives::phase_loads(run.schedule, run.size, run.members,
+                                                            router, calibration),
+                                   medium);
   medium.finish(end);
   result.time = end - Instant{};
   result.limiting_link = medium.limiting_link();

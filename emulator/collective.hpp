@@ -34,9 +34,10 @@ struct CollectiveRun {
 struct LinkLoad {
   topology::LinkId link;
   double bytes = 0;
-  double utilization = 0;  // of the effective capacity over the whole run
+  double utilization = 0;  // of what the link could carry over the whole run, faults included
   double busy_seconds = 0;
   double limiting_seconds = 0;  // it set the rate of a transfer, summed over transfers
+  Picoseconds critical{};       // of a step: it held the critical path back for so long
 };
 
 struct CollectiveResult {

@@ -42,10 +42,10 @@ std::map<topology::LinkId, std::int64_t> limiting_times(const StepRecord& record
 }
 
 void report_links(StepResult& result, const topology::Cluster& cluster, const Network& network,
-                  const topology::Calibration& calibration, const StepRecord& record,
+                  const StepRecord& record,
+                  const std::map<topology::LinkId, std::int64_t>& critical,
                   std::size_t listed_links) {
   const topology::Graph& graph = cluster.graph;
-  const double seconds = in_seconds(result.step_time).value;
   auto limiting = limiting_times(record, network);
   for (auto* per_class :
        {&result.class_bytes, &result.class_busy_seconds, &result.class_limiting_seconds})
@@ -57,14 +57,19 @@ void report_links(StepResult& result, const topology::Cluster& cluster, const Ne
     result.class_bytes[link_class] += use.bytes;
     result.class_busy_seconds[link_class] += use.busy_seconds;
     result.class_limiting_seconds[link_class] += limited;
-    const double capacity = effective_capacity(graph, link, calibration).bytes_per_second;
-    result.links.push_back(
-        {link, use.bytes, fraction(use.bytes, capacity * seconds), use.busy_seconds, limited});
+    const auto held_back = critical.find(link);
+    result.links.push_back({link,
+                            use.bytes,
+                            fraction(use.bytes, use.offered_bytes),
+                            use.busy_seconds,
+                            limited,
+                            {held_back == critical.end() ? 0 : held_back->second}});
   }
   // used_links() ascends, so equals stay in the order of their ids.
   std::stable_sort(
-      result.links.begin(), result.links.end(),
-      [](const LinkLoad& a, const LinkLoad& b) { return a.utilization > b.utilization; });
+      result.links.begin(), result.links.end(), [](const LinkLoad& a, const LinkLoad& b) {
+        return std::pair(a.critical, a.utilization) > std::pair(b.critical, b.utilization);
+      });
   if (result.links.size() > listed_links) result.links.resize(listed_links);
 }
 
@@ -209,8 +214,10 @@ Result<StepResult> run_programs(const topology::Cluster& cluster, const Plan& pl
   StepResult result;
   result.step_time = length_of(record);
   result.mfu = mfu_of(plan, cluster, result.step_time);
-  result.blame = blame_of(record, *layout, costs, network, cluster.graph);
-  report_links(result, cluster, network, calibration, record, options.listed_links);
+  CriticalPath path = critical_path(record, *layout, costs, network, cluster.graph);
+  result.blame = std::move(path.blame);
+  network.advance_to(Instant{} + result.step_time);  // what links could carry counts to the end
+  report_links(result, cluster, network, record, path.limits, options.listed_links);
   report_collectives(result, record, *layout, costs, options.on_collective);
   result.rank_wait = record.rank_wait;
   result.events = record.events;

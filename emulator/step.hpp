@@ -44,7 +44,7 @@ struct StepResult {
   Picoseconds step_time;
   double mfu = 0;
   Blame blame;                      // adds up to step_time
-  std::vector<LinkLoad> links;      // busiest first
+  std::vector<LinkLoad> links;      // longest on the critical path first, then busiest
   std::vector<double> class_bytes;  // per link class of the graph
   std::vector<double> class_busy_seconds;
   std::vector<double> class_limiting_seconds;  // its links set the rate, summed over transfers

@@ -65,11 +65,11 @@ constexpr Bandwidth bytes_per_second(double x) { return {x}; }
 constexpr Bandwidth gigabytes_per_second(double x) { return {x * 1e9}; }
 constexpr Bandwidth gigabits_per_second(double x) { return {x * 1e9 / 8}; }
 constexpr Seconds seconds(double x) { return {x}; }
-constexpr Seconds milliseconds(double x) { return {x * 1e-3}; }
-constexpr Seconds microseconds(double x) { return {x * 1e-6}; }
-constexpr Seconds nanoseconds(double x) { return {x * 1e-9}; }
+constexpr Seconds milliseconds(double x) { return {x / 1e3}; }
+constexpr Seconds microseconds(double x) { return {x / 1e6}; }
+constexpr Seconds nanoseconds(double x) { return {x / 1e9}; }
 constexpr FlopRate teraflops(double x) { return {x * 1e12}; }
-constexpr JoulesPerBit picojoules_per_bit(double x) { return {x * 1e-12}; }
+constexpr JoulesPerBit picojoules_per_bit(double x) { return {x / 1e12}; }
 
 // ---- views in the units people print ---------------------------------------------------------
 constexpr double in_gigabytes_per_second(Bandwidth b) { return b.bytes_per_second / 1e9; }

@@ -28,12 +28,13 @@ std::string blame_table(const StepResult& step) {
 
 std::string links_table(const EmulationReport& report) {
   const topology::Graph& graph = report.inputs.cluster.graph;
-  std::vector<std::vector<std::string>> rows = {{"link", "class", "utilization", "busy"}};
+  std::vector<std::vector<std::string>> rows = {
+      {"link", "class", "utilization", "busy", "holds back"}};
   for (const LinkLoad& load : report.step.links) {
     if (rows.size() > links_in_text) break;
     rows.push_back({graph.name_of(load.link), graph.class_of(load.link).name,
                     fmt::format("{:.1f}%", 100 * load.utilization),
-                    to_string(seconds(load.busy_seconds))});
+                    to_string(seconds(load.busy_seconds)), to_string(in_seconds(load.critical))});
   }
   return table(rows);
 }
@@ -61,7 +62,8 @@ Json links_json(const EmulationReport& report) {
                      {"class", graph.class_of(load.link).name},
                      {"utilization", load.utilization},
                      {"bytes", load.bytes},
-                     {"busy_s", load.busy_seconds}});
+                     {"busy_s", load.busy_seconds},
+                     {"critical_s", in_seconds(load.critical).value}});
   }
   return links;
 }
@@ -114,7 +116,9 @@ Json emulation_json(const EmulationReport& report) {
 
 std::string emulation_text(const EmulationReport& report) {
   std::string text = heading(report) + "\nwhere the time goes\n" + blame_table(report.step);
-  if (!report.step.links.empty()) text += "\nbusiest links\n" + links_table(report);
+  if (!report.step.links.empty())
+    text +=
+        "\nlinks, by the time that they hold the step back, then by load\n" + links_table(report);
   if (report.steps > 1)
     text += fmt::format("\n{} steps in {} of virtual time; the figures are of the last one\n",
                         report.steps, to_string(in_seconds(report.virtual_time - Instant{0})));

@@ -46,7 +46,7 @@ class Medium {
 // Every send a transfer of its own: it starts when what it forwards has arrived and its channel's
 // previous send has left; it arrives `latency` after its last byte has left.
 Instant run_steps(const CollectiveRun& run, const topology::Router& router,
-                  const std::vector<collectives::PhaseLoad>& loads, Medium& medium);
+                  Seconds software_latency, Medium& medium);
 // One transfer per phase, then the latencies of its steps; phases follow one another.
 Instant run_phases(const std::vector<collectives::PhaseLoad>& loads, Medium& medium);
 

@@ -133,9 +133,13 @@ void Dependencies::sort_dependents() {
 
 class StepRun {
  public:
-  StepRun(const CollectiveRun& run, const topology::Router& router,
-          const std::vector<collectives::PhaseLoad>& loads, Medium& medium)
-      : run_(run), router_(router), loads_(loads), medium_(medium), dependencies_(run.schedule) {}
+  StepRun(const CollectiveRun& run, const topology::Router& router, Seconds software_latency,
+          Medium& medium)
+      : run_(run),
+        router_(router),
+        software_latency_(software_latency),
+        medium_(medium),
+        dependencies_(run.schedule) {}
 
   Instant execute();
 
@@ -156,7 +160,7 @@ class StepRun {
 
   const CollectiveRun& run_;
   const topology::Router& router_;
-  const std::vector<collectives::PhaseLoad>& loads_;
+  Seconds software_latency_;  // of one send
   Medium& medium_;
   Dependencies dependencies_;
   std::vector<topology::Route> routes_;
@@ -188,7 +192,7 @@ void StepRun::start(int i) {
 
 void StepRun::leave(int i) {
   const TimedSend& timed = dependencies_.sends()[i];
-  const Seconds latency = routes_[timed.route].latency + loads_[timed.phase].software_latency;
+  const Seconds latency = routes_[timed.route].latency + software_latency_;
   arrivals_.push({now_ + ceil_picoseconds(latency), i});
   if (timed.next_on_channel >= 0) release(timed.next_on_channel);
 }
@@ -225,8 +229,8 @@ Instant StepRun::execute() {
 }  // namespace
 
 Instant run_steps(const CollectiveRun& run, const topology::Router& router,
-                  const std::vector<collectives::PhaseLoad>& loads, Medium& medium) {
-  return StepRun(run, router, loads, medium).execute();
+                  Seconds software_latency, Medium& medium) {
+  return StepRun(run, router, software_latency, medium).execute();
 }
 
 }  // namespace railwright::emulator

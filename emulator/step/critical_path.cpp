@@ -16,12 +16,12 @@ class PathWalk {
     per_stage_.resize(static_cast<std::size_t>(layout.stages()));
   }
 
-  Blame run() {
+  CriticalPath run() {
     // max_element gives the first of equals: the lowest op instance.
     const auto last = std::max_element(record_.end.begin(), record_.end.end());
     std::int64_t at = last - record_.end.begin();
     while (at >= 0) at = step_back(at);
-    return joined();
+    return {joined(), std::move(limits_)};
   }
 
  private:
@@ -101,6 +101,7 @@ class PathWalk {
       for (const Piece& piece : network_.pieces(transfer)) {
         assert(piece.link.index >= 0 && "transfers of a step have no cap of their own");
         blame.add("link:" + graph_.class_of(piece.link).name, piece.end - at);
+        limits_[piece.link] += (piece.end - at).count;
         at = piece.end;
       }
     }
@@ -123,12 +124,13 @@ class PathWalk {
   const Network& network_;
   const topology::Graph& graph_;
   std::vector<BlameBuilder> per_stage_;
+  std::map<topology::LinkId, std::int64_t> limits_;
 };
 
 }  // namespace
 
-Blame blame_of(const StepRecord& record, const Layout& layout, const StepCosts& costs,
-               const Network& network, const topology::Graph& graph) {
+CriticalPath critical_path(const StepRecord& record, const Layout& layout, const StepCosts& costs,
+                           const Network& network, const topology::Graph& graph) {
   return PathWalk(record, layout, costs, network, graph).run();
 }
 

@@ -114,7 +114,7 @@ TEST_CASE("K steps take K times one step") {
 TEST_CASE("emulate prints where the time goes in shares of a hundred") {
   const Outcome run = run_command(described);
   REQUIRE(run.status == 0);
-  CHECK_THAT(run.out, Contains("where the time goes") && Contains("busiest links") &&
+  CHECK_THAT(run.out, Contains("where the time goes") && Contains("holds back") &&
                           Contains("tensor_peak") && Contains("100.0%"));
 }
 

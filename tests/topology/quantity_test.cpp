@@ -67,7 +67,7 @@ TEST_CASE("bandwidth prints in bytes, time in the unit that fits") {
   CHECK(to_string(gigabits_per_second(400)) == "50 GB/s");
   CHECK(to_string(gigabytes_per_second(3350)) == "3.35 TB/s");
   CHECK(to_string(milliseconds(12.34)) == "12.3 ms");
-  CHECK(to_string(nanoseconds(999.9)) == "1 us");
+  CHECK(to_string(nanoseconds(999.9)) == "1.00 us");
   CHECK(to_string(seconds(0)) == "0 s");
   CHECK(to_string(teraflops(989)) == "989 TFLOP/s");
 }
