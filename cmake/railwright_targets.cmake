@@ -72,14 +72,26 @@ ${entries}  };
 endfunction()
 
 # railwright_test(topology SOURCES a_test.cpp ... LINKS targets...): one Catch2 program per floor.
+# What starts mpirun is tagged [mpi] and becomes a CTest entry of its own, with the label mpi: with
+# MPI_TAGGED beside the others (NAME and NAME_mpi), with MPI_ONLY alone.
 function(railwright_test name)
-  cmake_parse_arguments(arg "" "" "SOURCES;LINKS" ${ARGN})
+  cmake_parse_arguments(arg "MPI_TAGGED;MPI_ONLY" "" "SOURCES;LINKS" ${ARGN})
   add_executable(${name}_test ${arg_SOURCES})
   target_link_libraries(${name}_test PRIVATE railwright_test_main ${arg_LINKS})
   target_compile_definitions(${name}_test PRIVATE
     RAILWRIGHT_SOURCE_DIR="${PROJECT_SOURCE_DIR}" RAILWRIGHT_BINARY_DIR="${PROJECT_BINARY_DIR}")
   railwright_options(${name}_test)
-  add_test(NAME ${name} COMMAND ${name}_test)
+  if(NOT arg_MPI_ONLY)
+    add_test(NAME ${name} COMMAND ${name}_test "~[mpi]")
+    set_tests_properties(${name} PROPERTIES TIMEOUT 900)
+  endif()
+  if(arg_MPI_TAGGED)
+    set(name ${name}_mpi)
+  endif()
+  if(arg_MPI_TAGGED OR arg_MPI_ONLY)
+    add_test(NAME ${name} COMMAND $<TARGET_FILE:${ARGV0}_test> "[mpi]")
+    set_tests_properties(${name} PROPERTIES LABELS mpi RUN_SERIAL ON TIMEOUT 600)
+  endif()
 endfunction()
 
 # Makes `find_package(railwright)` work after `cmake --install`.
@@ -89,6 +101,10 @@ function(railwright_install_package)
   install(EXPORT railwrightTargets NAMESPACE railwright:: DESTINATION ${destination})
   install(FILES ${PROJECT_BINARY_DIR}/generated/topology/version.hpp
           DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/railwright/topology)
+  set(RAILWRIGHT_HAS_WORKER OFF)
+  if(TARGET railwright_worker)
+    set(RAILWRIGHT_HAS_WORKER ON)
+  endif()
   configure_package_config_file(cmake/railwrightConfig.cmake.in
     ${PROJECT_BINARY_DIR}/railwrightConfig.cmake INSTALL_DESTINATION ${destination})
   write_basic_package_version_file(${PROJECT_BINARY_DIR}/railwrightConfigVersion.cmake

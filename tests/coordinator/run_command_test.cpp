@@ -93,7 +93,7 @@ TEST_CASE("named hosts get a rankfile") {
                           Contains("rank 1=far-2 slot=0"));
 }
 
-TEST_CASE("a real run reports the keys of the contract and leaves nothing behind") {
+TEST_CASE("a real run reports the keys of the contract and leaves nothing behind", "[mpi]") {
   if (!can_run()) return;
   const Folder folder, temporary;
   const std::string plan = small_plan(folder);
@@ -112,7 +112,7 @@ TEST_CASE("a real run reports the keys of the contract and leaves nothing behind
   CHECK(temporary.empty());
 }
 
-TEST_CASE("a run on virtual time takes what was predicted by emulation") {
+TEST_CASE("a run on virtual time takes what was predicted by emulation", "[mpi]") {
   if (!can_run()) return;
   const Folder folder;
   const Outcome run =
@@ -145,7 +145,7 @@ TEST_CASE("a plan that is missing, no JSON or changed by hand is refused with st
   CHECK_THAT(changed.err, Contains("changed.json") && Contains("sha256"));
 }
 
-TEST_CASE("a port that is taken is reported with status 2") {
+TEST_CASE("a port that is taken is reported with status 2", "[mpi]") {
   if (!can_run()) return;
   const Folder folder;
   const TakenPort taken;
@@ -157,7 +157,7 @@ TEST_CASE("a port that is taken is reported with status 2") {
   CHECK_THAT(run.err, Contains(address));
 }
 
-TEST_CASE("SIGINT ends the workers of a run, and nothing is left behind") {
+TEST_CASE("SIGINT ends the workers of a run, and nothing is left behind", "[mpi]") {
   if (!can_run()) return;
   const Folder folder, temporary;
   const std::string plan = small_plan(folder);
@@ -202,7 +202,7 @@ TEST_CASE("without mpirun in PATH the message names the package") {
   CHECK_THAT(run.err, Contains("openmpi-bin"));
 }
 
-TEST_CASE("a killed worker ends the run with status 4") {
+TEST_CASE("a killed worker ends the run with status 4", "[mpi]") {
   if (!can_run()) return;
   const Folder folder;
   const std::string plan = small_plan(folder);

@@ -129,7 +129,7 @@ std::string saved(const Folder& folder, const emulator::Plan& plan) {
   return path;
 }
 
-TEST_CASE("bench is right for every operation on one, two and four ranks") {
+TEST_CASE("bench is right for every operation on one, two and four ranks", "[mpi]") {
   const Folder folder;
   for (const int ranks : {1, 2, 4})
     for (const char* op :
@@ -155,7 +155,8 @@ TEST_CASE("bench is right for every operation on one, two and four ranks") {
       }
 }
 
-TEST_CASE("bench takes every type and algorithm, and prints the expected time of a cluster") {
+TEST_CASE("bench takes every type and algorithm, and prints the expected time of a cluster",
+          "[mpi]") {
   const Folder folder;
   for (const char* type : {"float", "half", "bfloat16"})
     for (const char* algorithm : {"ring", "tree", "halving_doubling", "hierarchical", "direct"}) {
@@ -170,7 +171,7 @@ TEST_CASE("bench takes every type and algorithm, and prints the expected time of
     }
 }
 
-TEST_CASE("a plan runs on every backend with exact results, and the report has its keys") {
+TEST_CASE("a plan runs on every backend with exact results, and the report has its keys", "[mpi]") {
   const Folder folder;
   for (const char* degrees : {"tp=1,dp=1,micro_batch=1", "tp=1,dp=2,micro_batch=1",
                               "tp=2,dp=2,micro_batch=1,sequence_parallel=true,zero_stage=1",
@@ -201,7 +202,7 @@ TEST_CASE("a plan runs on every backend with exact results, and the report has i
   }
 }
 
-TEST_CASE("another number of ranks than the plan's is refused with the right one") {
+TEST_CASE("another number of ranks than the plan's is refused with the right one", "[mpi]") {
   const Folder folder;
   const std::string path = saved(folder, small_plan("tp=2,dp=2,micro_batch=1"));
   const Ended ended = run(folder, 2, "run --plan " + path + " --json " + folder.file("run.json"));
@@ -211,7 +212,7 @@ TEST_CASE("another number of ranks than the plan's is refused with the right one
   CHECK_FALSE(fs::exists(folder.file("run.json")));
 }
 
-TEST_CASE("a missing or broken plan and wrong options end with status 2") {
+TEST_CASE("a missing or broken plan and wrong options end with status 2", "[mpi]") {
   const Folder folder;
   std::ofstream(folder.file("broken.json")) << "{\"schema_version\": 1, ";
   for (const std::string& arguments :
@@ -227,7 +228,7 @@ TEST_CASE("a missing or broken plan and wrong options end with status 2") {
   }
 }
 
-TEST_CASE("a plan for other hosts is refused by their names") {
+TEST_CASE("a plan for other hosts is refused by their names", "[mpi]") {
   const Folder folder;
   emulator::Plan plan = small_plan("tp=1,dp=2,micro_batch=1");
   plan.cluster.nodes[0].hosts = {"no-such-machine"};
@@ -238,7 +239,7 @@ TEST_CASE("a plan for other hosts is refused by their names") {
   CHECK(ended.errors.find("the plan puts it on 'no-such-machine'") != std::string::npos);
 }
 
-TEST_CASE("a busy metrics port ends every rank with status 2") {
+TEST_CASE("a busy metrics port ends every rank with status 2", "[mpi]") {
   const Folder folder;
   const auto busy = telemetry::Exporter::listen("127.0.0.1:0");
   REQUIRE(busy);
@@ -249,7 +250,7 @@ TEST_CASE("a busy metrics port ends every rank with status 2") {
   CHECK(ended.errors.find("is in use; choose another port") != std::string::npos);
 }
 
-TEST_CASE("the textfile holds the run's metrics, attributed to links") {
+TEST_CASE("the textfile holds the run's metrics, attributed to links", "[mpi]") {
   const Folder folder;
   const std::string path = saved(folder, small_plan("tp=1,dp=2,micro_batch=1"));
   const std::string metrics = folder.file("metrics.prom");
@@ -266,7 +267,7 @@ TEST_CASE("the textfile holds the run's metrics, attributed to links") {
   CHECK(std::distance(fs::directory_iterator(folder.path), {}) == 4);  // nothing half-written
 }
 
-TEST_CASE("survivors name a rank that was killed") {
+TEST_CASE("survivors name a rank that was killed", "[mpi]") {
   const Folder folder;
   const std::string path = saved(folder, small_plan("tp=2,dp=2,micro_batch=1"));
   Started started(folder, 4,
@@ -283,7 +284,7 @@ TEST_CASE("survivors name a rank that was killed") {
   CHECK(ended.errors.find(" lost\n") != std::string::npos);
 }
 
-TEST_CASE("a rank that hangs is lost after the timeout") {
+TEST_CASE("a rank that hangs is lost after the timeout", "[mpi]") {
   const Folder folder;
   const std::string path = saved(folder, small_plan("tp=1,dp=2,micro_batch=1"));
   Started started(folder, 2,
