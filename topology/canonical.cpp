@@ -36,6 +36,7 @@ Json json_of(const AcceleratorKind& kind) {
   Json out, peak;
   for (const auto& [precision, rate] : kind.peak)
     peak[std::string(name_of(precision_names, precision))] = exact(rate);
+  if (kind.subject() != kind.name) out["calibrated_as"] = kind.subject();
   out["vendor"] = kind.vendor;
   out["peak"] = std::move(peak);
   out["memory"] = exact(kind.memory);

@@ -25,7 +25,8 @@ struct Origin : Place {
 
 // One kind of accelerator, from data/accelerators.csv or written out in the cluster file.
 struct AcceleratorKind {
-  std::string name;  // "h100-sxm5-80gb"; the subject of calibration
+  std::string name;           // "h100-sxm5-80gb"
+  std::string calibrated_as;  // whose measured efficiencies hold; "" = those of its own name
   std::string vendor;
   std::map<Precision, FlopRate> peak;  // dense; a precision that is absent is not supported
   Bytes memory;
@@ -34,6 +35,9 @@ struct AcceleratorKind {
   Dollars price;                // 0 = unknown
   double dollars_per_hour = 0;  // 0 = unknown
   std::string source, status;   // where the figures come from and how sure they are
+
+  // The subject to look up in a calibration.
+  const std::string& subject() const { return calibrated_as.empty() ? name : calibrated_as; }
   bool operator==(const AcceleratorKind&) const = default;
 };
 

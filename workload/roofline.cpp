@@ -28,7 +28,7 @@ struct Constants {
 Constants constants_of(const AcceleratorKind& accelerator, Precision precision,
                        const Calibration& calibration) {
   const auto value = [&](const char* parameter, double fallback) {
-    return calibration.value_or(accelerator.name, parameter, fallback);
+    return calibration.value_or(accelerator.subject(), parameter, fallback);
   };
   return {peak_rate(accelerator, precision),
           peak_rate(accelerator, Precision::fp32),

@@ -7,8 +7,8 @@
 //
 //   efficiency(x) = largest efficiency x / (x + half size)        x: FLOPs or bytes of one launch
 //
-// Calibration of the accelerator (topology/calibration.hpp), and what is used where it is silent
-// (the values that data/calibration.json gives for "*"):
+// Calibration of the accelerator's subject (topology/calibration.hpp), and what is used where it is
+// silent (the values that data/calibration.json gives for "*"):
 //   gemm_efficiency 0.70, attention_efficiency 0.50, gemm_half_size 5e9 FLOP (both),
 //   hbm_efficiency 0.83, hbm_half_size 14e6 B, launch_floor 3e-6 s.
 // Vector kernels run at the accelerator's fp32 rate, in practice always bound by HBM.

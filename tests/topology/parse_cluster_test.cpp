@@ -134,6 +134,37 @@ TEST_CASE("an accelerator may be based on another") {
   CHECK(spec->accelerator_kinds[0].memory_bandwidth == gigabytes_per_second(3350));
 }
 
+namespace {
+
+// The cluster `small` with its accelerator written out as `mine`.
+std::string with_accelerator(const std::string& mine) {
+  return replaced(
+      replaced(small, "link_classes:", "accelerators: {mine: " + mine + "}\nlink_classes:"),
+      "accelerator: h100-sxm5-80gb", "accelerator: mine");
+}
+
+std::string subject_in(const std::string& text) {
+  const auto spec = parse_cluster(text, "c.yaml");
+  if (!spec) FAIL(to_string(spec.error()));
+  const auto again = parse_cluster(canonical_json(*spec), "canonical.json");
+  REQUIRE(again);
+  CHECK(*again == *spec);
+  CHECK(canonical_json(*again) == canonical_json(*spec));
+  return spec->accelerator_kinds[0].subject();
+}
+
+}  // namespace
+
+TEST_CASE("an accelerator is calibrated as its base, unless it says otherwise") {
+  CHECK(subject_in(small) == "h100-sxm5-80gb");
+  CHECK(subject_in(with_accelerator("{base: h100-sxm5-80gb, memory: 96 GB}")) == "h100-sxm5-80gb");
+  CHECK(subject_in(with_accelerator("{base: h100-sxm5-80gb, calibrated_as: mine}")) == "mine");
+  const std::string own = "peak: {bf16: 1 TFLOP/s}, memory: 8 GB, memory_bandwidth: 1 TB/s";
+  CHECK(subject_in(with_accelerator("{" + own + "}")) == "mine");
+  CHECK(subject_in(with_accelerator("{" + own + ", calibrated_as: tpu-v4}")) == "tpu-v4");
+  says(errors_of(with_accelerator("{base: tpu-v4, calibrated_as: '*'}")), "'*' is no name");
+}
+
 TEST_CASE("an NVLink rate that is the sum of both directions gets a warning") {
   const auto file = parse_cluster_file(
       replaced(small, "{kind: nvlink-4}", "{kind: nvlink-4, bandwidth: 900 GB/s}"), "c.yaml");

@@ -124,6 +124,15 @@ TEST_CASE("a precision that is missing falls back to the next wider one") {
   CHECK(peak_rate(kind, Precision::bf16).per_second == 0);
 }
 
+TEST_CASE("an accelerator built on a measured one is as efficient as that") {
+  const Kernel kernel{"g", KernelKind::gemm, {1e12}, 1e9, 1};
+  AcceleratorKind variant = accelerator();
+  variant.name = "test-with-more-memory";
+  CHECK(time_of(kernel, variant) > 1.05 * time_of(kernel));  // class defaults: 0.70, not 0.80
+  variant.calibrated_as = "test";
+  CHECK(time_of(kernel, variant) == time_of(kernel));
+}
+
 TEST_CASE("without calibration the documented defaults hold") {
   const ComputeTime time =
       compute_time({"g", KernelKind::gemm, {1e12}, 0, 1}, accelerator(), Precision::bf16, {});

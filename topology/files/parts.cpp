@@ -84,6 +84,14 @@ void read_peaks(const Cursor& cursor, AcceleratorKind& kind) {
   fields.finish();
 }
 
+// What was measured on the base holds for what is built on it. "" when the subject is the
+// accelerator's own name, so that equal kinds are equal values.
+std::string subject_of(const std::string& name, const Cursor& written, const std::string& base) {
+  const std::string subject = written.text(base);
+  check_name(written, subject);
+  return subject == name ? "" : subject;
+}
+
 AcceleratorKind accelerator_from(const std::string& name, const Cursor& cursor) {
   Fields fields = cursor.fields();
   const Cursor base_name = fields.find("base");
@@ -93,6 +101,7 @@ AcceleratorKind accelerator_from(const std::string& name, const Cursor& cursor) 
   };
   AcceleratorKind kind = base;
   kind.name = name;
+  kind.calibrated_as = subject_of(name, fields.find("calibrated_as"), base.name);
   kind.vendor = fields.find("vendor").text(base.vendor);
   read_peaks(needed("peak"), kind);
   kind.memory = needed("memory").bytes(base.memory);
