@@ -8,48 +8,126 @@ using workload::OpKind;
 
 namespace {
 
+// When a rank computes or meets its tensor-parallel peers: what keeps its stage busy.
+class BusyTimes {
+ public:
+  BusyTimes(const StepRecord& record, const Layout& layout, std::int64_t rank) {
+    const StageLayout& stage = layout.of_rank(rank);
+    std::vector<std::pair<Instant, Instant>> spans;
+    for (int op = 0; op < stage.ops(); ++op) {
+      const workload::Op& what = stage.program.ops[op];
+      const bool computes = what.kind == OpKind::compute;
+      if (!computes && what.stream != workload::Stream::tensor_comm) continue;
+      const std::int64_t instance = layout.instance(rank, op);
+      spans.emplace_back(
+          computes ? record.ready[instance] : record.exchanges[layout.exchange(rank, op)].start,
+          record.end[instance]);
+    }
+    std::sort(spans.begin(), spans.end());
+    for (const auto& [from, to] : spans) append(from, to);
+  }
+
+  Picoseconds within(Instant from, Instant to) const { return before(to) - before(from); }
+
+ private:
+  struct Span {
+    Instant from, to;
+    Picoseconds before;  // busy before it
+  };
+
+  void append(Instant from, Instant to) {
+    const Instant free = spans_.empty() ? Instant{0} : spans_.back().to;
+    if (to <= free) return;
+    const Picoseconds so_far = before(free);
+    spans_.push_back({std::max(from, free), to, so_far});
+  }
+
+  Picoseconds before(Instant at) const {
+    const auto after =
+        std::upper_bound(spans_.begin(), spans_.end(), at,
+                         [](Instant when, const Span& span) { return when < span.from; });
+    if (after == spans_.begin()) return {0};
+    const Span& last = *std::prev(after);
+    return last.before + (std::min(at, last.to) - last.from);
+  }
+
+  std::vector<Span> spans_;
+};
+
 class PathWalk {
  public:
   PathWalk(const StepRecord& record, const Layout& layout, const StepCosts& costs,
            const Network& network, const topology::Graph& graph)
-      : record_(record), layout_(layout), costs_(costs), network_(network), graph_(graph) {
-    per_stage_.resize(static_cast<std::size_t>(layout.stages()));
-  }
+      : record_(record), layout_(layout), costs_(costs), network_(network), graph_(graph) {}
 
   CriticalPath run() {
-    // max_element gives the first of equals: the lowest op instance.
-    const auto last = std::max_element(record_.end.begin(), record_.end.end());
-    std::int64_t at = last - record_.end.begin();
-    while (at >= 0) at = step_back(at);
-    return {joined(), std::move(limits_)};
+    const std::vector<OpOfRank> path = find_path();
+    const std::int64_t main_rank = rank_of_main_stage(path);
+    main_stage_ = layout_.stage_of(main_rank);
+    const BusyTimes busy(record_, layout_, main_rank);
+    busy_ = &busy;
+    for (const OpOfRank& at : path) {
+      const OpKind kind = layout_.op(at.rank, at.op).kind;
+      if (kind == OpKind::compute) blame_compute(at);
+      if (kind == OpKind::collective || kind == OpKind::send) blame_exchange(at);
+    }
+    return {blame_.build(), std::move(limits_)};
   }
 
  private:
-  // Blames the op and returns its critical predecessor, -1 at the start of the step.
-  std::int64_t step_back(std::int64_t instance) {
-    const std::int64_t rank = layout_.rank_of_instance(instance);
-    const int op = static_cast<int>(instance - layout_.instance(rank, 0));
-    switch (layout_.op(rank, op).kind) {
-      case OpKind::compute:
-        blame_compute(rank, op);
-        break;
-      case OpKind::collective:
-        blame_exchange(rank, op);
-        // It started when its last member came: the path goes on there.
-        return predecessor_of(exchange_at(rank, op).last_rank, exchange_at(rank, op).last_op);
-      case OpKind::send:
-        blame_exchange(rank, op);
-        break;
-      case OpKind::receive:
-        if (waited_for_data(rank, op))
-          return layout_.instance(layout_.peer_of(rank, op), layout_.of_rank(rank).peer_op[op]);
-        break;
+  struct OpOfRank {
+    std::int64_t rank;
+    int op;
+  };
+
+  // From the op that ended last back to the start of the step.
+  std::vector<OpOfRank> find_path() const {
+    std::vector<OpOfRank> path;
+    // max_element gives the first of equals: the lowest op instance.
+    const auto last = std::max_element(record_.end.begin(), record_.end.end());
+    for (std::int64_t at = last - record_.end.begin(); at >= 0; at = before(path.back())) {
+      const std::int64_t rank = layout_.rank_of_instance(at);
+      path.push_back({rank, static_cast<int>(at - layout_.instance(rank, 0))});
     }
-    return predecessor_of(rank, op);
+    return path;
   }
 
-  const Exchange& exchange_at(std::int64_t rank, int op) const {
-    return record_.exchanges[layout_.exchange(rank, op)];
+  // The op's critical predecessor, -1 at the start of the step.
+  std::int64_t before(const OpOfRank& at) const {
+    const OpKind kind = layout_.op(at.rank, at.op).kind;
+    // A collective started when its last member came: the path goes on there.
+    if (kind == OpKind::collective)
+      return predecessor_of(exchange_at(at).last_rank, exchange_at(at).last_op);
+    if (kind == OpKind::receive && waited_for_data(at.rank, at.op))
+      return layout_.instance(layout_.peer_of(at.rank, at.op),
+                              layout_.of_rank(at.rank).peer_op[at.op]);
+    return predecessor_of(at.rank, at.op);
+  }
+
+  // A rank on the path, of the stage on which the path spends the longest time (ties: the lowest).
+  std::int64_t rank_of_main_stage(const std::vector<OpOfRank>& path) const {
+    std::vector<Picoseconds> time(static_cast<std::size_t>(layout_.stages()));
+    std::vector<std::int64_t> rank(time.size(), 0);
+    for (const OpOfRank& at : path) {
+      const OpKind kind = layout_.op(at.rank, at.op).kind;
+      if (kind == OpKind::receive) continue;
+      const int stage = layout_.stage_of(at.rank);
+      time[stage] += end_of(at) - start_of(at);
+      rank[stage] = at.rank;
+    }
+    return rank[std::max_element(time.begin(), time.end()) - time.begin()];
+  }
+
+  Instant end_of(const OpOfRank& at) const { return record_.end[layout_.instance(at.rank, at.op)]; }
+
+  Instant start_of(const OpOfRank& at) const {
+    return layout_.op(at.rank, at.op).kind == OpKind::compute
+               ? record_.ready[layout_.instance(at.rank, at.op)]
+               : exchange_at(at).start;
+  }
+
+  const Exchange& exchange_at(const OpOfRank& at) const {
+    return record_.exchanges[layout_.exchange(at.rank, at.op)];
   }
 
   bool waited_for_data(std::int64_t rank, int op) const {
@@ -73,49 +151,49 @@ class PathWalk {
     return found;
   }
 
-  BlameBuilder& builder_of(std::int64_t rank) { return per_stage_[layout_.stage_of(rank)]; }
+  using Parts = std::vector<std::pair<std::string, Seconds>>;
 
-  void blame_compute(std::int64_t rank, int op) {
-    const ComputeCost& cost = costs_.compute(rank, op);
-    BlameBuilder& blame = builder_of(rank);
-    blame.add_split({{"tensor_peak", cost.parts.tensor_peak},
-                     {"tensor_inefficiency", cost.parts.tensor_inefficiency},
-                     {"hbm", cost.parts.hbm},
-                     {"launch", cost.parts.launch}},
-                    cost.time);
-    blame.add("straggler", costs_.compute_time(rank, op) - cost.time);
+  // On the main stage a span belongs to its parts. On another stage it does so only while the main
+  // stage is busy too; while that has nothing to run, the pipeline has a bubble.
+  void charge(const OpOfRank& at, const Parts& parts, Instant from, Instant to) {
+    const bool main = layout_.stage_of(at.rank) == main_stage_;
+    const Picoseconds own = main ? to - from : busy_->within(from, to);
+    if (own.count > 0) blame_.add_split(parts, own);
+    blame_.add("pipeline_bubble", (to - from) - own);
   }
 
-  void blame_exchange(std::int64_t rank, int op) {
-    const Exchange& exchange = exchange_at(rank, op);
-    BlameBuilder& blame = builder_of(rank);
-    Instant at = exchange.start;
+  void blame_compute(const OpOfRank& at) {
+    const ComputeCost& cost = costs_.compute(at.rank, at.op);
+    const Picoseconds slowed = costs_.compute_time(at.rank, at.op) - cost.time;
+    const Instant nominal_end = start_of(at) + cost.time;
+    charge(at,
+           {{"tensor_peak", cost.parts.tensor_peak},
+            {"tensor_inefficiency", cost.parts.tensor_inefficiency},
+            {"hbm", cost.parts.hbm},
+            {"launch", cost.parts.launch}},
+           start_of(at), nominal_end);
+    charge(at, {{"straggler", in_seconds(slowed)}}, nominal_end, nominal_end + slowed);
+  }
+
+  void blame_exchange(const OpOfRank& at) {
+    const Exchange& exchange = exchange_at(at);
+    Instant now = exchange.start;
     for (std::size_t p = 0; p < exchange.cost->phases.size(); ++p) {
       const ExchangePhase& phase = exchange.cost->phases[p];
-      blame.add_split(
-          {{"link_latency", phase.link_latency}, {"software_latency", phase.software_latency}},
-          phase.latency);
-      at = at + phase.latency;
+      charge(at,
+             {{"link_latency", phase.link_latency}, {"software_latency", phase.software_latency}},
+             now, now + phase.latency);
+      now = now + phase.latency;
       const TransferId transfer = record_.transfers[exchange.first_transfer + p];
       if (transfer.index < 0) continue;
       for (const Piece& piece : network_.pieces(transfer)) {
         assert(piece.link.index >= 0 && "transfers of a step have no cap of their own");
-        blame.add("link:" + graph_.class_of(piece.link).name, piece.end - at);
-        limits_[piece.link] += (piece.end - at).count;
-        at = piece.end;
+        charge(at, {{"link:" + graph_.class_of(piece.link).name, seconds(1)}}, now, piece.end);
+        limits_[piece.link] += (piece.end - now).count;
+        now = piece.end;
       }
     }
-    assert(at == record_.end[layout_.instance(rank, op)]);
-  }
-
-  Blame joined() const {
-    std::size_t main = 0;
-    for (std::size_t s = 1; s < per_stage_.size(); ++s)
-      if (per_stage_[s].total() > per_stage_[main].total()) main = s;
-    BlameBuilder blame = per_stage_[main];
-    for (std::size_t s = 0; s < per_stage_.size(); ++s)
-      if (s != main) blame.add("pipeline_bubble", per_stage_[s].total());
-    return blame.build();
+    assert(now == end_of(at));
   }
 
   const StepRecord& record_;
@@ -123,7 +201,9 @@ class PathWalk {
   const StepCosts& costs_;
   const Network& network_;
   const topology::Graph& graph_;
-  std::vector<BlameBuilder> per_stage_;
+  int main_stage_ = 0;
+  const BusyTimes* busy_ = nullptr;
+  BlameBuilder blame_;
   std::map<topology::LinkId, std::int64_t> limits_;
 };
 

@@ -15,8 +15,9 @@ struct CriticalPath {
 
 // Walks back from the op that ended last to the start of the step, at every op to the predecessor
 // that ended last (ties: the lowest op). The stage on which the path spends the longest time (ties:
-// the lowest) keeps its causes; what the path spends on other stages is the pipeline's bubble, on
-// equal stages exactly (p - 1) (forward + backward).
+// the lowest) is the main one. Time on the path belongs to its cause, but for what the path spends
+// on other stages while the main one has nothing to run: that is the pipeline's bubble, on equal
+// stages and free sends exactly (p - 1) (forward + backward).
 CriticalPath critical_path(const StepRecord& record, const Layout& layout, const StepCosts& costs,
                            const Network& network, const topology::Graph& graph);
 
