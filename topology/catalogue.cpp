@@ -38,7 +38,7 @@ AcceleratorKind accelerator_of(const CsvRow& row) {
   for (const auto& [name, precision] : precision_names)
     if (const double rate = row.number(std::string(name) + "_tflops"); rate > 0)
       kind.peak[precision] = teraflops(rate);
-  kind.memory = *parse_bytes(row.text("memory_gigabytes") + " GB");
+  kind.memory = *parse_bytes(row.text("memory_gibibytes") + " GiB");
   kind.memory_bandwidth = gigabytes_per_second(row.number("memory_gigabytes_per_second"));
   kind.power = {row.number("power_w")};
   kind.price = {middle_of(row, "price_usd_low", "price_usd_high")};

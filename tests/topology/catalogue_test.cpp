@@ -1,4 +1,5 @@
 #include <catch2/catch.hpp>
+#include <map>
 #include <set>
 
 #include "topology/document.hpp"
@@ -83,13 +84,29 @@ TEST_CASE("every link kind has a rate, a latency and a name of its own") {
 TEST_CASE("well-known figures are those of the data sheets") {
   const AcceleratorKind& h100 = accelerator("h100-sxm5-80gb");
   CHECK(h100.peak.at(Precision::bf16) == teraflops(989));
-  CHECK(h100.memory == bytes(80'000'000'000));
+  CHECK(h100.memory == gibibytes(80));
   CHECK(h100.memory_bandwidth == gigabytes_per_second(3350));
   CHECK(h100.power == Watts{700});
   CHECK_FALSE(accelerator("a100-sxm4-80gb").peak.contains(Precision::fp8));
   CHECK(link_kind("nvlink-4").capacity == gigabytes_per_second(450));
   CHECK(link_kind("infiniband-ndr").capacity == gigabits_per_second(400));
   CHECK(link_kind("shared-memory").capacity == gigabytes_per_second(5));
+}
+
+// What drivers show as the total, in MiB (MI300X: 206,141,652,992 B): a little is kept by the
+// board.
+TEST_CASE("capacities are what drivers show, within one per cent") {
+  const std::map<std::string, std::uint64_t> shown = {
+      {"h100-sxm5-80gb", 81'559}, {"h200-sxm-141gb", 143'771}, {"b200-sxm-180gb", 183'359},
+      {"gb200-nvl72", 189'471},   {"b300-sxm-288gb", 275'040}, {"gb300-nvl72", 284'208},
+      {"mi300x", 196'592}};
+  for (const auto& [name, mebibytes_shown] : shown) {
+    INFO(name);
+    const double ratio =
+        in_gibibytes(mebibytes(mebibytes_shown)) / in_gibibytes(accelerator(name).memory);
+    CHECK(ratio > 0.99);
+    CHECK(ratio < 1.001);
+  }
 }
 
 TEST_CASE("power at full rate is the published energy per bit where ports publish less") {
