@@ -30,8 +30,10 @@ struct Route {
 // Two accelerators of one node with scale-up links use those; else the first network that joins
 // both, in closed form. Where links of the file join what no shape joined, and between groups
 // without a common network, breadth-first distances to the target are kept instead (the latest
-// targets, within 256 MiB), and shares follow the lanes. Servers do not forward for others, except
-// the proxy of PXN, and where nothing else leads to the target.
+// targets, within 256 MiB). Shares follow the lanes of a shape, and in the latter case those of the
+// file too; modes of one path choose among neighbours, whatever their lanes. Endpoints of a ring,
+// mesh or torus forward; other servers do not, except the proxy of PXN, and where nothing else
+// leads to the target.
 class Router {
  public:
   explicit Router(const Cluster& cluster);

@@ -125,10 +125,11 @@ struct ExplicitLink {
 };
 
 enum class RoutingMode : std::uint8_t {
-  spray,            // equal split, at every vertex, over the next hops of shortest up-down paths
+  spray,            // equal split, at every vertex, over the lanes of all next hops of shortest
+                    // up-down paths
   d_mod_k,          // one path, chosen by the target's ordinal
   ecmp_hash,        // one path, chosen by a seeded hash of the flow: collisions and all
-  adaptive,         // spray over the paths that are alive
+  adaptive,         // spray over the paths that are alive: as spray, for a router knows no faults
   dimension_order,  // torus and mesh: correct dimension 0, then 1, ...; half-way round, both ways
                     // equally; elsewhere shortest_path
   shortest_path,    // one shortest path, ties to the lowest link id

@@ -148,6 +148,10 @@ TEST_CASE("parameters that do not fit are refused with a reason") {
   says(cluster_of(dgx_nodes(4), fat_tree(Shape::rail_fat_tree, 4, 2, 2)), "2 or 3");
   says(cluster_of(bare_nodes(1, 1), network_of(Shape::switched)), "joins 1 endpoints");
   says(dragonfly_spec(34, 3, 2, 1), "5 global links");
+  says(dragonfly_spec(34, 65'536, 65'536, 1), "2^28 ports");
+  says(dragonfly_spec(34, 65'536, 1, 65'536), "2^28 ports");
+  says(cluster_of(dgx_nodes(4), fat_tree(Shape::rail_fat_tree, 3, 1 << 22, 1 << 22)),
+       "2^28 spines");
   says(cluster_of(dgx_nodes(2, 4, 3), network_of(Shape::switched)), "divide evenly");
   ClusterSpec rails = cluster_of(dgx_nodes(2, 4), fat_tree(Shape::rail_fat_tree, 2, 2, 0));
   rails.nodes.push_back(dgx_nodes(2, 8));

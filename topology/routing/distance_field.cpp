@@ -62,7 +62,7 @@ void FieldSpace::next(int vertex, std::vector<Hop>& hops) const {
     if (!fields_.leads(field_, {link})) continue;
     const auto lanes = graph_.lanes.find(link);
     const int weight = lanes == graph_.lanes.end() ? 1 : lanes->second;
-    hops.push_back({graph_.target[link], 0, static_cast<double>(weight)});
+    hops.push_back({graph_.target[link], -1, static_cast<double>(weight)});
   }
 }
 

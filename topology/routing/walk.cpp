@@ -44,7 +44,7 @@ std::size_t Walk::chosen(const Space& space, int position) const {
 void Walk::keep_chosen(const Space& space, int position) {
   if (hops_.size() < 2 || mode_ == RoutingMode::spray || mode_ == RoutingMode::adaptive) return;
   // Half-way round a closed dimension both directions are minimal, and both are used.
-  if (mode_ == RoutingMode::dimension_order && hops_.back().dimension > 0) {
+  if (mode_ == RoutingMode::dimension_order && hops_.front().dimension >= 0) {
     const int first = hops_.front().dimension;
     std::erase_if(hops_, [first](const Hop& hop) { return hop.dimension != first; });
     return;
@@ -60,7 +60,7 @@ void Walk::merge(std::vector<Part>& parts) const {
   std::size_t kept = 0;
   for (std::size_t i = 1; i < parts.size(); ++i)
     if (parts[i].position == parts[kept].position)
-      parts[kept].share += parts[i].share;
+      parts[kept].share = std::min(1.0, parts[kept].share + parts[i].share);  // sums round
     else
       parts[++kept] = parts[i];
   parts.resize(kept + 1);

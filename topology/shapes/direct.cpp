@@ -107,7 +107,7 @@ std::int64_t Grid::duplex_links() const {
 
 // A twisted torus looks the same from every site, so hops from site 0 tell all distances.
 void Grid::measure_distances() {
-  constexpr std::uint16_t unknown = UINT16_MAX;
+  constexpr int unknown = -1;
   from_origin_.assign(endpoints, unknown);
   from_origin_[0] = 0;
   std::vector<int> queue{0};
@@ -116,7 +116,7 @@ void Grid::measure_distances() {
       for (const int step : {1, -1}) {
         const int site = neighbour(queue[i], d, step);
         if (from_origin_[site] != unknown) continue;
-        from_origin_[site] = static_cast<std::uint16_t>(from_origin_[queue[i]] + 1);
+        from_origin_[site] = from_origin_[queue[i]] + 1;
         queue.push_back(site);
       }
 }
@@ -141,9 +141,12 @@ void Grid::next(int site, int target, std::vector<Hop>& hops) const {
     for (const int step : {1, -1}) {
       const int near = neighbour(site, d, step);
       if (near < 0 || distance(near, target) != remaining - 1) continue;
-      const bool known = std::any_of(hops.begin(), hops.end(),
-                                     [near](const Hop& hop) { return hop.site == near; });
-      if (!known) hops.push_back({near, d});
+      const auto known = std::find_if(hops.begin(), hops.end(),
+                                      [near](const Hop& hop) { return hop.site == near; });
+      if (known == hops.end())
+        hops.push_back({near, d});
+      else
+        ++known->weight;  // another lane, as both ways round a dimension of two
     }
 }
 

@@ -72,8 +72,8 @@ class Grid {
   std::vector<int> dimensions_;
   bool closed_;
   std::vector<Twist> twists_;
-  std::vector<int> reduction_order_;  // a dimension comes before those that its closing shifts
-  std::vector<std::uint16_t> from_origin_;  // twisted only: hops from site 0, by difference
+  std::vector<int> reduction_order_;       // a dimension comes before those that its closing shifts
+  std::vector<std::int32_t> from_origin_;  // twisted only: hops from site 0, by difference
 };
 
 }  // namespace railwright::topology

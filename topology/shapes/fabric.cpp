@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <functional>
 #include <numeric>
@@ -9,6 +10,9 @@
 namespace railwright::topology {
 
 namespace {
+
+// Of one pod or group: products of what files say stay inside an int.
+constexpr double most_parts = 1 << 28;
 
 std::string joined(const std::vector<int>& dimensions) {
   std::string text;
@@ -80,6 +84,9 @@ Result<Fabric> clos_fabric(const NetworkSpec& network, int endpoints, int rails)
     return refuse(fmt::format("{} links down at {}:1 make {} links up", network.nodes_per_leaf,
                               network.oversubscription, up),
                   "choose an oversubscription that divides the links down");
+  const double cores_of_a_spine = network.tiers == 3 ? 1.0 * network.leaves_per_pod * rails : 0;
+  if (up * (1 + cores_of_a_spine) > most_parts)
+    return refuse("a pod with more than 2^28 spines and cores", "make leaves or pods smaller");
   Clos clos;
   clos.endpoints = endpoints;
   clos.rails = rails;
@@ -101,6 +108,10 @@ Result<Fabric> dragonfly_fabric(const NetworkSpec& network, int endpoints) {
       network.global_links_per_router < 0)
     return refuse("a dragonfly needs routers per group and endpoints per router",
                   "set both to a positive number");
+  if (1.0 * network.routers_per_group *
+          std::max(network.endpoints_per_router, network.global_links_per_router) >
+      most_parts)
+    return refuse("a group with more than 2^28 ports", "make the groups smaller");
   Dragonfly fly;
   fly.endpoints = endpoints;
   fly.routers_per_group = network.routers_per_group;

@@ -42,11 +42,11 @@ class LinkSink {
   const Placement& placement_;
 };
 
-// A neighbour one step nearer to the target. `dimension` matters in tori and meshes only; `weight`
-// is the number of lanes that lead there.
+// A neighbour one step nearer to the target. `dimension` is that of a ring, mesh or torus, else -1;
+// `weight` is the number of lanes that lead there.
 struct Hop {
   int site = 0;
-  int dimension = 0;
+  int dimension = -1;
   double weight = 1;
 };
 

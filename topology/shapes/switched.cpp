@@ -118,9 +118,12 @@ void Dragonfly::towards_group(int router, int target_router, std::vector<Hop>& h
     if (length < shortest) hops.clear();
     shortest = length;
     const int site = endpoints + (out == router ? in : out);
-    const bool known =
-        std::any_of(hops.begin(), hops.end(), [site](const Hop& hop) { return hop.site == site; });
-    if (!known) hops.push_back({site});
+    const auto known =
+        std::find_if(hops.begin(), hops.end(), [site](const Hop& hop) { return hop.site == site; });
+    if (known == hops.end())
+      hops.push_back({site});
+    else if (out == router)
+      ++known->weight;  // another lane of the same global link
   }
 }
 

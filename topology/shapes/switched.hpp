@@ -40,7 +40,8 @@ struct Clos {
   std::vector<SwitchBlock> blocks() const;
   void add_links(const LinkSink& sink) const;
   void next(int site, int target, std::vector<Hop>& hops) const;
-  // d_mod_k: a shift along a rail, and all rails at once, load every link up at most once.
+  // d_mod_k: a shift along a rail, and all rails at once, load every link up at most once, where
+  // nothing is oversubscribed; a shift that wraps round the end only with full leaves and pods.
   std::uint64_t key(int site, int target) const;
 
   int unit_of(int endpoint) const { return endpoint / rails / members_per_unit; }
