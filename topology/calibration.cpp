@@ -19,7 +19,7 @@ struct Parameter {
   double low, high;
 };
 constexpr double smallest_efficiency = 1e-3;
-constexpr std::array<Parameter, 9> parameters{
+constexpr std::array<Parameter, 8> parameters{
     {{"gemm_efficiency", "1", smallest_efficiency, 1},
      {"attention_efficiency", "1", smallest_efficiency, 1},
      {"hbm_efficiency", "1", smallest_efficiency, 1},
@@ -27,7 +27,6 @@ constexpr std::array<Parameter, 9> parameters{
      {"gemm_half_size", "FLOP", 0, 1e18},
      {"hbm_half_size", "B", 0, 1e15},
      {"link_efficiency", "1", smallest_efficiency, 1},
-     {"link_half_size", "B", 0, 1e15},
      {"software_latency", "s", 0, 1}}};
 
 const Parameter* parameter_named(std::string_view name) {

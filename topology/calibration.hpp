@@ -17,7 +17,7 @@ namespace railwright::topology {
 // One fitted value. Parameters known today (units):
 //   accelerator: gemm_efficiency [1], attention_efficiency [1], hbm_efficiency [1],
 //                launch_floor [s], gemm_half_size [FLOP], hbm_half_size [B]
-//   link kind:   link_efficiency [1], link_half_size [B]
+//   link kind:   link_efficiency [1]
 //   library:     software_latency [s] per step of a collective
 struct CalibrationEntry {
   std::string subject;  // "h100-sxm5-80gb", "nvlink-4", "library:nccl"; "*" = any of that sort

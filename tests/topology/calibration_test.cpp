@@ -97,6 +97,10 @@ TEST_CASE("wrong entries are refused with their places") {
                   " \"value\": 0.5, \"source\": \"s\"}") ==
         "cal.json:2:31: error: entries[0].parameter: unknown parameter 'gem_efficiency'; "
         "did you mean 'gemm_efficiency'?\n");
+  // What nothing reads would be ignored in silence.
+  CHECK(errors_of("{\"subject\": \"nvlink-4\", \"parameter\": \"link_half_size\", \"unit\": \"B\","
+                  " \"value\": 1e6, \"source\": \"s\"}")
+            .find("unknown parameter 'link_half_size'") != std::string::npos);
   CHECK(errors_of("{\"subject\": \"a\", \"parameter\": \"launch_floor\", \"unit\": \"us\","
                   " \"value\": 1.5, \"source\": \"s\"}") ==
         "cal.json:2:55: error: entries[0].unit: launch_floor is given in 's'\n"
