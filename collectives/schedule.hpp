@@ -71,7 +71,7 @@ struct Schedule {
   bool operator==(const Schedule&) const = default;
 };
 
-// Null message when the maker can do it, else why not ("hierarchical: 6 ranks do not split into
+// Empty when the maker can do it, else why not ("hierarchical: 6 ranks do not split into
 // nodes of 4").
 std::string why_not(const Schedule& schedule);
 

@@ -52,8 +52,8 @@ struct Cluster {
 };
 
 // ---- describe
-// ------------------------------------------------------------------------------------ YAML or JSON
-// text to a spec; all errors of the file at once, each with its place and a hint.
+
+// YAML or JSON text to a spec; all errors of the file at once, each with its place and a hint.
 Result<ClusterSpec> parse_cluster(std::string_view text, const std::string& file);
 // The same, and what is allowed but looks wrong: a rate that is the sum of both directions, a link
 // class that nothing uses.
@@ -73,7 +73,7 @@ Result<Cluster> load_cluster(const std::string& name_or_path);
 std::string canonical_json(const ClusterSpec& spec);
 
 // ---- catalogue
-// -----------------------------------------------------------------------------------
+
 const std::vector<AcceleratorKind>& accelerator_catalogue();
 const std::vector<LinkClass>& link_catalogue();  // name == kind: "nvlink-4", "infiniband-ndr"
 struct ReadyFile {
@@ -84,13 +84,15 @@ const std::vector<ReadyFile>& ready_clusters();
 std::vector<std::string> closest_names(std::string_view wanted, std::vector<std::string> names);
 
 // ---- ask
-// ----------------------------------------------------------------------------------------- The
-// smallest capacity, one direction, that separates half of the accelerators from the rest. Exact
-// for single shapes; otherwise the best cut of spectral and Fiduccia-Mattheyses search.
+
+// The smallest capacity, one direction, that separates half of the accelerators from the rest.
+// Exact for single shapes; otherwise the best cut that a search finds, which is an upper bound.
 struct Bisection {
   Bandwidth bandwidth;
   bool exact = false;
-  std::string method;  // "closed form (rail fat-tree)", "spectral", "fiduccia-mattheyses"
+  // "closed form (rail fat-tree)", "spectral", "fiduccia-mattheyses"; beyond a million links
+  // "accelerators in order": the first half against the second
+  std::string method;
 };
 Bisection bisection_of(const Cluster& cluster);
 
