@@ -1,0 +1,41 @@
+// The bound: what no schedule can beat on this cluster, and the links that say so.
+//
+// Every bound is a cut: bytes that must leave a set S of vertices, over B+(S), the raw line rates
+// of the links that leave it. Latency and software are not counted, any vertex may forward for
+// others, and every link runs in each direction at its own rate, so the truth is never below.
+// Formulas are in docs/collectives.md; rates are whole bytes/s and the arithmetic is exact.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collectives/schedule.hpp"
+#include "topology/topology.hpp"
+
+namespace railwright::collectives {
+
+struct Bound {
+  Bandwidth algorithm_bandwidth;        // size / time, at most
+  std::vector<topology::LinkId> links;  // that leave the binding cut or cuts, ascending
+  std::string cut;  // "24 ranks to node3 (8 ranks)", "32 ranks, each on its own"
+  bool operator==(const Bound&) const = default;
+};
+
+// The bound for ranks on `members`, all different; `root` is a group rank (broadcast only).
+//   all_gather, reduce_scatter   the exact optimum over all cuts
+//   broadcast, send              the exact optimum over all cuts
+//   all_reduce                   without reduction or multicast in switches: the larger of the
+//                                exact optimum over cuts and that over several partitions
+//   all_to_all                   several cuts: ranks, nodes, halves, that of all_gather
+// Nothing for fewer than two members, and where the answer would take more than some seconds
+// (members x links beyond 5 x 10^7) or sums more than 62 bits.
+std::optional<Bound> bound_of(Operation operation,
+                              const std::vector<topology::AcceleratorId>& members,
+                              const topology::Cluster& cluster, int root = 0);
+
+// No schedule of ours moves `size` bytes in less. A rank's part of an all-gather, reduce-scatter
+// or all-to-all counts as floor(size / ranks) bytes, for that is what the smallest part may hold.
+Seconds bound_time(const Bound& bound, Operation operation, int ranks, Bytes size);
+
+}  // namespace railwright::collectives
