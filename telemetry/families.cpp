@@ -68,7 +68,25 @@ void merge_into(LinkSample& whole, const LinkSample& part) {
       std::max(whole.capacity_bytes_per_second, part.capacity_bytes_per_second);
 }
 
-// Whole classes first, then the busiest named links.
+// The links of each class that hold transfers back longest, then the busiest; the classes take
+// turns, so that no class takes all the names.
+std::vector<LinkSample> named_in_turn(std::vector<LinkSample> named) {
+  std::stable_sort(named.begin(), named.end(), [](const LinkSample& a, const LinkSample& b) {
+    return std::pair(a.wait_seconds, a.transmit_bytes + a.receive_bytes) >
+           std::pair(b.wait_seconds, b.transmit_bytes + b.receive_bytes);
+  });
+  std::map<std::string, int> taken;
+  std::vector<std::pair<int, const LinkSample*>> turns;
+  for (const LinkSample& sample : named) turns.emplace_back(taken[sample.link_class]++, &sample);
+  std::stable_sort(turns.begin(), turns.end(),
+                   [](const auto& a, const auto& b) { return a.first < b.first; });
+  if (turns.size() > named_links) turns.resize(named_links);
+  std::vector<LinkSample> result;
+  for (const auto& [turn, sample] : turns) result.push_back(*sample);
+  return result;
+}
+
+// Whole classes first, then the named links.
 std::vector<LinkSample> shown_links(const std::vector<LinkSample>& links) {
   std::map<std::tuple<std::string, std::string, std::string>, LinkSample> unique;
   for (const LinkSample& sample : links) {
@@ -79,10 +97,7 @@ std::vector<LinkSample> shown_links(const std::vector<LinkSample>& links) {
   std::vector<LinkSample> classes, named;
   for (const auto& [key, sample] : unique)
     (sample.link.empty() ? classes : named).push_back(sample);
-  std::stable_sort(named.begin(), named.end(), [](const LinkSample& a, const LinkSample& b) {
-    return a.transmit_bytes + a.receive_bytes > b.transmit_bytes + b.receive_bytes;
-  });
-  if (named.size() > named_links) named.resize(named_links);
+  named = named_in_turn(std::move(named));
   classes.insert(classes.end(), named.begin(), named.end());
   return classes;
 }

@@ -9,8 +9,9 @@
 
 namespace railwright::telemetry {
 
-// At most this many links are named; the busiest win, ties go to the lower name. Classes are all
-// kept: a label set costs the reader of a time series, not us.
+// At most this many links are named; classes take turns, and within a class those that hold
+// transfers back longest win, then the busiest, then the lower name. Classes are all kept: a label
+// set costs the reader of a time series, not us.
 inline constexpr std::size_t named_links = 10;
 
 // Samples with the same labels are merged and values that are not finite are left out, so the text

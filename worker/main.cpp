@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdlib>
 #include <iostream>
+#include <stdexcept>
 
 #include "topology/quantity.hpp"
 #include "topology/version.hpp"
@@ -32,6 +33,8 @@ int run_command(const CommandLine& line) {
   Watch watch;
   int provided = 0;
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
+  if (provided < MPI_THREAD_FUNNELED)
+    throw std::runtime_error("this MPI was built without threads (MPI_THREAD_FUNNELED)");
   World world = join_world();
   watch.observe(world);
   const int status = line.run(world);

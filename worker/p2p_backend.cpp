@@ -246,6 +246,8 @@ void Interpreter::abandon(WaitState state) {
     if (t.stage != Stage::in_flight) continue;
     if (execution_.peer < 0) execution_.peer = t.peer;
     transport_.cancel(t.request);
+    // What was let go may still arrive: its place must outlive this call.
+    if (!t.staging.empty()) staging_.give_back(std::move(t.staging));
   }
   execution_.state = state;
 }
@@ -272,6 +274,7 @@ class P2pBackend : public Backend {
                     const Reducer& reducer, Transport::Deadline deadline) override {
     assert(schedule.ranks == static_cast<int>(group.ranks.size()));
     assert(collectives::why_not(schedule).empty());
+    assert(schedule.channels <= tags_per_range);
     return Interpreter(transport_, schedule, group, buffer, reducer, staging_).run(deadline);
   }
 

@@ -60,10 +60,20 @@ Bytes vector_bytes(const collectives::Schedule& schedule, std::size_t buffer_byt
 // Returns when every rank of the group has called it (a dissemination barrier: ceil(log2 p) rounds
 // of empty messages), or with the peer that did not come.
 WaitResult arrive(Transport& transport, const Group& group, Transport::Deadline deadline);
+// The same, and `time` becomes the largest that any rank of the group came with.
+WaitResult agree_on_slowest(Transport& transport, const Group& group, Transport::Deadline deadline,
+                            Seconds& time);
+
+// After a timeout: whoever waits for a lost rank keeps others waiting. Everybody who gives up calls
+// this; they tell each other whom they waited for until `deadline`, and the answer names the one at
+// the end of that chain, from whom nothing was heard.
+WaitResult silent_rank(Transport& transport, const WaitResult& timeout,
+                       Transport::Deadline deadline);
 
 // Tags of the transport, so that traffic of different origin is never matched: one range per
-// dimension for collectives (plus the channel), then the rest.
-inline constexpr int tags_per_range = 1 << 16;
+// dimension for collectives (plus the channel), then the rest. All below 32767, which every MPI
+// has.
+inline constexpr int tags_per_range = 1 << 10;
 int tag_range(workload::Dimension dimension);
 inline constexpr int arrival_tags = 8 * tags_per_range;
 inline constexpr int pipeline_tags = 16 * tags_per_range;

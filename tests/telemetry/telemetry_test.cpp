@@ -160,6 +160,18 @@ TEST_CASE("at most ten links are named, the busiest ones, and every class stays"
   CHECK(named == 10);
 }
 
+TEST_CASE("the link that holds a class back is named beside a class that moves more") {
+  Snapshot snapshot;
+  for (int i = 0; i < 30; ++i) {
+    snapshot.links.push_back({fmt::format("nv{}", i), "nvlink", "attributed", 1e12, 0, 1, 0, 0});
+    snapshot.links.push_back(
+        {fmt::format("fibre{}", i), "rail", "attributed", 1e9, 0, 1, 0, i == 17 ? 5.0 : 1.0});
+  }
+  const std::string text = render(snapshot);
+  CHECK(text.find("link=\"fibre17\"") != std::string::npos);
+  CHECK(text.find("class=\"nvlink\",source=\"attributed\",link=") != std::string::npos);
+}
+
 TEST_CASE("samples with the same labels are merged, not repeated") {
   Snapshot snapshot = full_snapshot();
   snapshot.links.push_back(snapshot.links[0]);

@@ -151,6 +151,36 @@ TEST_CASE("a rank that never comes is named when the deadline passes") {
   }
 }
 
+TEST_CASE("the slowest time is that of the slowest rank, on every rank") {
+  for (const int ranks : {1, 2, 3, 5, 8}) {
+    std::atomic<int> wrong = 0;
+    on_ranks(ranks, [&](Transport& transport) {
+      Seconds time = seconds(1 + (transport.rank() * 3) % ranks);
+      const Group group = everybody(ranks, transport.rank());
+      wrong += agree_on_slowest(transport, group, within(20), time).state != WaitState::done;
+      int largest = 0;
+      for (int rank = 0; rank < ranks; ++rank) largest = std::max(largest, (rank * 3) % ranks);
+      wrong += time != seconds(1 + largest);
+    });
+    CHECK(wrong == 0);
+  }
+}
+
+TEST_CASE("a rank that hangs is named by all, not those who wait for it in turn") {
+  for (const int hangs : {0, 2, 4}) {
+    std::atomic<int> named = 0, blamed_at_first = 0;
+    on_ranks(5, [&](Transport& transport) {
+      if (transport.rank() == hangs) return;
+      const WaitResult lost = arrive(transport, everybody(5, transport.rank()), within(0.2));
+      blamed_at_first += lost.state == WaitState::timeout && lost.peer != hangs;
+      named += silent_rank(transport, lost, within(1)).peer == hangs;
+    });
+    INFO(hangs << " hangs");
+    CHECK(named == 4);
+    CHECK(blamed_at_first > 0);  // else this test shows nothing
+  }
+}
+
 TEST_CASE("everybody leaves arrive only after the last one has come") {
   for (const int ranks : {1, 2, 3, 5, 8}) {
     std::atomic<int> come = 0, early = 0;

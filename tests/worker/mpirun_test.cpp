@@ -254,17 +254,27 @@ TEST_CASE("the textfile holds the run's metrics, attributed to links", "[mpi]") 
   const Folder folder;
   const std::string path = saved(folder, small_plan("tp=1,dp=2,micro_batch=1"));
   const std::string metrics = folder.file("metrics.prom");
-  const Ended ended =
-      run(folder, 2, fmt::format("run --plan {} --steps 3 --metrics-textfile {}", path, metrics));
+  const Ended ended = run(folder, 2,
+                          fmt::format("run --plan {} --steps 6 --metrics-textfile {} --json {}",
+                                      path, metrics, folder.file("run.json")));
   INFO(ended.errors);
   REQUIRE(ended.status == 0);
   const std::string text = text_of(metrics);
+  INFO(text);
+  const Json report = Json::parse(text_of(folder.file("run.json")));
+  const std::string ratio = "\nrailwright_prediction_ratio ";
+  REQUIRE(text.find(ratio) != std::string::npos);
+  CHECK(std::stod(text.substr(text.find(ratio) + ratio.size())) ==
+        Approx(report["ratio"]["step_time_s"].get<double>()).epsilon(1e-6));
+  const std::string wait = "railwright_link_wait_seconds_total{";
+  CHECK(text.find(wait) != std::string::npos);
+  CHECK(text.find("link=\"") != std::string::npos);
   for (const char* line :
-       {"\nrailwright_steps_total 3\n", "railwright_mode_info{mode=\"p2p\"} 1",
+       {"\nrailwright_steps_total 6\n", "railwright_mode_info{mode=\"p2p\"} 1",
         "railwright_workers{state=\"done\"} 2", "source=\"attributed\"",
         "railwright_rank_wait_seconds_total{rank=\"1\"}", "railwright_prediction_ratio "})
     CHECK(("\n" + text).find(line) != std::string::npos);
-  CHECK(std::distance(fs::directory_iterator(folder.path), {}) == 4);  // nothing half-written
+  CHECK(std::distance(fs::directory_iterator(folder.path), {}) == 5);  // nothing half-written
 }
 
 TEST_CASE("survivors name a rank that was killed", "[mpi]") {

@@ -43,13 +43,16 @@ Transport::Deadline deadline_after(Seconds timeout) {
 double iterate(Bed& bed, Backend& backend, const Schedule& schedule) {
   std::memcpy(bed.buffer.data(), bed.inputs.data(), bed.inputs.size());
   const Transport::Deadline deadline = deadline_after(bed.options.timeout);
-  const WaitResult here = arrive(*bed.transport, bed.group, deadline);
-  if (here.state != WaitState::done) give_up(bed.world, here, bed.options.timeout);
+  const auto require = [&](const WaitResult& result) {
+    if (result.state == WaitState::done) return;
+    const auto until = deadline_after(Seconds{std::min(5.0, bed.options.timeout.value / 4)});
+    give_up(bed.world, silent_rank(*bed.transport, result, until), bed.options.timeout);
+  };
+  require(arrive(*bed.transport, bed.group, deadline));
   const Execution execution =
       backend.execute(schedule, bed.group, std::span(bed.buffer).first(bed.inputs.size()),
                       Reducer(bed.options.type, ReduceOp::sum), deadline);
-  if (execution.state != WaitState::done)
-    give_up(bed.world, {execution.state, execution.peer}, bed.options.timeout);
+  require({execution.state, execution.peer});
   return execution.time.value;
 }
 

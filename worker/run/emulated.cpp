@@ -76,9 +76,16 @@ telemetry::Snapshot snapshot_after(std::int64_t steps, const emulator::Plan& pla
   for (std::size_t i = 0; i < result.class_bytes.size(); ++i) {
     const topology::LinkClass& link_class = cluster.graph.classes[i];
     const double bytes = times * result.class_bytes[i];
-    snapshot.links.push_back({"", link_class.name, "emulated", bytes, bytes,
-                              link_class.capacity.bytes_per_second,
-                              times * result.class_busy_seconds[i], 0});
+    snapshot.links.push_back(
+        {"", link_class.name, "emulated", bytes, bytes, link_class.capacity.bytes_per_second,
+         times * result.class_busy_seconds[i], times * result.class_limiting_seconds[i]});
+  }
+  for (std::size_t i = 0; i < std::min<std::size_t>(result.links.size(), 10); ++i) {
+    const emulator::LinkLoad& load = result.links[i];
+    snapshot.links.push_back(
+        {cluster.graph.name_of(load.link), cluster.graph.class_of(load.link).name, "emulated",
+         times * load.bytes, times * load.bytes, cluster.graph.capacity(load.link).bytes_per_second,
+         times * load.busy_seconds, times * load.limiting_seconds});
   }
   snapshot.workers = {{"done", ranks}};
   if (snapshot.predicted_step_seconds > 0)

@@ -9,23 +9,30 @@ namespace {
 
 using Json = nlohmann::json;
 
-void add_links(std::map<int, LinkBytes>& total, const std::vector<LinkBytes>& links, double times) {
+struct LinkTotal {
+  double sent = 0, received = 0, wait = 0;
+};
+
+// `time` was spent in collectives that the limiting links among `links` hold back.
+void add_links(std::map<int, LinkTotal>& total, const std::vector<LinkBytes>& links, double times,
+               Seconds time) {
   for (const LinkBytes& link : links) {
-    LinkBytes& sum = total[link.link.index];
+    LinkTotal& sum = total[link.link.index];
     sum.sent += times * link.sent;
     sum.received += times * link.received;
+    if (link.limits) sum.wait += time.value;
   }
 }
 
 // What one rank contributes, as the machine's first rank reads it.
 Json contribution(const World& world, const Part& part, const Record& record) {
-  std::map<int, LinkBytes> links;
+  std::map<int, LinkTotal> links;
   Json collectives = Json::array();
   for (std::size_t i = 0; i < part.kinds.size(); ++i) {
     const Kind& kind = part.kinds[i];
     const KindRecord& seen = record.kinds[i];
     const auto calls = static_cast<double>(seen.calls);
-    add_links(links, kind.links, calls);
+    add_links(links, kind.links, calls, seen.time);
     collectives.push_back({{"op", to_string(kind.operation)},
                            {"algorithm", to_string(kind.algorithm)},
                            {"group", to_string(kind.group.dimension)},
@@ -35,30 +42,31 @@ Json contribution(const World& world, const Part& part, const Record& record) {
                            {"expected", kind.expected.value},
                            {"bytes", calls * static_cast<double>(kind.size.count)}});
   }
-  add_links(links, part.pipeline, static_cast<double>(record.steps.size()));
+  add_links(links, part.pipeline, static_cast<double>(record.steps.size()), {});
   Json json = {{"rank", world.rank}, {"wait", record.wait.value}, {"collectives", collectives}};
   json["links"] = Json::array();
-  for (const auto& [link, bytes] : links)
-    json["links"].push_back({link, bytes.sent, bytes.received});
+  for (const auto& [link, sum] : links)
+    json["links"].push_back({link, sum.sent, sum.received, sum.wait});
   return json;
 }
 
-telemetry::LinkSample sample_of(const topology::Graph& graph, topology::LinkId link, double sent,
-                                double received) {
+telemetry::LinkSample sample_of(const topology::Graph& graph, topology::LinkId link,
+                                const Json& entry) {
   telemetry::LinkSample sample;
   sample.link = graph.name_of(link);
   sample.link_class = graph.class_of(link).name;
   sample.source = "attributed";
-  sample.transmit_bytes = sent;
-  sample.receive_bytes = received;
+  sample.transmit_bytes = entry[1];
+  sample.receive_bytes = entry[2];
+  sample.wait_seconds = entry[3];
   sample.capacity_bytes_per_second = graph.capacity(link).bytes_per_second;
-  sample.busy_seconds = sent / sample.capacity_bytes_per_second;
+  sample.busy_seconds = sample.transmit_bytes / sample.capacity_bytes_per_second;
   return sample;
 }
 
 // Each link by name and, without a name, as part of its class: equal labels are added up.
 void add_link(telemetry::Snapshot& snapshot, const topology::Graph& graph, const Json& entry) {
-  telemetry::LinkSample sample = sample_of(graph, {entry[0].get<int>()}, entry[1], entry[2]);
+  telemetry::LinkSample sample = sample_of(graph, {entry[0].get<int>()}, entry);
   snapshot.links.push_back(sample);
   sample.link.clear();
   snapshot.links.push_back(sample);
@@ -138,14 +146,9 @@ void NodeMetrics::publish(const Part& part, const Record& record, const std::str
   snapshot.steps = record.steps.size();
   snapshot.workers = {{"running", 0}, {"done", 0}};
   snapshot.workers[state] = world_.node_size;
-  double total = 0;
-  for (const Seconds step : record.steps) {
-    snapshot.step_duration.observe(step);
-    total += step.value;
-  }
-  if (snapshot.steps > 0 && snapshot.predicted_step_seconds > 0)
-    snapshot.prediction_ratio =
-        total / static_cast<double>(snapshot.steps) / snapshot.predicted_step_seconds;
+  snapshot.step_duration = record.step_duration;
+  if (snapshot.predicted_step_seconds > 0)
+    snapshot.prediction_ratio = typical_step(record.steps).value / snapshot.predicted_step_seconds;
   publish(std::move(snapshot));
 }
 

@@ -1,6 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "worker/mpi_transport.hpp"
 #include "worker/run/run.hpp"
@@ -75,7 +77,7 @@ void PartMaker::add_link_bytes(std::vector<LinkBytes>& links, int source, int ta
         links.begin(), links.end(), share.link,
         [](const LinkBytes& entry, topology::LinkId link) { return entry.link < link; });
     if (place == links.end() || place->link != share.link)
-      place = links.insert(place, {share.link, 0, 0});
+      place = links.insert(place, {share.link, 0, 0, false});
     (source == rank_ ? place->sent : place->received) += share.share * bytes;
   }
 }
@@ -96,20 +98,23 @@ void PartMaker::add_sends(Kind& kind, const Schedule& schedule) const {
     }
 }
 
-// The class of the link that sets the pace of the longest phase.
-std::string limiting_class(const std::vector<collectives::PhaseLoad>& loads,
-                           const topology::Graph& graph) {
+// The links that set the pace of the longest phase.
+std::set<topology::LinkId> limiting_links(const std::vector<collectives::PhaseLoad>& loads,
+                                          const topology::Graph& graph) {
+  constexpr double as_slow = 0.99;
   double worst = 0;
-  std::string name;
+  std::map<topology::LinkId, double> time_of;
   for (const collectives::PhaseLoad& load : loads)
     for (const topology::LinkShare& share : load.consumption) {
       const double time = static_cast<double>(load.steps) * load.bytes_per_step * share.share /
                           graph.capacity(share.link).bytes_per_second;
-      if (time <= worst) continue;
-      worst = time;
-      name = graph.class_of(share.link).name;
+      worst = std::max(worst, time);
+      time_of[share.link] = std::max(time_of[share.link], time);
     }
-  return name;
+  std::set<topology::LinkId> links;
+  for (const auto& [link, time] : time_of)
+    if (time > 0 && time >= as_slow * worst) links.insert(link);
+  return links;
 }
 
 Kind PartMaker::make_kind(const Op& op, Bytes size) {
@@ -120,6 +125,8 @@ Kind PartMaker::make_kind(const Op& op, Bytes size) {
   if (why.empty() && planned.ranks != static_cast<int>(kind.group.ranks.size()))
     why = fmt::format("its schedule is for {} ranks, the group has {}", planned.ranks,
                       kind.group.ranks.size());
+  if (why.empty() && planned.channels > tags_per_range)
+    why = fmt::format("{} channels, the worker has {}", planned.channels, tags_per_range);
   if (why.empty() && backend_ == "mpi") why = why_mpi_cannot(kind.schedule, size, part_.type);
   if (!why.empty()) {
     errors_.push_back({{},
@@ -133,8 +140,11 @@ Kind PartMaker::make_kind(const Op& op, Bytes size) {
   const auto members = emulator::members_of(part_.plan, op.group, rank_);
   const auto loads = collectives::phase_loads(planned, size, members, *router_, calibration);
   kind.expected = collectives::idle_time(loads, part_.cluster->graph, calibration);
-  kind.limiting_class = limiting_class(loads, part_.cluster->graph);
+  const auto limiting = limiting_links(loads, part_.cluster->graph);
+  if (!limiting.empty())
+    kind.limiting_class = part_.cluster->graph.class_of(*limiting.begin()).name;
   add_sends(kind, planned);
+  for (LinkBytes& link : kind.links) link.limits = link.sent > 0 && limiting.contains(link.link);
   return kind;
 }
 

@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "topology/quantity.hpp"
@@ -17,18 +18,21 @@ Json own_report(const World& world, const Part& part, const Record& record) {
                  {"wait_s", record.wait.value},
                  {"checked", record.checked},
                  {"wrong", record.wrong}};
-  for (const Seconds step : record.steps) report["steps"].push_back(step.value);
   report["kinds"] = Json::array();
   for (std::size_t i = 0; i < part.kinds.size(); ++i) {
     const Kind& kind = part.kinds[i];
     const KindRecord& seen = record.kinds[i];
     if (seen.calls == 0) continue;
+    Json links = Json::array();
+    for (const LinkBytes& link : kind.links)
+      if (link.limits) links.push_back(part.cluster->graph.name_of(link.link));
     report["kinds"].push_back({{"group", to_string(kind.group.dimension)},
                                {"op", to_string(kind.operation)},
                                {"algorithm", to_string(kind.algorithm)},
                                {"bytes", kind.size.count},
                                {"ranks", kind.group.ranks},
                                {"class", kind.limiting_class},
+                               {"links", links},
                                {"calls", seen.calls},
                                {"time_s", seen.time.value},
                                {"wait_s", seen.wait.value},
@@ -90,28 +94,13 @@ Json measured_row(const Row& row, bool opaque) {
   return json;
 }
 
-// The slowest rank, step by step.
-std::vector<double> step_times(const std::vector<Json>& reports) {
-  std::vector<double> times(reports.front()["steps"].size(), 0);
-  for (const Json& report : reports)
-    for (std::size_t i = 0; i < times.size(); ++i)
-      times[i] = std::max(times[i], report["steps"][i].get<double>());
-  return times;
-}
-
-// The first step checks everything and touches fresh memory: it counts only when it is alone.
-double typical_step(std::vector<double> times) {
-  if (times.size() > 1) times.erase(times.begin());
-  return median(std::move(times));
-}
-
 // Where the others wait for a rank, it waits less than they do.
-Json slow_ranks(const std::vector<Json>& reports, const std::vector<double>& steps) {
+Json slow_ranks(const std::vector<Json>& reports, const std::vector<Seconds>& steps) {
   constexpr double tolerated = 0.1;  // of the run's time
   std::vector<double> waits;
   for (const Json& report : reports) waits.push_back(report["wait_s"]);
   double total = 0;
-  for (const double step : steps) total += step;
+  for (const Seconds step : steps) total += step.value;
   Json result = Json::array();
   for (const Json& report : reports) {
     const double late = median(waits) - report["wait_s"].get<double>();
@@ -122,27 +111,36 @@ Json slow_ranks(const std::vector<Json>& reports, const std::vector<double>& ste
 }
 
 // Groups that do the same thing on different links: one that takes far longer than most has a slow
-// link of the class that limits it.
+// link of the class that limits it, one of those that its ranks send over.
+struct GroupTime {
+  double time = 0;
+  Json kind, links = Json::array();
+};
+
 Json slow_links(const std::vector<Json>& reports) {
   constexpr double tolerated = 1.5;
-  std::map<std::string, std::map<Json, std::pair<double, Json>>> times;
+  std::map<std::string, std::map<Json, GroupTime>> times;
   for (const Json& report : reports)
     for (const Json& kind : report["kinds"]) {
       const std::string key = kind["group"].dump() + kind["op"].dump() + kind["bytes"].dump();
       const double time = kind["time_s"].get<double>() / kind["calls"].get<double>();
-      times[key][kind["ranks"]] = {time, kind};
+      GroupTime& group = times[key][kind["ranks"]];
+      group.time = std::max(group.time, time);
+      group.kind = kind;
+      for (const Json& link : kind["links"]) group.links.push_back(link);
     }
   Json result = Json::array();
   for (const auto& [key, groups] : times) {
     if (groups.size() < 3) continue;  // two differ, but which is right?
     std::vector<double> all;
-    for (const auto& [ranks, entry] : groups) all.push_back(entry.first);
+    for (const auto& [ranks, entry] : groups) all.push_back(entry.time);
     for (const auto& [ranks, entry] : groups)
-      if (entry.first > tolerated * median(all))
-        result.push_back({{"class", entry.second["class"]},
+      if (entry.time > tolerated * median(all))
+        result.push_back({{"class", entry.kind["class"]},
+                          {"links", entry.links},
                           {"ranks", ranks},
-                          {"op", entry.second["op"]},
-                          {"time_s", entry.first},
+                          {"op", entry.kind["op"]},
+                          {"time_s", entry.time},
                           {"usual_s", median(all)}});
   }
   return result;
@@ -158,15 +156,14 @@ void add_verification(Json& document, const std::vector<Json>& reports) {
 }
 
 Json document_of(const World& world, const std::vector<Json>& reports, const Part& part,
-                 const std::string& backend) {
+                 const std::vector<Seconds>& steps, const std::string& backend) {
   const bool opaque = backend == "mpi";
-  const std::vector<double> steps = step_times(reports);
   Json document = {{"backend", backend},
                    {"schedule", opaque ? "opaque" : "planned"},
                    {"ranks", world.size},
                    {"oversubscribed", world.oversubscribed}};
-  for (const double step : steps) document["steps"].push_back({{"step_time_s", step}});
-  Json measured = {{"step_time_s", typical_step(steps)}, {"collectives", Json::array()}};
+  for (const Seconds step : steps) document["steps"].push_back({{"step_time_s", step.value}});
+  Json measured = {{"step_time_s", typical_step(steps).value}, {"collectives", Json::array()}};
   Json predicted = {{"step_time_s", part.plan.prediction.step_time.value},
                     {"collectives", Json::array()}};
   Json ratio = Json::object();
@@ -226,6 +223,13 @@ std::string collective_lines(const Json& document) {
 
 }  // namespace
 
+Seconds typical_step(std::vector<Seconds> steps) {
+  if (steps.size() > 1) steps.erase(steps.begin());
+  std::vector<double> times;
+  for (const Seconds step : steps) times.push_back(step.value);
+  return {median(std::move(times))};
+}
+
 std::string report_json(const World& world, const Part& part, const Record& record,
                         const std::string& backend) {
   std::vector<Json> reports;
@@ -233,7 +237,7 @@ std::string report_json(const World& world, const Part& part, const Record& reco
        gather_text(MPI_COMM_WORLD, own_report(world, part, record).dump()))
     reports.push_back(Json::parse(text));
   if (!world.first()) return {};
-  return document_of(world, reports, part, backend).dump(2) + "\n";
+  return document_of(world, reports, part, record.steps, backend).dump(2) + "\n";
 }
 
 std::string report_text(const std::string& json) {

@@ -24,11 +24,16 @@ int walk(const World& world, const RunOptions& options, const Part& part,
   const auto transport = make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed);
   const auto backend =
       backend_name == "mpi" ? make_mpi_backend(MPI_COMM_WORLD) : make_p2p_backend(*transport);
+  constexpr double between_publications = 0.25;  // seconds: no scrape comes more often
+  double unpublished = 0;  // of step time, which all ranks agree on, so they publish together
   Walker walker(world, part, *transport, *backend, options.timeout);
   for (std::int64_t step = 0; step < options.steps; ++step) {
     walker.step();
     const bool last = step + 1 == options.steps;
-    if (metrics.wanted()) metrics.publish(part, walker.record(), last ? "done" : "running");
+    unpublished += walker.record().steps.back().value;
+    if (!metrics.wanted() || !(last || step == 0 || unpublished >= between_publications)) continue;
+    metrics.publish(part, walker.record(), last ? "done" : "running");
+    unpublished = 0;
   }
   const std::string json = report_json(world, part, walker.record(), backend_name);
   if (world.first()) std::cout << report_text(json) << std::flush;

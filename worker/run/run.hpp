@@ -39,6 +39,7 @@ int run_plan(const World& world, const RunOptions& options);
 struct LinkBytes {
   topology::LinkId link;
   double sent = 0, received = 0;
+  bool limits = false;  // this rank sends over it, and it sets the pace of the collective
 };
 
 // Collectives of one rank that are alike.
@@ -81,11 +82,16 @@ struct KindRecord {
 };
 
 struct Record {
-  std::vector<Seconds> steps;
+  std::vector<Seconds> steps;  // of the slowest rank, the same on every rank
+  telemetry::Histogram step_duration;
   std::vector<KindRecord> kinds;  // as Part::kinds
   Seconds wait;                   // for peers, in collectives and receives
   std::uint64_t checked = 0, wrong = 0;
 };
+
+// Median of the steps after the first, which checks everything and touches fresh memory: that one
+// counts only when it is alone. What the report and the metric prediction_ratio stand on.
+Seconds typical_step(std::vector<Seconds> steps);
 
 // Executes steps; a peer that does not come ends the run (give_up).
 class Walker {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <thread>
 
@@ -37,11 +38,6 @@ class StepClock {
   Clock::duration paused_{};
 };
 
-struct Sending {
-  Request request;
-  std::vector<std::byte> bytes;
-};
-
 }  // namespace
 
 struct Walker::State {
@@ -54,7 +50,8 @@ struct Walker::State {
   Group everybody;
   Record record;
   std::vector<std::byte> buffer;
-  std::vector<Sending> sendings;
+  std::vector<std::byte> outgoing;  // of pipeline sends; only read, so they share it
+  std::vector<Request> sendings;
   // The how-manieth collective of its dimension an op is: members of a group agree on that, even
   // where their stages' programs differ.
   std::vector<std::uint64_t> ordinal_of_op;
@@ -67,7 +64,10 @@ struct Walker::State {
   void prepare();
   Transport::Deadline deadline() const { return Clock::now() + duration_of(timeout); }
   void require(const WaitResult& result) const {
-    if (result.state != WaitState::done) give_up(world, result, timeout);
+    if (result.state == WaitState::done) return;
+    const Seconds grace = std::min(seconds(5), Seconds{timeout.value / 4});
+    const auto until = Clock::now() + duration_of(grace);
+    give_up(world, silent_rank(transport, result, until), timeout);
   }
   Seconds ready(const Op& op) const;
   void perform(int index);
@@ -75,19 +75,27 @@ struct Walker::State {
   void collective(int index);
   void send(int index);
   void receive(int index);
+  void reap_sends();
   void finish_sends();
+  void idle_until(Seconds moment);
 };
 
 void Walker::State::prepare() {
-  std::uint64_t largest = 0;
+  std::uint64_t largest = 0, largest_sent = 0;
   for (const Kind& kind : part.kinds)
     largest = std::max(largest, buffer_bytes(kind.schedule, kind.size).count);
   for (std::size_t i = 0; i < part.program.ops.size(); ++i) {
     const Op& op = part.program.ops[i];
+    if (op.kind == OpKind::send) largest_sent = std::max(largest_sent, op.bytes.count);
     if (op.kind == OpKind::receive) largest = std::max(largest, op.bytes.count);
     ordinal_of_op.push_back(op.kind == OpKind::collective ? count_of_dimension[op.group]++ : 0);
   }
   buffer.resize(largest);
+  outgoing.resize(largest_sent);
+  const Seconds predicted = part.plan.prediction.step_time;
+  record.step_duration = telemetry::Histogram::around(predicted);
+  // A rank may rightly be late by as long as the stages before it compute.
+  timeout = std::max(timeout, 3 * predicted);
   for (const Kind& kind : part.kinds)
     record.kinds.push_back({0, {}, {}, telemetry::Histogram::around(kind.expected)});
   for (int rank = 0; rank < world.size; ++rank) everybody.ranks.push_back(rank);
@@ -139,13 +147,12 @@ void Walker::State::collective(int index) {
     });
 }
 
-// The message is buffered and leaves while the program goes on.
+// The message leaves while the program goes on.
 void Walker::State::send(int index) {
   const Op& op = part.program.ops[index];
-  sendings.push_back({{}, std::vector<std::byte>(op.bytes.count)});
-  Sending& sending = sendings.back();
-  sending.request =
-      transport.post_send(part.peer_of_op[index], pipeline_tags + op.backward, sending.bytes);
+  reap_sends();
+  sendings.push_back(transport.post_send(part.peer_of_op[index], pipeline_tags + op.backward,
+                                         std::span(outgoing).first(op.bytes.count)));
 }
 
 void Walker::State::receive(int index) {
@@ -157,9 +164,29 @@ void Walker::State::receive(int index) {
   record.wait += clock.now() - start;
 }
 
+void Walker::State::reap_sends() {
+  std::erase_if(sendings, [&](Request sending) {
+    const WaitResult result = transport.test(sending);
+    if (result.state == WaitState::pending) return false;
+    require(result);
+    return true;
+  });
+}
+
 void Walker::State::finish_sends() {
-  for (Sending& sending : sendings) require(transport.wait(sending.request, deadline()));
+  for (const Request sending : sendings) require(transport.wait(sending, deadline()));
   sendings.clear();
+}
+
+// Large messages move only while somebody looks at them, so a rank with sends under way sleeps in
+// short naps.
+void Walker::State::idle_until(Seconds moment) {
+  constexpr Seconds nap = microseconds(200);
+  while (!sendings.empty() && clock.now() < moment) {
+    clock.sleep_until(std::min(moment, clock.now() + nap));
+    reap_sends();
+  }
+  clock.sleep_until(moment);
 }
 
 void Walker::State::perform(int index) {
@@ -167,7 +194,7 @@ void Walker::State::perform(int index) {
   const Seconds moment = ready(op);
   Seconds end = moment + part.time_of_op[index];
   if (op.kind != OpKind::compute) {
-    clock.sleep_until(moment);
+    idle_until(moment);
     if (op.kind == OpKind::collective) collective(index);
     if (op.kind == OpKind::send) send(index);
     if (op.kind == OpKind::receive) receive(index);
@@ -185,6 +212,7 @@ Walker::Walker(const World& world, const Part& part, Transport& transport, Backe
                        backend,
                        timeout,
                        Reducer(part.type, ReduceOp::sum),
+                       {},
                        {},
                        {},
                        {},
@@ -209,7 +237,10 @@ void Walker::step() {
     state.perform(index);
   state.finish_sends();
   for (const Seconds end : state.stream_end) state.clock.sleep_until(end);
-  state.record.steps.push_back(state.clock.now());
+  Seconds time = state.clock.now();
+  state.require(agree_on_slowest(state.transport, state.everybody, state.deadline(), time));
+  state.record.steps.push_back(time);
+  state.record.step_duration.observe(time);
   ++state.steps_done;
 }
 
