@@ -6,6 +6,7 @@
 #include <memory>
 #include <numeric>
 
+#include "collectives/bound.hpp"
 #include "coordinator/console.hpp"
 #include "emulator/collective.hpp"
 
@@ -19,6 +20,7 @@ using emulator::Detail;
 
 constexpr int most_sizes = 1000;
 constexpr std::int64_t most_sends = 20'000'000;         // by steps: some 4 GB
+constexpr std::size_t most_bound_links = 64;            // by name in --json
 constexpr std::int64_t most_connections = 100'000'000;  // of one step, by phases
 
 struct Options {
@@ -45,7 +47,11 @@ struct Row {
   Schedule schedule;
   Bytes size;
   CollectiveResult result;
+  std::optional<collectives::Bound> bound;  // absent: too large to know
 
+  double bound_s() const {
+    return collectives::bound_time(*bound, schedule.operation, schedule.ranks, size).value;
+  }
   double time_s() const { return in_seconds(result.time).value; }
   double algbw() const { return time_s() > 0 ? static_cast<double>(size.count) / time_s() : 0; }
   double busbw() const {
@@ -208,15 +214,19 @@ std::string refusal_of(const Schedule& schedule, Detail detail) {
 Result<std::vector<Row>> run_all(const Request& request) {
   const topology::Router router(request.cluster);
   const auto progress = progress_bar("emulating");
+  std::optional<collectives::Bound> bound;
   std::vector<Row> rows;
   for (const Bytes size : request.sizes) {
     const Schedule schedule = schedule_of(request, size, router);
     if (const std::string why = refusal_of(schedule, request.detail); !why.empty())
       return failure({}, why, "choose another --algorithm, --detail or fewer --ranks");
+    if (rows.empty())  // the same for every size
+      bound = collectives::bound_of(request.operation, request.members, request.cluster);
     emulator::CollectiveRun run{schedule,       size, request.members,
                                 request.detail, {},   request.faults};
     rows.push_back({schedule, size,
-                    emulator::emulate_collective(run, router, topology::default_calibration())});
+                    emulator::emulate_collective(run, router, topology::default_calibration()),
+                    bound});
     progress(static_cast<double>(rows.size()) / static_cast<double>(request.sizes.size()));
   }
   return rows;
@@ -226,6 +236,17 @@ std::int64_t steps_of(const Schedule& schedule) {
   const auto phases = collectives::phases_of(schedule);
   return std::accumulate(phases.begin(), phases.end(), std::int64_t{0},
                          [](std::int64_t sum, const auto& phase) { return sum + phase.steps; });
+}
+
+Json json_of_bound(const Row& row, const topology::Graph& graph) {
+  const std::vector<topology::LinkId>& links = row.bound->links;
+  Json names = Json::array();
+  for (std::size_t i = 0; i < std::min(links.size(), most_bound_links); ++i)
+    names.push_back(graph.name_of(links[i]));
+  return {{"time_s", row.bound_s()},
+          {"cut", row.bound->cut},
+          {"links", std::move(names)},
+          {"links_total", links.size()}};
 }
 
 Json json_of(const Row& row, const topology::Graph& graph) {
@@ -239,6 +260,7 @@ Json json_of(const Row& row, const topology::Graph& graph) {
             {"busbw_bytes_per_s", row.busbw()},
             {"limiting_link_class", result.limiting_link_class}};
   if (result.limiting_link.index >= 0) json["limiting_link"] = graph.name_of(result.limiting_link);
+  if (row.bound) json["bound"] = json_of_bound(row, graph);
   json["channels"] = collectives::channel_count(row.schedule);
   json["steps"] = steps_of(row.schedule);
   json["detail"] = result.stepwise ? "steps" : "phases";
@@ -262,8 +284,9 @@ void print_results(const std::vector<Row>& rows, const Request& request, const S
 
 void print_table(const std::vector<Row>& rows, const Request& request) {
   const topology::Graph& graph = request.cluster.graph;
-  std::vector<std::vector<std::string>> cells = {
-      {"size(B)", "algorithm", "time(us)", "algbw(GB/s)", "busbw(GB/s)", "detail", "limited by"}};
+  std::vector<std::vector<std::string>> cells = {{"size(B)", "algorithm", "time(us)", "algbw(GB/s)",
+                                                  "busbw(GB/s)", "bound(us)", "detail",
+                                                  "limited by"}};
   double busbw = 0;
   for (const Row& row : rows) {
     const topology::LinkId link = row.result.limiting_link;
@@ -271,6 +294,7 @@ void print_table(const std::vector<Row>& rows, const Request& request) {
                      fmt::format("{:.2f}", in_microseconds({row.time_s()})),
                      fmt::format("{:.2f}", in_gigabytes_per_second({row.algbw()})),
                      fmt::format("{:.2f}", in_gigabytes_per_second({row.busbw()})),
+                     row.bound ? fmt::format("{:.2f}", in_microseconds({row.bound_s()})) : "-",
                      row.result.stepwise ? "steps" : "phases",
                      link.index < 0 ? "latency"
                                     : fmt::format("{} ({})", row.result.limiting_link_class,
@@ -280,6 +304,7 @@ void print_table(const std::vector<Row>& rows, const Request& request) {
   std::cout << fmt::format("# {} over {} ranks of {}, emulated\n", to_string(request.operation),
                            request.members.size(), request.cluster.spec.name)
             << table(cells)
+            << (rows.front().bound ? fmt::format("# Bound: {}\n", rows.front().bound->cut) : "")
             << fmt::format("# Avg bus bandwidth: {:.3f} GB/s\n", in_gigabytes_per_second({busbw}));
 }
 

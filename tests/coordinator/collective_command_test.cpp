@@ -20,7 +20,14 @@ TEST_CASE("collective --json has the keys of the contract, and they agree with e
                           "busbw_bytes_per_s", "limiting_link_class", "limiting_link", "steps",
                           "detail", "events", "wall_s", "peak_rss_bytes"})
     CHECK(result.contains(key));
-  CHECK_FALSE(result.contains("bound"));  // no such feature yet
+  // Eight GPUs, 450 GB/s of NVLink and 50 of NIC each, which lead back into the node over the
+  // spines: 2 x 7 vectors out of 8 x 500 GB/s.
+  const auto bound = result["bound"];
+  CHECK(bound["time_s"].get<double>() == Approx(1073741824.0 * 14 / 4000e9));
+  CHECK(bound["time_s"] <= result["time_s"]);
+  CHECK(bound["links"].size() == 16);
+  CHECK(bound["links_total"] == 16);
+  CHECK(bound["cut"] == "8 ranks, each on its own");
   CHECK(result["bytes"] == 1073741824);
   CHECK(result["limiting_link_class"] == "nvlink");
   const double time = result["time_s"], algbw = result["algbw_bytes_per_s"];
@@ -34,6 +41,21 @@ TEST_CASE("a ring over all nodes is limited by the rails, inside one by NVLink")
   CHECK(across["ranks"] == 32);
   CHECK(across["limiting_link_class"] == "rail-fibre");
   CHECK(inside["limiting_link_class"] == "nvlink");
+}
+
+TEST_CASE("no operation beats its bound, whose links are named") {
+  for (const char* operation :
+       {"all_reduce", "reduce_scatter", "all_gather", "broadcast", "all_to_all", "send"}) {
+    INFO(operation);
+    const Outcome run =
+        run_command(on_dgx + "--bytes 256M --json --algorithm auto --op " + operation);
+    INFO(run.err);
+    REQUIRE(run.status == 0);
+    const auto result = run.json();
+    CHECK(result["bound"]["time_s"].get<double>() > 0);
+    CHECK(result["bound"]["time_s"] <= result["time_s"]);
+    CHECK(!result["bound"]["links"].empty());
+  }
 }
 
 TEST_CASE("a sweep has one result per size, and larger messages take longer") {
@@ -53,7 +75,7 @@ TEST_CASE("a sweep prints the columns of nccl-tests with their units") {
   const Outcome run = run_command(on_dgx + "--begin 1M --end 4M --ranks 8 --algorithm ring");
   REQUIRE(run.status == 0);
   CHECK_THAT(run.out, Contains("size(B)") && Contains("time(us)") && Contains("algbw(GB/s)") &&
-                          Contains("busbw(GB/s)") && Contains("4194304") &&
+                          Contains("busbw(GB/s)") && Contains("bound(us)") && Contains("4194304") &&
                           Contains("Avg bus bandwidth"));
 }
 
