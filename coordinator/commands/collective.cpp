@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "collectives/bound.hpp"
+#include "collectives/nccl.hpp"
 #include "coordinator/console.hpp"
 #include "emulator/collective.hpp"
 
@@ -15,6 +16,7 @@ namespace railwright::coordinator {
 namespace {
 
 using collectives::Schedule;
+namespace nccl = collectives::nccl;
 using emulator::CollectiveResult;
 using emulator::Detail;
 
@@ -48,6 +50,7 @@ struct Row {
   Bytes size;
   CollectiveResult result;
   std::optional<collectives::Bound> bound;  // absent: too large to know
+  std::optional<nccl::Choice> nccl_takes;   // absent: no model of this machine or operation
 
   double bound_s() const {
     return collectives::bound_time(*bound, schedule.operation, schedule.ranks, size).value;
@@ -211,9 +214,20 @@ std::string refusal_of(const Schedule& schedule, Detail detail) {
   return {};
 }
 
+// What NCCL would do with these ranks, where data describe the machine.
+std::optional<nccl::Choice> nccl_choice(const Request& request,
+                                        const std::optional<nccl::Placement>& placement,
+                                        Bytes size) {
+  if (!placement) return {};
+  return nccl::predict(
+      nccl::newest_constants(), *placement->platform,
+      {request.operation, size, static_cast<int>(request.members.size()), placement->nodes});
+}
+
 Result<std::vector<Row>> run_all(const Request& request) {
   const topology::Router router(request.cluster);
   const auto progress = progress_bar("emulating");
+  const auto placement = nccl::placement_of(request.cluster, request.members);
   std::optional<collectives::Bound> bound;
   std::vector<Row> rows;
   for (const Bytes size : request.sizes) {
@@ -226,7 +240,7 @@ Result<std::vector<Row>> run_all(const Request& request) {
                                 request.detail, {},   request.faults};
     rows.push_back({schedule, size,
                     emulator::emulate_collective(run, router, topology::default_calibration()),
-                    bound});
+                    bound, nccl_choice(request, placement, size)});
     progress(static_cast<double>(rows.size()) / static_cast<double>(request.sizes.size()));
   }
   return rows;
@@ -249,6 +263,13 @@ Json json_of_bound(const Row& row, const topology::Graph& graph) {
           {"links_total", links.size()}};
 }
 
+Json json_of_nccl(const nccl::Choice& choice) {
+  return {{"time_s", choice.time().value},
+          {"algorithm", to_string(choice.algorithm)},
+          {"protocol", to_string(choice.protocol)},
+          {"version", nccl::newest_constants().version}};
+}
+
 Json json_of(const Row& row, const topology::Graph& graph) {
   const CollectiveResult& result = row.result;
   Json json{{"op", to_string(row.schedule.operation)},
@@ -261,6 +282,7 @@ Json json_of(const Row& row, const topology::Graph& graph) {
             {"limiting_link_class", result.limiting_link_class}};
   if (result.limiting_link.index >= 0) json["limiting_link"] = graph.name_of(result.limiting_link);
   if (row.bound) json["bound"] = json_of_bound(row, graph);
+  if (row.nccl_takes) json["nccl"] = json_of_nccl(*row.nccl_takes);
   json["channels"] = collectives::channel_count(row.schedule);
   json["steps"] = steps_of(row.schedule);
   json["detail"] = result.stepwise ? "steps" : "phases";
@@ -285,8 +307,8 @@ void print_results(const std::vector<Row>& rows, const Request& request, const S
 void print_table(const std::vector<Row>& rows, const Request& request) {
   const topology::Graph& graph = request.cluster.graph;
   std::vector<std::vector<std::string>> cells = {{"size(B)", "algorithm", "time(us)", "algbw(GB/s)",
-                                                  "busbw(GB/s)", "bound(us)", "detail",
-                                                  "limited by"}};
+                                                  "busbw(GB/s)", "bound(us)", "NCCL(us)",
+                                                  "NCCL takes", "detail", "limited by"}};
   double busbw = 0;
   for (const Row& row : rows) {
     const topology::LinkId link = row.result.limiting_link;
@@ -295,6 +317,10 @@ void print_table(const std::vector<Row>& rows, const Request& request) {
                      fmt::format("{:.2f}", in_gigabytes_per_second({row.algbw()})),
                      fmt::format("{:.2f}", in_gigabytes_per_second({row.busbw()})),
                      row.bound ? fmt::format("{:.2f}", in_microseconds({row.bound_s()})) : "-",
+                     row.nccl_takes ? fmt::format("{:.2f}", row.nccl_takes->microseconds) : "-",
+                     row.nccl_takes ? fmt::format("{}/{}", to_string(row.nccl_takes->algorithm),
+                                                  to_string(row.nccl_takes->protocol))
+                                    : "-",
                      row.result.stepwise ? "steps" : "phases",
                      link.index < 0 ? "latency"
                                     : fmt::format("{} ({})", row.result.limiting_link_class,

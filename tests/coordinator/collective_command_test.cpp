@@ -79,6 +79,21 @@ TEST_CASE("a sweep prints the columns of nccl-tests with their units") {
                           Contains("Avg bus bandwidth"));
 }
 
+TEST_CASE("collective says what NCCL would take where it knows the machine, else nothing") {
+  const auto known = run_command(on_dgx + "--bytes 1MiB --json").json();
+  REQUIRE(known.contains("nccl"));
+  CHECK(known["nccl"]["algorithm"] == "Tree");  // 4 x 8 H100: 256 KiB to 32 MiB
+  CHECK(known["nccl"]["protocol"] == "LL128");
+  // Tree/LL128: 65.5 us and 116 GB/s, corrected by 0.6 at 1 MiB.
+  CHECK(known["nccl"]["time_s"].get<double>() == Approx(65.5e-6 + 1048576 / (0.6 * 116e9)));
+  const auto halves = run_command(on_dgx + "--bytes 1MiB --ranks 12 --json").json();
+  CHECK_FALSE(halves.contains("nccl"));
+  const auto other = run_command("collective --cluster mi300x-node --bytes 1MiB --json").json();
+  CHECK(other["ranks"] == 8);
+  CHECK_FALSE(other.contains("nccl"));
+  CHECK_THAT(run_command(on_dgx + "--bytes 1MiB").out, Contains("Tree/LL128"));
+}
+
 TEST_CASE("a degraded link slows the collective and is named") {
   const std::string ring = on_dgx + "--bytes 64M --algorithm hierarchical --json ";
   const auto healthy = run_command(ring).json();
