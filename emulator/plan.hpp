@@ -76,7 +76,7 @@ std::string to_json(const Plan& plan);
 // Unknown keys are errors, except those that start with "x-"; digests must match their content.
 Result<Plan> parse_plan(std::string_view text, const std::string& file);
 Result<Plan> load_plan(const std::string& path);
-// Whole or not at all: written beside the target, then renamed.
+// Whole or not at all: written beside the target, then renamed. A device or a pipe is written to.
 Result<void> save_plan(const Plan& plan, const std::string& path);
 // Lower-case hexadecimal SHA-256.
 std::string sha256(std::string_view bytes);

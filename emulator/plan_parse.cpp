@@ -17,7 +17,10 @@ using topology::Document;
 using topology::Fields;
 
 constexpr int most = 1 << 30;  // of any degree, rank or size in elements
-constexpr std::int64_t longest = std::int64_t{1} << 53;
+// Of sequences per step, of tokens per sequence: their product is still a count.
+constexpr std::int64_t longest = std::int64_t{1} << 31;
+// NCCL has 64; a million would take the emulator hours.
+constexpr int most_channels = 1024;
 
 template <class T, std::size_t n>
 T word(const Cursor& cursor, const words::Words<T, n>& choices) {
@@ -96,7 +99,7 @@ ScheduleChoice read_choice(const Cursor& cursor) {
   schedule.operation = choice.operation;
   schedule.algorithm = word(fields.require("algorithm"), words::algorithms);
   schedule.ranks = whole(fields, "ranks", 1);
-  schedule.channels = whole(fields, "channels", 1);
+  schedule.channels = whole(fields, "channels", 1, most_channels);
   schedule.inner = whole(fields, "inner", 1);
   schedule.root = whole(fields, "root", 0);
   fields.finish();
@@ -171,6 +174,10 @@ std::int64_t farthest(const Plan& plan) {
 void check_placement(const Plan& plan, const Cursor& at) {
   const std::int64_t accelerators = accelerators_of(plan.cluster);
   if (farthest(plan) >= most) return at.error("the strides reach beyond every cluster");
+  const auto& exceptions = plan.placement.exceptions;  // ascending
+  if (!exceptions.empty() && exceptions.back().rank >= plan.degrees.world())
+    return at.error(fmt::format("exceptions: rank {} does not exist: the plan has {}",
+                                exceptions.back().rank, plan.degrees.world()));
   std::vector<bool> taken(static_cast<std::size_t>(accelerators));
   for (std::int64_t rank = 0; rank < plan.degrees.world(); ++rank) {
     const int index = accelerator_of(rank, plan.placement, plan.degrees).index;

@@ -1,5 +1,9 @@
 #include "emulator/plan.hpp"
 
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -63,6 +67,25 @@ TEST_CASE("a plan written to disk is whole and leaves nothing beside it") {
   std::filesystem::remove_all(folder);
 }
 
+TEST_CASE("a plan goes where a symbolic link points to, and into a device, replacing neither") {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::temp_directory_path() / "railwright_plan_link_test";
+  fs::create_directories(folder);
+  const Plan plan = lab_plan();
+  REQUIRE(save_plan(plan, (folder / "real.json").string()));
+  fs::create_symlink("real.json", folder / "link.json");
+  REQUIRE(save_plan(plan, (folder / "link.json").string()));
+  CHECK(fs::is_symlink(folder / "link.json"));
+  CHECK(must(load_plan((folder / "real.json").string())) == plan);
+  REQUIRE(mkfifo((folder / "pipe").c_str(), 0600) == 0);
+  const int reader = open((folder / "pipe").c_str(), O_RDONLY | O_NONBLOCK);
+  CHECK(save_plan(plan, (folder / "pipe").string()));
+  CHECK(fs::is_fifo(folder / "pipe"));
+  close(reader);
+  CHECK_FALSE(save_plan(plan, folder.string()));
+  fs::remove_all(folder);
+}
+
 TEST_CASE("an error of a plan says what and where") {
   CHECK(has(errors_after([](Json& json) { json["colour"] = "red"; }), "colour"));
   CHECK(has(errors_after([](Json& json) { json["degrees"]["tpp"] = 1; }), "tpp"));
@@ -75,6 +98,18 @@ TEST_CASE("an error of a plan says what and where") {
   CHECK(has(errors_after([](Json& json) { json["placement"]["strides"][4] = 100; }),
             "on accelerator 100 of 16"));
   CHECK(has(errors_after([](Json& json) { json["schedules"][0]["ranks"] = 3; }), "ranks"));
+  CHECK(has(errors_after([](Json& json) {
+              json["placement"]["exceptions"] = {{16, 3}};
+            }),
+            "rank 16 does not exist: the plan has 16"));
+  CHECK(has(errors_after([](Json& json) {
+              json["schedules"][0]["algorithm"] = "ring";
+              json["schedules"][0]["channels"] = 1 << 20;
+            }),
+            "channels"));
+  CHECK(has(
+      errors_after([](Json& json) { json["training"]["sequence_tokens"] = std::int64_t{1} << 40; }),
+      "sequence_tokens"));
   CHECK(has(to_string(parse_plan("{\"a\": ", "plan.json").error()), "plan.json:1"));
   CHECK(has(to_string(parse_plan("[1]", "plan.json").error()), "plan.json"));
 }
