@@ -26,24 +26,30 @@ constexpr auto grace = std::chrono::seconds(10);
 sigset_t followed_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGINT, SIGTERM, SIGCHLD}) sigaddset(&signals, signal);
+  for (const int signal : {SIGINT, SIGTERM, SIGHUP, SIGCHLD}) sigaddset(&signals, signal);
   return signals;
 }
 
-// While it lives, the followed signals wait to be fetched instead of ending us.
+// While it lives, the followed signals wait to be fetched instead of ending us. Who ignores
+// SIGCHLD, as some daemons have their children do, would never learn how a child ended.
 class SignalsHeld {
  public:
   SignalsHeld() {
     const sigset_t signals = followed_signals();
     sigprocmask(SIG_BLOCK, &signals, &before_);
+    child_action_ = signal(SIGCHLD, SIG_DFL);
   }
-  ~SignalsHeld() { sigprocmask(SIG_SETMASK, &before_, nullptr); }
+  ~SignalsHeld() {
+    signal(SIGCHLD, child_action_);
+    sigprocmask(SIG_SETMASK, &before_, nullptr);
+  }
   SignalsHeld(const SignalsHeld&) = delete;
   SignalsHeld& operator=(const SignalsHeld&) = delete;
   const sigset_t& before() const { return before_; }
 
  private:
   sigset_t before_{};
+  sighandler_t child_action_ = SIG_DFL;
 };
 
 std::vector<char*> pointers(std::vector<std::string>& strings) {
@@ -103,7 +109,7 @@ ProcessEnd follow(pid_t child) {
     }
     const timespec patience{0, 200'000'000};
     const int signal = sigtimedwait(&signals, nullptr, &patience);
-    if (signal == SIGINT || signal == SIGTERM) {
+    if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP) {
       end.interrupted = true;
       kill(-child, SIGTERM);
       if (!deadline) deadline = Clock::now() + grace;

@@ -17,11 +17,11 @@ struct ProcessCommand {
 
 struct ProcessEnd {
   int status = 0;            // exit status; 128 + signal when a signal ended it
-  bool interrupted = false;  // we were told to stop (SIGINT, SIGTERM) and passed it on
+  bool interrupted = false;  // we were told to stop and passed it on
 };
 
-// The program's stdin is empty. It gets a process group of its own; SIGINT and SIGTERM are passed
-// on as SIGTERM, and what still runs ten seconds later is killed.
+// The program's stdin is empty. It gets a process group of its own; SIGINT, SIGTERM and SIGHUP (the
+// terminal is gone) are passed on as SIGTERM, and what still runs ten seconds later is killed.
 Result<ProcessEnd> run_process(const ProcessCommand& command);
 
 // As one would type it.

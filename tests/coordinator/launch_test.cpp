@@ -66,6 +66,21 @@ TEST_CASE("a process reports its exit status, and the signal that ended it") {
   CHECK_FALSE(run_process({{"/nonexistent/program"}, {}}).has_value());
 }
 
+TEST_CASE("a process reports its exit status also to who was started with SIGCHLD ignored") {
+  const auto before = signal(SIGCHLD, SIG_IGN);
+  const auto end = run_process({{"/bin/sh", "-c", "exit 7"}, {}});
+  CHECK(signal(SIGCHLD, before) == SIG_IGN);
+  REQUIRE(end.has_value());
+  CHECK(end->status == 7);
+}
+
+TEST_CASE("a lost terminal ends the program instead of leaving it behind") {
+  const auto end = run_process(
+      {{"/bin/sh", "-c", "(sleep 0.5; kill -HUP $PPID 2>/dev/null) & sleep 60 & wait"}, {}});
+  REQUIRE(end.has_value());
+  CHECK(end->interrupted);
+}
+
 TEST_CASE("an interrupt ends the whole process group and is reported") {
   // The child waits in a grandchild; we get SIGTERM half a second into it.
   const auto end = run_process(
