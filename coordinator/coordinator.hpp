@@ -24,7 +24,7 @@ struct PlanRequest {
   topology::Cluster cluster;
   workload::Training training;
   std::int64_t accelerators = 0;  // ranks to use, the first ones of the cluster
-  std::string fix;                // "tp=8,pp=4": degrees that are given
+  std::string fix;                // "tp=8,pp=4": degrees that are given, to the baseline too
   topology::Calibration calibration;
   std::size_t top = 10;
   std::function<void(double)> progress;
@@ -39,7 +39,7 @@ struct Candidate {
 
 struct Planning {
   std::vector<Candidate> candidates;  // best first, at most `top`
-  Candidate baseline;                 // the rule of thumb
+  Candidate baseline;                 // the rule of thumb; empty when nothing fits
   bool baseline_fits = true;          // false: it is shown, but does not fit into memory
   std::int64_t points_total = 0, points_rejected_memory = 0, points_evaluated = 0;
   std::string infeasible_reason;  // set when candidates is empty

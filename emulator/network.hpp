@@ -43,6 +43,9 @@ struct LinkUse {
   double offered_bytes = 0;  // what its capacity would have carried since time 0
 };
 
+// Half of event time, 53 days: the other half is for what follows.
+inline constexpr Instant latest_end{std::numeric_limits<std::int64_t>::max() / 2};
+
 // Rates are doubles, time is a whole number of picoseconds: an end is rounded up once per change of
 // rate, so that it lies within 2 ps x changes of the exact one.
 class Network {
@@ -59,7 +62,8 @@ class Network {
   // Scales the effective capacity of a link from now on (0 < factor); 1 restores it.
   void scale_capacity(topology::LinkId link, double factor, Instant now);
 
-  // When the next transfer ends; nothing when none is in flight or all are endless.
+  // When the next transfer ends; nothing when none is in flight or all are endless. One that would
+  // end after `latest_end` is endless as long as nothing changes.
   std::optional<Instant> next_end() const;
   // Moves time to `now` <= next_end() and returns the transfers that end exactly then, by id.
   std::vector<TransferId> advance_to(Instant now);
@@ -68,7 +72,7 @@ class Network {
   const std::vector<Piece>& pieces(TransferId id) const;  // of an ended transfer: covers its life
   void forget(TransferId id);  // frees the pieces of an ended transfer that nobody asks for again
   LinkUse use_of(topology::LinkId link) const;       // up to now
-  std::vector<topology::LinkId> used_links() const;  // that ever carried a transfer, ascending
+  std::vector<topology::LinkId> used_links() const;  // that carried or were scaled, ascending
   double capacity_of(topology::LinkId link) const;   // bytes per second, scaled as it is now
   std::int64_t solves() const;                       // components solved so far
   // Checks the certificate of the current allocation; empty when it holds.

@@ -162,6 +162,11 @@ void Network::State::apply(int f, double rate, int limiting) {
   const double left = std::max(0.0, flow.bytes - flow.moved);
   if (std::isinf(left)) return;
   const bool at_once = left == 0 || std::isinf(rate);
+  if (!at_once && left / rate > in_seconds(latest_end - now).value) {
+    flow.end = never;
+    ends.remove(f);
+    return;
+  }
   flow.end = (at_once ? now : now + ceil_picoseconds({left / rate})).picoseconds;
   ends.set(f, flow.end);
 }

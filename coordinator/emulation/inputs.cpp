@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "coordinator/commands/precision.hpp"
+#include "coordinator/planner/search.hpp"
 
 namespace railwright::coordinator {
 
@@ -32,8 +33,11 @@ Errors check_choice(const EmulateOptions& options) {
   need(!options.model.empty(), "--model");
   need(!options.cluster.empty(), "--cluster");
   need(!options.parallel.empty(), "--parallel");
-  need(options.global_batch > 0, "--global-batch");
-  need(options.sequence > 0, "--sequence");
+  need(options.global_batch != 0, "--global-batch");
+  need(options.sequence != 0, "--sequence");
+  if (const auto wrong = wrong_batch(options.global_batch, options.sequence);
+      errors.empty() && wrong)
+    errors.push_back(*wrong);
   return errors;
 }
 

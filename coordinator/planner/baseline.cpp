@@ -10,9 +10,10 @@ namespace {
 
 using workload::Degrees;
 
-bool is_usual(const Degrees& d) {
-  return d.micro_batch == 1 && d.zero_stage == (d.dp > 1 ? 1 : 0) &&
-         d.sequence_parallel == (d.tp > 1);
+bool is_usual(const Degrees& d, const FixedDegrees& fixed) {
+  return (fixed.has("micro_batch") || d.micro_batch == 1) &&
+         (fixed.has("zero_stage") || d.zero_stage == (d.dp > 1 ? 1 : 0)) &&
+         (fixed.has("sequence_parallel") || d.sequence_parallel == (d.tp > 1));
 }
 
 // Less recomputation first, then tensor parallelism inside the node, then stages; tensor
@@ -24,11 +25,12 @@ auto order_of(const Degrees& d, int node_size) {
 
 }  // namespace
 
-RuleOfThumb rule_of_thumb(const std::vector<Degrees>& points, int node_size,
-                          const std::function<bool(const Degrees&)>& fits) {
+RuleOfThumb rule_of_thumb(const std::vector<Degrees>& points, const FixedDegrees& fixed,
+                          int node_size, const std::function<bool(const Degrees&)>& fits) {
   assert(!points.empty());
   std::vector<Degrees> usual;
-  std::copy_if(points.begin(), points.end(), std::back_inserter(usual), is_usual);
+  std::copy_if(points.begin(), points.end(), std::back_inserter(usual),
+               [&](const Degrees& degrees) { return is_usual(degrees, fixed); });
   if (usual.empty()) usual = points;
   std::stable_sort(usual.begin(), usual.end(), [&](const Degrees& a, const Degrees& b) {
     return order_of(a, node_size) < order_of(b, node_size);

@@ -10,6 +10,7 @@
 
 #include "coordinator/coordinator.hpp"
 #include "coordinator/planner/baseline.hpp"
+#include "coordinator/planner/memory_gate.hpp"
 #include "coordinator/planner/price.hpp"
 #include "coordinator/planner/search.hpp"
 
@@ -17,25 +18,10 @@ namespace railwright::coordinator {
 
 namespace {
 
-using topology::AcceleratorKind;
 using workload::Degrees;
 
-// Accelerator kinds under the first `accelerators` ranks.
-std::vector<const AcceleratorKind*> kinds_used(const PlanRequest& request) {
-  std::vector<const AcceleratorKind*> kinds;
-  const auto& spec = request.cluster.spec;
-  for (std::size_t group = 0; group < spec.nodes.size(); ++group)
-    if (request.cluster.first_accelerator[group] < request.accelerators)
-      kinds.push_back(
-          &spec.accelerator_kinds[static_cast<std::size_t>(spec.nodes[group].accelerator_kind)]);
-  return kinds;
-}
-
-const AcceleratorKind& smallest_memory(const PlanRequest& request) {
-  const auto kinds = kinds_used(request);
-  return **std::min_element(kinds.begin(), kinds.end(),
-                            [](const auto* a, const auto* b) { return a->memory < b->memory; });
-}
+// A longer step has no place in event time.
+constexpr Seconds longest_step = in_seconds(emulator::latest_end - Instant{});
 
 std::optional<ConfigError> wrong_size(const PlanRequest& request) {
   if (request.accelerators < 1)
@@ -46,10 +32,7 @@ std::optional<ConfigError> wrong_size(const PlanRequest& request) {
                                    request.cluster.spec.name, request.cluster.accelerators()),
                        fmt::format("write {} or fewer, or describe a larger cluster",
                                    request.cluster.accelerators())};
-  if (request.training.global_batch < 1 || request.training.sequence < 1)
-    return ConfigError{
-        {}, "--global-batch and --sequence must be at least 1", "write both in full numbers"};
-  return std::nullopt;
+  return wrong_batch(request.training.global_batch, request.training.sequence);
 }
 
 // Prices points on several threads. Work is handed out in runs of equal tp and pp, so that each
@@ -83,7 +66,7 @@ class ParallelPricing {
     StepPricer pricer(request_.cluster, request_.training, request_.calibration);
     for (std::size_t run = next_run_++; run + 1 < runs_.size(); run = next_run_++)
       for (std::size_t i = runs_[run]; i < runs_[run + 1]; ++i) {
-        steps_[i] = ceil_picoseconds(pricer.price(points_[i]).step);
+        steps_[i] = ceil_picoseconds(std::min(pricer.price(points_[i]).step, longest_step));
         report();
       }
   }
@@ -108,39 +91,15 @@ Result<Candidate> make_candidate(const PlanRequest& request, const Degrees& degr
                                  StepPricer& pricer) {
   auto plan = emulator::make_plan(request.cluster, request.training, degrees, request.calibration);
   if (!plan) return tl::unexpected(plan.error());
-  plan->prediction =
-      prediction_of(pricer.price(degrees), request.training, degrees, request.cluster);
+  const StepPrice price = pricer.price(degrees);
+  if (price.step >= longest_step)
+    return failure({}, fmt::format("a step takes weeks with {}", workload::to_string(degrees)),
+                   "use more accelerators, or a smaller --global-batch or --sequence");
+  plan->prediction = prediction_of(price, request.training, degrees, request.cluster);
   Candidate candidate{std::move(*plan), workload::peak_memory(request.training, degrees), {}};
   const auto& blame = candidate.plan.prediction.blame;
   if (!blame.empty()) candidate.bound_by = blame.front().cause;
   return candidate;
-}
-
-// Of all points, the one that comes nearest to fitting, and by how much it misses.
-std::string why_nothing_fits(const PlanRequest& request, const std::vector<Degrees>& points) {
-  const Degrees* leanest = &points.front();
-  for (const Degrees& point : points)
-    if (workload::peak_memory(request.training, point).total() <
-        workload::peak_memory(request.training, *leanest).total())
-      leanest = &point;
-  const workload::MemoryUse use = workload::peak_memory(request.training, *leanest);
-  const AcceleratorKind& kind = smallest_memory(request);
-  const std::pair<const char*, Bytes> parts[] = {{"weights", use.weights},
-                                                 {"gradients", use.gradients},
-                                                 {"optimizer state", use.optimizer},
-                                                 {"activations", use.activations},
-                                                 {"logits", use.logits},
-                                                 {"communication buffers", use.communication},
-                                                 {"framework reserve", use.reserve}};
-  const auto& largest =
-      *std::max_element(std::begin(parts), std::end(parts),
-                        [](const auto& a, const auto& b) { return a.second < b.second; });
-  return fmt::format(
-      "nothing fits: memory of '{}' is {:.1f} GiB, but the leanest of {} points ({}) needs "
-      "{:.1f} GiB on its fullest stage, {:.1f} GiB too much; most of it {} ({:.1f} GiB)",
-      kind.name, in_gibibytes(kind.memory), points.size(), workload::to_string(*leanest),
-      in_gibibytes(use.total()), in_gibibytes(use.total() - kind.memory), largest.first,
-      in_gibibytes(largest.second));
 }
 
 // Indices of the fastest points; equal times go to the simpler plan.
@@ -168,9 +127,8 @@ Result<Planning> plan_training(const PlanRequest& request) {
   if (points.empty())
     return tl::unexpected(Errors{why_no_points(request.training, request.accelerators, *fixed)});
 
-  const Bytes memory = smallest_memory(request).memory;
   const auto fits = [&](const Degrees& degrees) {
-    return workload::peak_memory(request.training, degrees).total() <= memory;
+    return tightest_stage(request.cluster, request.training, degrees).fits();
   };
   std::vector<Degrees> fitting;
   std::copy_if(points.begin(), points.end(), std::back_inserter(fitting), fits);
@@ -179,6 +137,11 @@ Result<Planning> plan_training(const PlanRequest& request) {
   planning.points_total = static_cast<std::int64_t>(points.size());
   planning.points_evaluated = static_cast<std::int64_t>(fitting.size());
   planning.points_rejected_memory = planning.points_total - planning.points_evaluated;
+  if (fitting.empty()) {
+    planning.baseline_fits = false;
+    planning.infeasible_reason = why_nothing_fits(request.cluster, request.training, points);
+    return planning;
+  }
   const std::vector<Picoseconds> steps = ParallelPricing(request, fitting).run();
 
   StepPricer pricer(request.cluster, request.training, request.calibration);
@@ -187,16 +150,12 @@ Result<Planning> plan_training(const PlanRequest& request) {
     if (!candidate) return tl::unexpected(candidate.error());
     planning.candidates.push_back(std::move(*candidate));
   }
-  // The rule of thumb knows nothing of --fix.
-  const auto all =
-      fixed->names.empty() ? points : points_of(request.training, request.accelerators, {});
   const int node = request.cluster.spec.nodes.front().accelerators;
-  const RuleOfThumb rule = rule_of_thumb(all.empty() ? points : all, node, fits);
+  const RuleOfThumb rule = rule_of_thumb(points, *fixed, node, fits);
   auto baseline = make_candidate(request, rule.degrees, pricer);
   if (!baseline) return tl::unexpected(baseline.error());
   planning.baseline = std::move(*baseline);
   planning.baseline_fits = rule.fits;
-  if (planning.candidates.empty()) planning.infeasible_reason = why_nothing_fits(request, points);
   return planning;
 }
 

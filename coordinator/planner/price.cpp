@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cassert>
 #include <map>
-#include <set>
+
+#include "coordinator/planner/memory_gate.hpp"
+#include "coordinator/planner/search.hpp"
 
 namespace railwright::coordinator {
 
@@ -11,13 +13,6 @@ namespace {
 
 using workload::Degrees;
 using workload::Dimension;
-
-// The same training with one micro-batch per data-parallel rank.
-workload::Training one_micro_batch(const workload::Training& training, const Degrees& degrees) {
-  workload::Training small = training;
-  small.global_batch = std::int64_t{degrees.dp} * degrees.micro_batch;
-  return small;
-}
 
 int ranks_per_stage(const Degrees& degrees) {
   return static_cast<int>(degrees.world() / degrees.pp);
@@ -34,21 +29,6 @@ StageKind kind_of_stage(const topology::Cluster& cluster, const Degrees& degrees
   const int ranks = ranks_per_stage(degrees);
   return {stage == 0, stage == degrees.pp - 1, cluster.group_of({stage * ranks}),
           cluster.group_of({(stage + 1) * ranks - 1})};
-}
-
-// One accelerator of each kind under the stage: the slowest one sets the pace.
-std::vector<const topology::AcceleratorKind*> kinds_under(const topology::Cluster& cluster,
-                                                          const Degrees& degrees, int stage) {
-  const int ranks = ranks_per_stage(degrees);
-  std::vector<const topology::AcceleratorKind*> kinds;
-  std::set<int> seen;
-  const int last_group = cluster.group_of({(stage + 1) * ranks - 1});
-  for (int group = cluster.group_of({stage * ranks}); group <= last_group; ++group) {
-    const int kind = cluster.spec.nodes[static_cast<std::size_t>(group)].accelerator_kind;
-    if (seen.insert(kind).second)
-      kinds.push_back(&cluster.spec.accelerator_kinds[static_cast<std::size_t>(kind)]);
-  }
-  return kinds;
 }
 
 Bytes message_to_next(const workload::Program& program) {
@@ -69,7 +49,7 @@ StepPricer::StepPricer(const topology::Cluster& cluster, const workload::Trainin
 std::vector<CauseSeconds> StepPricer::body_times(const workload::Program& program,
                                                  const Degrees& degrees, int stage) {
   const auto kinds = kinds_under(cluster_, degrees, stage);
-  std::vector<CauseSeconds> times;
+  std::vector<CauseSeconds> times;  // of the slowest kind: it sets the pace
   for (const workload::Body& body : program.bodies) {
     CauseSeconds slowest(cluster_.graph.classes.size());
     for (const auto* kind : kinds) {

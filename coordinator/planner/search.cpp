@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <tuple>
 
 namespace railwright::coordinator {
@@ -62,8 +63,8 @@ std::string joined(const std::vector<std::string>& lines) {
 // Rules that the fixed degrees break by themselves, whatever the others are.
 std::vector<std::string> own_violations(const Training& training, const FixedDegrees& fixed) {
   Degrees alone = fixed.values;
-  if (!fixed.has("sequence_parallel")) alone.sequence_parallel = false;
-  return workload::violations(training, alone);
+  const bool divides = training.global_batch % (std::int64_t{alone.dp} * alone.micro_batch) == 0;
+  return workload::violations(divides ? one_micro_batch(training, alone) : training, alone);
 }
 
 std::vector<std::string> examples_of_dp(std::int64_t accelerators, const Training& training) {
@@ -87,6 +88,21 @@ std::vector<std::int64_t> divisors(std::int64_t n) {
   }
   low.insert(low.end(), high.rbegin(), high.rend());
   return low;
+}
+
+Training one_micro_batch(Training training, const Degrees& degrees) {
+  training.global_batch = std::int64_t{degrees.dp} * degrees.micro_batch;
+  return training;
+}
+
+std::optional<ConfigError> wrong_batch(std::int64_t global_batch, std::int64_t sequence) {
+  constexpr std::int64_t most = std::int64_t{1} << 31;
+  const auto fits = [](std::int64_t count) { return count >= 1 && count <= most; };
+  if (fits(global_batch) && fits(sequence)) return std::nullopt;
+  return ConfigError{{},
+                     fmt::format("--global-batch {} and --sequence {} must lie between 1 and {}",
+                                 global_batch, sequence, most),
+                     "write both in full numbers"};
 }
 
 tl::expected<FixedDegrees, ConfigError> parse_fixed(std::string_view text) {
@@ -137,7 +153,7 @@ std::vector<Degrees> points_of(const Training& training, std::int64_t accelerato
       base.dp = static_cast<int>(accelerators / tp / pp);
       if (fixed.has("dp") && base.dp != fixed.values.dp) continue;
       if (training.global_batch % base.dp != 0) continue;
-      if (!workload::violations(training, base).empty()) continue;
+      if (!workload::violations(one_micro_batch(training, base), base).empty()) continue;
       add_options(training, base, fixed, selective, points);
     }
   std::sort(points.begin(), points.end(), simpler);
@@ -147,8 +163,8 @@ std::vector<Degrees> points_of(const Training& training, std::int64_t accelerato
 ConfigError why_no_points(const Training& training, std::int64_t accelerators,
                           const FixedDegrees& fixed) {
   const Degrees& given = fixed.values;
-  const std::int64_t product = std::int64_t{given.tp} * given.pp * given.dp;
-  if (accelerators % product != 0)
+  const double product = 1.0 * given.tp * given.pp * given.dp;
+  if (std::fmod(static_cast<double>(accelerators), product) != 0)
     return {{},
             fmt::format("--fix: tp x pp x dp = {} x {} x {} does not divide {} accelerators",
                         given.tp, given.pp, given.dp, accelerators),
@@ -157,9 +173,10 @@ ConfigError why_no_points(const Training& training, std::int64_t accelerators,
   if (!fixed.names.empty() && !broken.empty())
     return {{}, "--fix: " + joined(broken), "choose degrees that divide"};
   if (fixed.has("tp") && fixed.has("pp") && fixed.has("dp"))
-    return {{},
-            fmt::format("--fix: tp x pp x dp = {} is not {} accelerators", product, accelerators),
-            "leave one of them out, or set --accelerators to their product"};
+    return {
+        {},
+        fmt::format("--fix: tp x pp x dp = {:.0f} is not {} accelerators", product, accelerators),
+        "leave one of them out, or set --accelerators to their product"};
   const auto dps = examples_of_dp(accelerators, training);
   return {{},
           fmt::format("no tensor and pipeline degrees divide both {} ({} layers, {} heads) and {} "

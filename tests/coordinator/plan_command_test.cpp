@@ -79,6 +79,10 @@ TEST_CASE("what cannot be planned is refused with the rule, a hint, status 2 and
   refuses(base + "--accelerators 32 --global-batch 128 --fix tp=3", "tp");
   refuses(base + "--accelerators 32 --global-batch 128 --fix pp=7", "pp");
   refuses(base + "--accelerators 32 --global-batch 128 --fix tpp=2", "tpp");
+  refuses(base + "--accelerators 32 --global-batch 128 --fix tp=1073741824,pp=1073741824,dp=16",
+          "does not divide 32");
+  refuses(base + "--accelerators 32 --global-batch 9223372036854775807", "between 1 and");
+  refuses(base + "--accelerators 32 --global-batch -1", "between 1 and");
   refuses(base + "--accelerators 32 --global-batch 128 --objective cost", "objective");
   refuses(base + "--accelerators 32 --global-batch 128 --precision int8", "bf16");
   refuses(base + "--accelerators 31 --global-batch 128", "divide");
@@ -90,6 +94,18 @@ TEST_CASE("what cannot be planned is refused with the rule, a hint, status 2 and
       "plan --model llama-3.1-8b --cluster no-such-cluster --accelerators 8 --global-batch 8 "
       "--sequence 128",
       "no-such-cluster");
+}
+
+TEST_CASE("a sequence beyond reason fits nowhere or is refused, and ends nothing by a signal") {
+  for (const char* sequence : {"9223372036854775807", "2147483648", "100000000"}) {
+    INFO(sequence);
+    const Outcome run = run_command(
+        "plan --model llama-3.1-8b --cluster dgx-h100-4 --accelerators 32 --global-batch 128 "
+        "--sequence " +
+        std::string(sequence));
+    CHECK((run.status == 2 || run.status == 3));
+    CHECK_THAT(run.err, Contains("error:"));
+  }
 }
 
 TEST_CASE("a model file that is no JSON is refused with its place") {

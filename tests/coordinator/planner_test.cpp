@@ -134,7 +134,7 @@ TEST_CASE("what cannot fit says which memory binds and by how much") {
 TEST_CASE("the rule of thumb takes the least tensor parallelism that fits, then stages") {
   auto request = request_of("llama-3.1-8b", "dgx-h100-4", 32, 128, 4096);
   const auto points = points_of(request.training, 32, {});
-  const auto rule = [&](auto fits) { return rule_of_thumb(points, 8, fits).degrees; };
+  const auto rule = [&](auto fits) { return rule_of_thumb(points, {}, 8, fits).degrees; };
   CHECK(rule([](const Degrees&) { return true; }).tp == 1);
   CHECK(rule([](const Degrees& d) { return d.tp >= 4; }).tp == 4);
   const Degrees deep = rule([](const Degrees& d) { return d.tp * d.pp >= 16; });
@@ -142,7 +142,58 @@ TEST_CASE("the rule of thumb takes the least tensor parallelism that fits, then 
   CHECK(deep.pp == 2);
   CHECK(deep.recompute == Recompute::none);
   CHECK(rule([](const Degrees& d) { return d.recompute == Recompute::full; }).tp == 1);
-  CHECK_FALSE(rule_of_thumb(points, 8, [](const Degrees&) { return false; }).fits);
+  CHECK_FALSE(rule_of_thumb(points, {}, 8, [](const Degrees&) { return false; }).fits);
+}
+
+TEST_CASE("the rule of thumb takes what is fixed, and the best plan is no slower than it") {
+  auto request = request_of("llama-3.1-8b", "dgx-h100-4", 32, 128, 8192);
+  for (const char* fix : {"tp=8,recompute=full", "zero_stage=0", "micro_batch=2,pp=4",
+                          "sequence_parallel=false,tp=4", "dp=8"}) {
+    INFO(fix);
+    request.fix = fix;
+    const auto fixed = parse_fixed(fix);
+    const auto planning = plan_training(request);
+    REQUIRE(planning.has_value());
+    REQUIRE_FALSE(planning->candidates.empty());
+    const auto points = points_of(request.training, 32, *fixed);
+    CHECK(std::count(points.begin(), points.end(), planning->baseline.plan.degrees) == 1);
+    CHECK(step_of(planning->candidates.front()) <= step_of(planning->baseline));
+  }
+  request.fix = "zero_stage=0";
+  CHECK(plan_training(request)->baseline.plan.degrees.dp > 1);  // no ZeRO is no end of dp
+}
+
+TEST_CASE("a stage needs to fit into its own accelerators, not into the smallest of the job") {
+  auto request = request_of("llama-3.1-8b", "mixed-h100-a100", 32, 32, 8192);
+  auto& kinds = request.cluster.spec.accelerator_kinds;
+  REQUIRE(kinds.size() == 2);
+  const Degrees degrees = *workload::parse_degrees("tp=8,pp=4");
+  const auto need = [&](int stage) {
+    return workload::stage_memory(request.training, degrees, stage).total();
+  };
+  // 1F1B: earlier stages hold more micro-batches, and they sit on the first kind.
+  const auto hopper = request.cluster.spec.nodes[0].accelerator_kind;
+  REQUIRE(need(0) > need(2));
+  REQUIRE(need(0) > need(3));
+  kinds[static_cast<std::size_t>(1 - hopper)].memory = std::max(need(2), need(3));
+  kinds[static_cast<std::size_t>(hopper)].memory = std::max(need(0), need(1));
+  request.fix = "tp=8,pp=4,micro_batch=1,recompute=none,sequence_parallel=false,zero_stage=0";
+  const auto fits = plan_training(request);
+  REQUIRE(fits.has_value());
+  CHECK(fits->candidates.size() == 1);
+  std::swap(kinds[0].memory, kinds[1].memory);
+  const auto lacks = plan_training(request);
+  REQUIRE(lacks.has_value());
+  CHECK(lacks->candidates.empty());
+  CHECK_THAT(lacks->infeasible_reason,
+             Catch::Matchers::Contains("stage 0") && Catch::Matchers::Contains("GiB too much"));
+}
+
+TEST_CASE("a batch of too many micro-batches of one sequence is planned with larger ones") {
+  const auto request = request_of("gpt2", "dgx-h100-4", 4, 1'000'000, 1024);
+  const auto points = points_of(request.training, 4, *parse_fixed("tp=1,pp=1"));
+  CHECK_FALSE(points.empty());
+  for (const Degrees& point : points) CHECK(point.micro_batch > 1);
 }
 
 TEST_CASE("divisors are all there, ascending") {

@@ -1,0 +1,33 @@
+// Whether degrees fit into memory: each stage into the accelerators that it sits on.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "topology/topology.hpp"
+#include "workload/workload.hpp"
+
+namespace railwright::coordinator {
+
+// Accelerator kinds under the ranks of a stage, each once; rank r sits on accelerator r.
+std::vector<const topology::AcceleratorKind*> kinds_under(const topology::Cluster& cluster,
+                                                          const workload::Degrees& degrees,
+                                                          int stage);
+
+// The stage that has least room, or lacks most; ties: the first.
+struct TightestStage {
+  int stage = 0;
+  const topology::AcceleratorKind* kind = nullptr;
+  workload::MemoryUse use;
+  double room = 0;  // bytes; negative: lacking
+  bool fits() const { return room >= 0; }
+};
+TightestStage tightest_stage(const topology::Cluster& cluster, const workload::Training& training,
+                             const workload::Degrees& degrees);
+
+// Of all points, the one that comes nearest to fitting, and by how much it misses.
+std::string why_nothing_fits(const topology::Cluster& cluster, const workload::Training& training,
+                             const std::vector<workload::Degrees>& points);
+
+}  // namespace railwright::coordinator
