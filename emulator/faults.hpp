@@ -45,7 +45,7 @@ Result<Faults> load_faults(const std::string& path, const topology::Cluster& clu
 std::string canonical_json(const Faults& faults);
 
 // What a step can honour today: links degraded and accelerators slow from a fixed time on.
-// Errors name the events that it cannot.
+// Errors name the events that it cannot. Nothing is left with less than a millionth of its speed.
 struct LinkDegradation {
   topology::LinkId link;
   Instant from;

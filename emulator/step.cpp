@@ -151,11 +151,22 @@ double mfu_of(const Plan& plan, const topology::Cluster& cluster, Picoseconds st
 }
 
 // What real software adds to the time at peak needs room below the end of event time.
-bool beyond_event_time(const Plan& plan, const topology::Cluster& cluster) {
+bool beyond_event_time(const Plan& plan, const topology::Cluster& cluster,
+                       const StepFaults& faults) {
   const Seconds end_of_time = in_seconds(Picoseconds{INT64_MAX});
   const double at_peak =
       fraction(model_flops_per_step(plan.training).count, peak_of(plan, cluster));
-  return at_peak > 0.2 * end_of_time.value;
+  std::map<topology::AcceleratorId, double> speed;
+  double slowest = 1;
+  for (const Slowdown& slow : faults.accelerators)
+    slowest = std::min(slowest, speed.emplace(slow.accelerator, 1.0).first->second *= slow.factor);
+  return at_peak > 0.2 * slowest * end_of_time.value;
+}
+
+Errors too_long() {
+  return {{{},
+           "a step takes weeks; event time ends after 106 days",
+           "use more accelerators, a smaller global batch, or milder faults"}};
 }
 
 std::int64_t ops_of_all_stages(workload::Training training, const workload::Degrees& degrees,
@@ -178,7 +189,7 @@ Errors check_size(const Plan& plan) {
   return size_refused(ranks, ops, ranks / plan.degrees.pp * ops);
 }
 
-Errors check_fit(const topology::Cluster& cluster, const Plan& plan) {
+Errors check_fit(const topology::Cluster& cluster, const Plan& plan, const StepFaults& faults) {
   Errors errors;
   for (const std::string& rule : violations(plan.training, plan.degrees))
     errors.push_back({{}, rule, {}});
@@ -191,10 +202,7 @@ Errors check_fit(const topology::Cluster& cluster, const Plan& plan) {
                         {}});
   }
   if (errors.empty()) errors = check_size(plan);
-  if (errors.empty() && beyond_event_time(plan, cluster))
-    errors.push_back({{},
-                      "a step takes weeks; event time ends after 106 days",
-                      "use more accelerators or a smaller global batch"});
+  if (errors.empty() && beyond_event_time(plan, cluster, faults)) return too_long();
   return errors;
 }
 
@@ -210,6 +218,7 @@ Result<StepResult> run_programs(const topology::Cluster& cluster, const Plan& pl
   Network network(cluster.graph, calibration);
   const StepRecord record =
       StepEngine(*layout, costs, network, options.faults).run(options.progress);
+  if (record.outlasts_time) return tl::unexpected<Errors>(too_long());
 
   StepResult result;
   result.step_time = length_of(record);
@@ -229,7 +238,7 @@ Result<StepResult> run_programs(const topology::Cluster& cluster, const Plan& pl
 Result<StepResult> emulate_step(const topology::Cluster& cluster, const Plan& plan,
                                 const topology::Calibration& calibration,
                                 const StepOptions& options) {
-  Errors errors = check_fit(cluster, plan);
+  Errors errors = check_fit(cluster, plan, options.faults);
   if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
   std::vector<workload::Program> programs;
   for (int stage = 0; stage < plan.degrees.pp; ++stage)

@@ -55,9 +55,9 @@ struct StepResult {
   std::vector<Interval> timeline;  // when asked for; by rank, then op
 };
 
-// Runs one step from a cold start. Utilization is relative to the calibrated capacities, whatever
-// the faults. Refuses programs of more than a hundred million op instances. The same inputs
-// give the same bytes.
+// Runs one step from a cold start. Utilization is relative to the calibrated capacities, less what
+// faults take. Refuses programs of more than a hundred million op instances, and steps that last
+// for weeks. The same inputs give the same bytes.
 Result<StepResult> emulate_step(const topology::Cluster& cluster, const Plan& plan,
                                 const topology::Calibration& calibration,
                                 const StepOptions& options = {});

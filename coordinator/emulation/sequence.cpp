@@ -1,5 +1,7 @@
 #include "coordinator/emulation/sequence.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <tuple>
 
@@ -77,6 +79,9 @@ Result<std::reference_wrapper<const EmulatedStep>> StepSequence::next() {
     last_ = std::move(*step);
     last_faults_ = faults_within(inputs_.faults, now_, last_->result.step_time);
   }
+  if (last_->result.step_time.count > INT64_MAX - now_.picoseconds)
+    return failure({}, fmt::format("step {} would end after event time: 106 days", steps_ + 1),
+                   "write fewer --steps");
   now_ = now_ + last_->result.step_time;
   ++steps_;
   return std::cref(*last_);

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cassert>
 #include <iterator>
+#include <map>
 
 #include "emulator/faults.hpp"
 #include "emulator/faults/target.hpp"
@@ -12,6 +13,8 @@ namespace railwright::emulator {
 namespace {
 
 using topology::LinkId;
+
+constexpr double least_factor = 1e-6;
 
 // Why one step cannot go through this event; empty: it can.
 ConfigError refusal_of(const Fault& fault) {
@@ -35,7 +38,10 @@ void add_degradations(const Fault& fault, const Target& target, const topology::
                       StepFaults& step) {
   const Instant from = Instant{} + ceil_picoseconds(*fault.at);
   std::optional<Instant> until;
-  if (fault.duration) until = from + ceil_picoseconds(*fault.duration);
+  const Seconds end = *fault.at + fault.duration.value_or(Seconds{});
+  // What ends after event time lasts.
+  if (fault.duration && end < in_seconds(Picoseconds{INT64_MAX}))
+    until = from + ceil_picoseconds(*fault.duration);
   for (const LinkId link : links_of(target, cluster))
     step.links.push_back({link, from, until, fault.factor});
 }
@@ -51,6 +57,16 @@ void add_event(const Fault& fault, const topology::Cluster& cluster, StepFaults&
       for (const topology::AcceleratorId accelerator : accelerators_of(*target, cluster))
         step.accelerators.push_back({accelerator, fault.factor});
   }
+}
+
+// What is left of a link or an accelerator when all that hits it coincides.
+template <class Events, class Subject>
+double least_left(const Events& events, Subject subject) {
+  std::map<decltype(subject(*events.begin())), double> left;
+  double least = 1;
+  for (const auto& event : events)
+    least = std::min(least, left.emplace(subject(event), 1.0).first->second *= event.factor);
+  return least;
 }
 
 // Factors of one link between its boundaries. O(n^2) in the degradations of that link alone.
@@ -81,6 +97,15 @@ Result<StepFaults> step_faults(const Faults& faults, const topology::Cluster& cl
       add_event(fault, cluster, step);
     else
       errors.push_back(std::move(error));
+  const double left =
+      std::min(least_left(step.links, [](const auto& link) { return link.link; }),
+               least_left(step.accelerators, [](const auto& slow) { return slow.accelerator; }));
+  if (left < least_factor)
+    errors.push_back({faults.events.front().place,
+                      fmt::format("together the events leave a link or an accelerator {:.1g} of "
+                                  "its speed; a step ends in good time with {:.0e} or more",
+                                  left, least_factor),
+                      "write larger factors, or 'kind: down' for nothing left"});
   if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
   return step;
 }

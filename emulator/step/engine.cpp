@@ -30,7 +30,11 @@ StepRecord StepEngine::run(const std::function<void(double)>& progress) {
   std::int64_t rounds = 0;
   while (ended_ < all) {
     const std::optional<Instant> next_transfer = network_.next_end();
-    assert((next_transfer || !events_.empty()) && "ops of the programs wait for each other");
+    if (!next_transfer && events_.empty()) {
+      assert(transfers_ended_ < owner_of_transfer_.size() && "ops wait for each other");
+      record_.outlasts_time = true;
+      break;
+    }
     now_ = next_transfer.value_or(Instant{INT64_MAX});
     if (!events_.empty()) now_ = std::min(now_, events_.top().when);
     if (next_transfer == now_) end_transfers();
@@ -94,6 +98,7 @@ void StepEngine::handle(const Event& event) {
 void StepEngine::end_transfers() {
   for (const TransferId id : network_.advance_to(now_)) {
     const OpOfRank owner = owner_of_transfer_[id.index];
+    ++transfers_ended_;
     ++record_.exchanges[layout_.exchange(owner.rank, owner.op)].phase;
     begin_phase(owner);
   }

@@ -32,6 +32,7 @@ struct StepRecord {
   std::vector<TransferId> transfers;  // per phase of every exchange; -1: nothing to move
   std::vector<Picoseconds> rank_wait;
   std::int64_t events = 0;
+  bool outlasts_time = false;  // event time ended first: nothing else here is whole
 };
 
 class StepEngine {
@@ -84,6 +85,7 @@ class StepEngine {
   std::vector<std::uint16_t> waits_for_;     // per op instance
   std::deque<OpOfRank> ready_;               // in the order in which they became so
   std::vector<OpOfRank> owner_of_transfer_;  // by transfer id
+  std::size_t transfers_ended_ = 0;
 };
 
 }  // namespace railwright::emulator

@@ -160,6 +160,9 @@ TEST_CASE("what cannot be emulated is refused before anything is written") {
   refuses("emulate" + model + cluster + batch, 2, "--parallel is missing");
   refuses("emulate" + model + cluster + batch + " --parallel tp=3", 2, "tp");
   refuses("emulate" + model + cluster + batch + " --parallel tp=8,dp=8", 2, "needs 64");
+  refuses(described + " --steps 1000000000", 2, "106 days");
+  refuses("emulate" + model + cluster + " --parallel tp=8,dp=4 --global-batch -4 --sequence 8192",
+          2, "between 1 and");
   refuses("emulate --plan nowhere.json", 2, "nowhere.json");
   refuses(described + " --plan nowhere.json", 2, "--plan already says");
   refuses(described + " --faults nowhere.yaml", 2, "nowhere.yaml");

@@ -161,6 +161,21 @@ TEST_CASE("events that one step cannot honour are refused by name and place") {
              Contains("turns slow"));
 }
 
+TEST_CASE("what is nearly dead is refused, also when several events add up to it") {
+  const std::string slow = "  - {target: node0, kind: slow, at: 0 s, factor: 1e-4}\n";
+  CHECK(step_of(slow).accelerators.size() == 8);
+  CHECK_THAT(step_complaint(slow + slow), Contains("faults.yaml:3:5") && Contains("1e-08"));
+  const std::string link = "  - {target: rail-fibre, kind: degraded, at: 0 s, factor: 1e-200}\n";
+  CHECK_THAT(step_complaint(link + link), Contains("down"));
+}
+
+TEST_CASE("a degradation that would end after event time lasts") {
+  const auto step = step_of(
+      "  - {target: rail-fibre, kind: degraded, at: 100 d, duration: 100 d, factor: 0.5}\n");
+  REQUIRE_FALSE(step.links.empty());
+  CHECK_FALSE(step.links.front().until);
+}
+
 TEST_CASE("factors multiply where degradations of a link meet, and links do not mix") {
   const LinkId a{3}, b{1};
   const auto changes = capacity_changes(

@@ -299,6 +299,26 @@ TEST_CASE("a plan for more accelerators than the cluster has is refused") {
   CHECK(to_string(result.error()).find("the cluster has 4") != std::string::npos);
 }
 
+TEST_CASE("a step that outlasts event time is refused, whether a chip or a cable holds it back") {
+  const auto cluster = lab_cluster(1);
+  const auto& calibration = topology::default_calibration();
+  const Plan plan = must(make_plan(cluster, lab_training(8), degrees_of("tp=4"), calibration));
+  StepOptions slow_chip, slow_cables, healed;
+  slow_chip.faults.accelerators = {{{0}, 1e-12}};
+  for (int l = 0; l < cluster.graph.links(); ++l) {
+    slow_cables.faults.links.push_back({{l}, Instant{0}, std::nullopt, 1e-15});
+    healed.faults.links.push_back({{l}, Instant{0}, Instant{1'000'000'000'000}, 1e-15});
+  }
+  for (const StepOptions& options : {slow_chip, slow_cables}) {
+    const auto result = emulate_step(cluster, plan, calibration, options);
+    REQUIRE_FALSE(result);
+    CHECK(to_string(result.error()).find("weeks") != std::string::npos);
+  }
+  const StepResult late = must(emulate_step(cluster, plan, calibration, healed));
+  CHECK(in_seconds(late.step_time).value > 1);
+  CHECK(in_seconds(late.step_time).value < 2);
+}
+
 TEST_CASE("a step that is too large is refused with its size, before it fills the memory") {
   workload::Training training = lab_training(100'000);
   training.model.layers = 80;
