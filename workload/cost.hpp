@@ -46,10 +46,11 @@ Flops hardware_flops_per_step(const Training& training, Recompute recompute,
 
 // ---- memory
 
-// Bytes kept per layer and micro-batch, 16-bit. GPT layers: Korthikanti et al., arXiv 2205.05198, table 2.
-// Modern layers (RMSNorm, GQA, SwiGLU, flash, no dropout) by the same counting: 12h + 4h_kv + 6f +
-// 4a per token, of it 8h replicated without sequence parallelism. Selective recomputation drops the
-// core attention; under flash attention nothing but 4a is kept there, so it changes nothing.
+// Bytes kept per layer and micro-batch, 16-bit. GPT layers: Korthikanti et al., arXiv 2205.05198,
+// table 2. Modern layers (RMSNorm, GQA, SwiGLU, flash, no dropout) by the same counting: per token
+// 12h + 4h_kv + 6f + 4a, of it 8h replicated without sequence parallelism. Selective recomputation
+// drops the core attention; under flash attention nothing but 4a is kept there, so it changes
+// nothing.
 double activation_bytes_per_layer(const Model& model, const Degrees& degrees, std::int64_t b,
                                   std::int64_t s);
 // Micro-batches whose activations stage `stage` holds at its peak. 1F1B: min(m, p - stage).
