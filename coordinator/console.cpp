@@ -18,6 +18,13 @@ int report_usage(const std::string& message, const std::string& hint) {
   return report({{{}, message, hint}});
 }
 
+CLI::Validator a_path() {
+  return {[](const std::string& path) {
+            return path.empty() ? std::string("is empty; write the path of a file") : std::string();
+          },
+          "FILE"};
+}
+
 void print_json(const Json& document) { std::cout << document.dump(2) << "\n"; }
 
 double Stopwatch::wall_s() const {

@@ -51,6 +51,8 @@ class Stopwatch {
   std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
 };
 
+CLI::Validator a_path();  // of an option that names a file to write: not empty
+
 // A bar on stderr, on a terminal only; call with 0..1.
 std::function<void(double)> progress_bar(std::string label);
 

@@ -22,21 +22,21 @@ void add_commands(CommandLine& line) {
 }
 
 // CLI11 would only say that the word was not expected.
-bool is_unknown_command(const CommandLine& line, const std::string& word) {
-  const auto commands = line.app.get_subcommands([](const CLI::App*) { return true; });
-  return !word.starts_with('-') &&
+bool is_unknown_command(const CLI::App& app, const std::string& word) {
+  const auto commands = app.get_subcommands([](const CLI::App*) { return true; });
+  return !commands.empty() && !word.starts_with('-') &&
          std::none_of(commands.begin(), commands.end(),
                       [&](const CLI::App* command) { return command->get_name() == word; });
 }
 
-int report_unknown_command(const CommandLine& line, const std::string& word) {
+int report_unknown_command(const CLI::App& app, const std::string& word) {
   std::vector<std::string> names;
-  for (const CLI::App* command : line.app.get_subcommands([](const CLI::App*) { return true; }))
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
     names.push_back(command->get_name());
   const auto close = topology::closest_names(word, names);
-  return report_usage("unknown command '" + word + "'",
-                      close.empty() ? "`railwright --help` lists the commands"
-                                    : "did you mean '" + close.front() + "'?");
+  return report_usage(
+      "unknown command '" + word + "'",
+      close.empty() ? "--help lists the commands" : "did you mean '" + close.front() + "'?");
 }
 
 int run(int argc, char** argv) {
@@ -44,12 +44,19 @@ int run(int argc, char** argv) {
   line.app.name("railwright");
   line.app.require_subcommand(1);
   line.app.set_version_flag("--version", std::string("railwright ") + tool_version);
+  line.app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return std::string("error: ") + error.what() + "; --help lists what can be written\n";
+  });
   add_commands(line);
   if (argc < 2) {
     std::cout << line.app.help();
     return exit_ok;
   }
-  if (is_unknown_command(line, argv[1])) return report_unknown_command(line, argv[1]);
+  if (is_unknown_command(line.app, argv[1])) return report_unknown_command(line.app, argv[1]);
+  if (argc > 2 && !std::string(argv[1]).starts_with('-')) {
+    const CLI::App& group = *line.app.get_subcommand(argv[1]);
+    if (is_unknown_command(group, argv[2])) return report_unknown_command(group, argv[2]);
+  }
   try {
     line.app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -47,9 +47,9 @@ Flops hardware_flops_per_step(const Training& training, Recompute recompute,
 // ---- memory
 
 // Bytes kept per layer and micro-batch, 16-bit. GPT layers: Korthikanti et al., arXiv 2205.05198,
-// table 2. Modern layers (RMSNorm, GQA, SwiGLU, flash, no dropout) by the same counting: per token
-// 12h + 4h_kv + 6f + 4a, of it 8h replicated without sequence parallelism. Selective recomputation
-// drops the core attention; under flash attention nothing but 4a is kept there, so it changes
+// table 2. Modern layers (RMSNorm, GQA, SwiGLU, flash, no dropout) by the same counting take
+// 12h + 4h_kv + 6f + 4a per token, of it 8h replicated without sequence parallelism. Selective
+// recomputation drops the core attention; flash attention keeps nothing but 4a there, so it changes
 // nothing.
 double activation_bytes_per_layer(const Model& model, const Degrees& degrees, std::int64_t b,
                                   std::int64_t s);

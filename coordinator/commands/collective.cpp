@@ -64,7 +64,8 @@ struct Row {
 
 constexpr const char* footer =
     R"(Sizes read as in nccl-tests: 8, 128M, 1GiB; K, M and G alone are powers of 1024.
-For all-gather, reduce-scatter and all-to-all the size is the whole vector of a rank.
+For all-gather, reduce-scatter and all-to-all the size is the whole vector of a rank;
+send goes from the first rank to the last.
 Example:
   railwright collective --cluster dgx-h100 --op all_reduce --bytes 1GiB --ranks 32
   railwright collective --cluster dgx-h100 --op all_gather --begin 8 --end 16G --factor 2
@@ -201,6 +202,17 @@ Schedule schedule_of(const Request& request, Bytes size, const topology::Router&
   return collectives::best_schedule(request.operation, size, request.members, router, calibration);
 }
 
+// Even if everything crossed the slowest link twice, as slow as the faults make it.
+bool may_outlast_event_time(const Schedule& schedule, Bytes size, const Request& request) {
+  const std::vector<topology::LinkClass>& classes = request.cluster.graph.classes;
+  Bandwidth slowest = classes.front().capacity;
+  for (const topology::LinkClass& link : classes) slowest = std::min(slowest, link.capacity);
+  double factor = 1;
+  for (const auto& fault : request.faults.links) factor *= fault.factor;
+  const Seconds limit = 0.5 * in_seconds(Picoseconds{INT64_MAX});
+  return 2.0 * schedule.ranks * (size / (factor * slowest)) > limit;
+}
+
 // Empty when the schedule exists and this machine can hold it.
 std::string refusal_of(const Schedule& schedule, Detail detail) {
   if (const std::string why = collectives::why_not(schedule); !why.empty()) return why;
@@ -234,6 +246,10 @@ Result<std::vector<Row>> run_all(const Request& request) {
     const Schedule schedule = schedule_of(request, size, router);
     if (const std::string why = refusal_of(schedule, request.detail); !why.empty())
       return failure({}, why, "choose another --algorithm, --detail or fewer --ranks");
+    if (may_outlast_event_time(schedule, size, request))
+      return failure({},
+                     fmt::format("{} could take longer than event time, 106 days", to_string(size)),
+                     "write a smaller --bytes or --end");
     if (rows.empty())  // the same for every size
       bound = collectives::bound_of(request.operation, request.members, request.cluster);
     emulator::CollectiveRun run{schedule,       size, request.members,

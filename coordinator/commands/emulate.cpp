@@ -22,10 +22,14 @@ void add_options(CLI::App& command, EmulateOptions& options) {
   command.add_option("--plan", options.plan, "plan.json, made by `railwright plan`");
   command.add_option("--model", options.model, "config.json of Hugging Face, or a catalogue name");
   command.add_option("--cluster", options.cluster, "cluster.yaml, or a catalogue name");
-  command.add_option("--parallel", options.parallel, "degrees: tp=8,pp=4,dp=2,micro_batch=1");
+  command.add_option("--parallel", options.parallel,
+                     "degrees, as tp=8,pp=4,dp=2: tp, pp, dp, micro_batch, zero_stage (0, 1), "
+                     "sequence_parallel (true, false), recompute (none, selective, full)");
   command.add_option("--global-batch", options.global_batch, "sequences per step");
   command.add_option("--sequence", options.sequence, "tokens per sequence");
-  command.add_option("--precision", options.precision, "of weights and activations")
+  command
+      .add_option("--precision", options.precision,
+                  "of weights and activations: fp32, tf32, bf16, fp16, fp8, fp4")
       ->capture_default_str();
   command
       .add_option("--steps", options.steps,
@@ -40,7 +44,8 @@ void add_options(CLI::App& command, EmulateOptions& options) {
   command.add_flag("--allow-remote", options.allow_remote, "let --listen leave this machine");
   command.add_flag("--ignore-memory", options.ignore_memory, "emulate what does not fit");
   command.add_flag("--json", options.json, "one JSON document on stdout");
-  command.add_option("-o,--output", options.output, "write the plan with this prediction");
+  command.add_option("-o,--output", options.output, "write the plan with this prediction")
+      ->check(a_path());
   command.footer(footer);
 }
 

@@ -38,13 +38,19 @@ void add_options(CLI::App& command, Options& options) {
   command.add_option("--sequence", options.sequence, "tokens per sequence")->required();
   command.add_option("--objective", options.objective, "what is made small: time")
       ->capture_default_str();
-  command.add_option("--fix", options.fix, "degrees that are given: tp=8,pp=4,recompute=full");
+  command.add_option("--fix", options.fix,
+                     "degrees that are given, as tp=8,pp=4,recompute=full: tp, pp, dp, "
+                     "micro_batch, zero_stage (0, 1), sequence_parallel (true, false), "
+                     "recompute (none, selective, full)");
   command.add_option("--top", options.top, "plans to show")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
-  command.add_option("--precision", options.precision, "of weights and activations")
+  command
+      .add_option("--precision", options.precision,
+                  "of weights and activations: fp32, tf32, bf16, fp16, fp8, fp4")
       ->capture_default_str();
-  command.add_option("-o,--output", options.output, "write the best plan to this file");
+  command.add_option("-o,--output", options.output, "write the best plan to this file")
+      ->check(a_path());
   command.add_flag("--json", options.json, "one JSON document on stdout");
   command.footer(footer);
 }
@@ -89,6 +95,7 @@ int run(const Options& options) {
   if (!options.output.empty()) {
     const auto saved = emulator::save_plan(planning->candidates.front().plan, options.output);
     if (!saved) return report(saved.error());
+    std::cerr << fmt::format("wrote {0}; next: railwright emulate --plan {0}\n", options.output);
   }
   if (options.json)
     print_json(planning_json(*planning, watch.wall_s()));

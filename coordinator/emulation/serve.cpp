@@ -17,13 +17,16 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // SIGINT and SIGTERM wait until they are asked for, in this thread and in those it starts; while
-// `open`, they end the program at once as usual.
+// `open`, they end the program at once as usual. Shells start `command &` in scripts with SIGINT
+// ignored, and what is ignored never arrives: both go back to their default first.
 class Signals {
  public:
   Signals() {
     sigemptyset(&set_);
     sigaddset(&set_, SIGINT);
     sigaddset(&set_, SIGTERM);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGTERM, SIG_DFL);
     close();
   }
   ~Signals() { open(); }

@@ -133,3 +133,10 @@ TEST_CASE("collective refuses wrong input with status 2 and says what to write")
   refused("collective --cluster nowhere --bytes 1M", "nowhere");
   refused("collective --bytes 1M", "--cluster");
 }
+
+TEST_CASE("a size that would outlast event time is refused, not emulated") {
+  const Outcome run =
+      run_command("collective --cluster dgx-h100-4 --op all_reduce --bytes 16000000T");
+  CHECK(run.status == 2);
+  CHECK_THAT(run.err, Contains("106 days") && Contains("--bytes"));
+}

@@ -220,7 +220,7 @@ TEST_CASE("--listen serves the counters of K steps until a signal") {
   const Folder folder;
   const std::string log = folder.file("err");
   const std::string binary = std::string(RAILWRIGHT_BINARY_DIR) + "/bin/railwright";
-  const std::string command = "exec " + binary + " " + described +
+  const std::string command = "trap '' INT; exec " + binary + " " + described +
                               " --listen 127.0.0.1:0 --speed max --steps 3 >/dev/null 2>" + log;
   const char* const arguments[] = {"sh", "-c", command.c_str(), nullptr};
   pid_t child = 0;
@@ -234,7 +234,7 @@ TEST_CASE("--listen serves the counters of K steps until a signal") {
     if (std::regex_search(said, found, std::regex("127\\.0\\.0\\.1:([0-9]+)/")))
       text = scrape(std::stoi(found[1]));
   }
-  kill(child, SIGTERM);
+  kill(child, SIGINT);  // ignored by the shell, as in `command &` of a script
   int status = -1;
   waitpid(child, &status, 0);
   CHECK(WIFEXITED(status));
@@ -247,4 +247,13 @@ TEST_CASE("--listen serves the counters of K steps until a signal") {
                        Contains("railwright_link_transmit_bytes_total{class=\"nvlink\"") &&
                        Contains("railwright_collective_duration_seconds_bucket") &&
                        Contains("mode=\"emulated\""));
+}
+
+TEST_CASE("an empty output path is an error, and options that do not parse say so as errors") {
+  const Outcome none = run_command(described + " -o ''");
+  CHECK(none.status == 2);
+  CHECK_THAT(none.err, Contains("error: --output: is empty; write the path of a file"));
+  const Outcome typo = run_command(described + " --stepz 3");
+  CHECK(typo.status == 2);
+  CHECK_THAT(typo.err, Contains("error: ") && Contains("--stepz") && Contains("--help"));
 }

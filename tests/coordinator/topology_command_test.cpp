@@ -100,4 +100,7 @@ TEST_CASE("a cluster that is not there is an error with the closest names") {
   CHECK_THAT(run.err, Contains("did you mean 'dgx-h100'?"));
   CHECK(run_command("topology show").status == 2);
   CHECK(run_command("topology").status == 2);
+  const Outcome typo = run_command("topology chek x.yaml");
+  CHECK(typo.status == 2);
+  CHECK_THAT(typo.err, Contains("error: unknown command 'chek'; did you mean 'check'?"));
 }

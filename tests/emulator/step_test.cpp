@@ -144,6 +144,18 @@ TEST_CASE("the bubble of a uniform pipeline is (p - 1)(F + B), exactly") {
     }
 }
 
+TEST_CASE("messages that take time do not turn busy stages into a bubble") {
+  const auto cluster = must(topology::load_cluster("dgx-h100-4"));
+  const std::int64_t micro_batches = 32;
+  const StepResult result = step_of(cluster, lab_training(micro_batches), "tp=8,pp=4");
+  // Every stage runs 32 micro-batches and can idle for little more than the textbook share, 3
+  // of 35.
+  const double share = static_cast<double>(time_of(result.blame, "pipeline_bubble").count) /
+                       static_cast<double>(result.step_time.count);
+  CHECK(share > 0.5 * 3 / 35);
+  CHECK(share < 2.0 * 3 / 35);
+}
+
 TEST_CASE("blame adds up to the step, and nothing is left to 'other'") {
   const auto cluster = must(topology::load_cluster("dgx-h100-4"));
   const auto training = lab_training(64);

@@ -189,6 +189,10 @@ TEST_CASE("each wrong input says where it is and what to write") {
   CHECK(errors_with("{kind: nvlink-4}", "{bandwidth: 400, latency: 1 us}") ==
         "c.yaml:4:21: error: link_classes.fast.bandwidth: '400' has no unit; "
         "write '400 Gb/s' or '400 GB/s'\n");
+  CHECK(errors_with("{kind: nvlink-4}", "{kind: nvlink-4, latency: 1e30 s}")
+            .find("outside of 0 s to 1.00 s; write a physical value") != std::string::npos);
+  CHECK(errors_with("{kind: nvlink-4}", "{kind: nvlink-4, bandwidth: 1 b/s}")
+            .find("write a physical value") != std::string::npos);
   CHECK(errors_with("{kind: nvlink-4}", "{bandwidth: -5 GB/s, latency: 1 us}") ==
         "c.yaml:4:21: error: link_classes.fast.bandwidth: negative bandwidth '-5 GB/s'\n");
   CHECK(errors_with("accelerators: 8", "count: 8") ==

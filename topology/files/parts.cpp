@@ -52,6 +52,18 @@ void warn_of_doubled_rate(const Cursor& bandwidth, const LinkClass& base, Bandwi
                  fmt::format("rates are per direction: write '{}'", to_string(base.capacity)));
 }
 
+// Keeps typing errors ("1e30 s") out of every sum that follows.
+template <class Quantity>
+void check_range(const Cursor& cursor, Quantity value, Quantity low, Quantity high) {
+  if (!cursor.present() || (value >= low && value <= high)) return;
+  cursor.error(
+      fmt::format("{} is outside of {} to {}", to_string(value), to_string(low), to_string(high)),
+      "write a physical value");
+}
+
+constexpr FlopRate slowest_accelerator{1e6}, fastest_accelerator{1e21};
+constexpr Bandwidth slowest_link = bytes_per_second(1e3), fastest_link = bytes_per_second(1e18);
+
 LinkClass link_class_from(const std::string& name, const Cursor& cursor) {
   Fields fields = cursor.fields();
   const Cursor kind = fields.find("kind");
@@ -62,7 +74,10 @@ LinkClass link_class_from(const std::string& name, const Cursor& cursor) {
   link.medium = fields.find("medium").choice<Medium>(medium_names, base.medium);
   const Cursor bandwidth = known ? fields.find("bandwidth") : fields.require("bandwidth");
   link.capacity = bandwidth.bandwidth(base.capacity);
-  link.latency = (known ? fields.find("latency") : fields.require("latency")).seconds(base.latency);
+  check_range(bandwidth, link.capacity, slowest_link, fastest_link);
+  const Cursor latency = known ? fields.find("latency") : fields.require("latency");
+  link.latency = latency.seconds(base.latency);
+  check_range(latency, link.latency, seconds(0), seconds(1));
   link.energy = fields.find("energy").joules_per_bit(base.energy);
   link.idle_power = fields.find("idle_power").watts(base.idle_power);
   link.cost = fields.find("cost").dollars(base.cost);
@@ -77,8 +92,10 @@ void read_peaks(const Cursor& cursor, AcceleratorKind& kind) {
   Fields fields = cursor.fields();
   if (fields.map().present()) kind.peak.clear();
   for (const auto& [name, precision] : precision_names)
-    if (const Cursor rate = fields.find(name); rate.present())
+    if (const Cursor rate = fields.find(name); rate.present()) {
       kind.peak[precision] = rate.flop_rate();
+      check_range(rate, kind.peak[precision], slowest_accelerator, fastest_accelerator);
+    }
   if (fields.map().present() && kind.peak.empty())
     cursor.error("no rate", "write at least one, such as bf16: 100 TFLOP/s");
   fields.finish();
@@ -105,7 +122,9 @@ AcceleratorKind accelerator_from(const std::string& name, const Cursor& cursor) 
   kind.vendor = fields.find("vendor").text(base.vendor);
   read_peaks(needed("peak"), kind);
   kind.memory = needed("memory").bytes(base.memory);
-  kind.memory_bandwidth = needed("memory_bandwidth").bandwidth(base.memory_bandwidth);
+  const Cursor memory_bandwidth = needed("memory_bandwidth");
+  kind.memory_bandwidth = memory_bandwidth.bandwidth(base.memory_bandwidth);
+  check_range(memory_bandwidth, kind.memory_bandwidth, slowest_link, fastest_link);
   kind.power = fields.find("power").watts(base.power);
   kind.price = fields.find("price").dollars(base.price);
   kind.dollars_per_hour = fields.find("price_per_hour").dollars({base.dollars_per_hour}).value;
