@@ -55,7 +55,8 @@ void warn_of_doubled_rate(const Cursor& bandwidth, const LinkClass& base, Bandwi
 // Keeps typing errors ("1e30 s") out of every sum that follows.
 template <class Quantity>
 void check_range(const Cursor& cursor, Quantity value, Quantity low, Quantity high) {
-  if (!cursor.present() || (value >= low && value <= high)) return;
+  const bool unread = value == Quantity{};  // zero, or the reader has complained already
+  if (!cursor.present() || unread || (value >= low && value <= high)) return;
   cursor.error(
       fmt::format("{} is outside of {} to {}", to_string(value), to_string(low), to_string(high)),
       "write a physical value");
