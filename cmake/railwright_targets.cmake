@@ -82,8 +82,11 @@ function(railwright_test name)
     RAILWRIGHT_SOURCE_DIR="${PROJECT_SOURCE_DIR}" RAILWRIGHT_BINARY_DIR="${PROJECT_BINARY_DIR}")
   railwright_options(${name}_test)
   if(NOT arg_MPI_ONLY)
-    # Hidden cases measure memory, which a sanitizer multiplies.
-    add_test(NAME ${name} COMMAND ${name}_test "~[mpi]$<$<BOOL:${RAILWRIGHT_SANITIZE}>:~[.]>")
+    set(cases "~[mpi]")
+    if(RAILWRIGHT_SANITIZE)
+      string(APPEND cases "~[.]")  # hidden cases measure memory, which a sanitizer multiplies
+    endif()
+    add_test(NAME ${name} COMMAND ${name}_test "${cases}")
     set_tests_properties(${name} PROPERTIES TIMEOUT 900)
   endif()
   if(arg_MPI_TAGGED)
