@@ -22,9 +22,9 @@ struct Bound {
   bool operator==(const Bound&) const = default;
 };
 
-// The bound for ranks on `members`, all different; `root` is a group rank (broadcast only).
+// The bound for ranks on `members`, all different; `root` is a group rank (broadcast and reduce).
 //   all_gather, reduce_scatter   the exact optimum over all cuts
-//   broadcast, send              the exact optimum over all cuts
+//   broadcast, reduce, send      the exact optimum over all cuts
 //   all_reduce                   without reduction or multicast in switches: the larger of the
 //                                exact optimum over cuts and that over several partitions
 //   all_to_all                   several cuts: ranks, nodes, halves, that of all_gather

@@ -45,6 +45,7 @@ double bus_bandwidth_factor(Operation operation, int ranks) {
     case Operation::all_to_all:
       return shared;
     case Operation::broadcast:
+    case Operation::reduce:
     case Operation::send:
       break;
   }

@@ -20,7 +20,7 @@ struct Hop {
 Seconds closed_form_time(const Schedule& schedule, Bytes size, Hop hop);
 
 // nccl-tests' factor between algorithm and bus bandwidth: all-reduce 2(p-1)/p, reduce-scatter,
-// all-gather and all-to-all (p-1)/p, broadcast and send 1.
+// all-gather and all-to-all (p-1)/p, broadcast, reduce and send 1.
 double bus_bandwidth_factor(Operation operation, int ranks);
 
 // One phase as a load on links. All connections of the phase move `bytes_per_step` in every step,

@@ -32,13 +32,28 @@ struct Maker {
   void (*sends_to)(const Schedule&, int rank, int phase, std::int64_t step,
                    std::vector<Send>& sends);
   Seconds (*closed_form)(const Schedule&, Bytes size, Hop hop);
+  int (*switch_count)(const Schedule&) = [](const Schedule&) { return 0; };
 };
 
 const Maker& ring_maker();
+const Maker& chain_maker();
 const Maker& binomial_tree_maker();
+const Maker& double_tree_maker();
+const Maker& recursive_doubling_maker();
 const Maker& halving_doubling_maker();
+const Maker& swing_maker();
+const Maker& bine_maker();
+const Maker& torus_maker();
+const Maker& bruck_maker();
+const Maker& pat_maker();
 const Maker& hierarchical_maker();
+const Maker& pairwise_maker();
 const Maker& direct_maker();
+const Maker& one_shot_maker();
+const Maker& nvls_maker();
+const Maker& nvls_tree_maker();
+const Maker& sharp_maker();
+const Maker& synthesized_maker();
 const Maker& maker_of(Algorithm algorithm);
 
 // The most bytes that `count` neighbouring chunks can hold: ceil(count n / C), whatever their

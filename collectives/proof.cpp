@@ -105,6 +105,7 @@ void Proof::place_initial_data() {
   switch (schedule_.operation) {
     case Operation::all_reduce:
     case Operation::reduce_scatter:
+    case Operation::reduce:
       for (int rank = 0; rank < schedule_.ranks; ++rank) hold(rank, all, rank);
       return;
     case Operation::all_gather:
@@ -196,6 +197,9 @@ std::optional<Set> Proof::promised(int rank, std::int64_t chunk, int owner) cons
       return contributions({owner});
     case Operation::broadcast:
       return contributions({schedule_.root});
+    case Operation::reduce:
+      if (rank != schedule_.root) return std::nullopt;
+      return everyone();
     case Operation::all_to_all:
       if (chunk % schedule_.ranks != rank) return std::nullopt;
       return contributions({static_cast<int>(chunk / schedule_.ranks)});

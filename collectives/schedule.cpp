@@ -4,14 +4,53 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "collectives/maker.hpp"
 
 namespace railwright::collectives {
 namespace {
 
-constexpr std::array names = {"ring", "binomial_tree", "halving_doubling", "hierarchical",
-                              "direct"};
+struct Entry {
+  std::string_view name;
+  const Maker& (*maker)();
+};
+
+// In the order of the enum.
+constexpr std::array<Entry, algorithm_count> entries{{
+    {"ring", ring_maker},
+    {"chain", nullptr},
+    {"binomial_tree", binomial_tree_maker},
+    {"double_tree", nullptr},
+    {"recursive_doubling", nullptr},
+    {"halving_doubling", halving_doubling_maker},
+    {"swing", nullptr},
+    {"bine", nullptr},
+    {"torus", nullptr},
+    {"bruck", nullptr},
+    {"pat", nullptr},
+    {"hierarchical", hierarchical_maker},
+    {"pairwise", nullptr},
+    {"direct", direct_maker},
+    {"one_shot", nullptr},
+    {"nvls", nullptr},
+    {"nvls_tree", nullptr},
+    {"sharp", nullptr},
+    {"synthesized", nullptr},
+}};
+
+const Entry& entry_of(Algorithm algorithm) {
+  return entries.at(static_cast<std::size_t>(algorithm));
+}
+
+// What else people call them.
+constexpr std::pair<std::string_view, Algorithm> aliases[] = {
+    {"tree", Algorithm::binomial_tree},
+    {"double_binary_tree", Algorithm::double_tree},
+    {"rabenseifner", Algorithm::halving_doubling},
+    {"two_level", Algorithm::hierarchical},
+    {"two_shot", Algorithm::direct},
+};
 
 // The chunks of one rank's buffer: an all-to-all cuts each row by itself.
 std::int64_t chunks_per_row(const Schedule& schedule) {
@@ -35,34 +74,25 @@ std::string missing_operation(const Schedule& schedule) {
 
 }  // namespace
 
-std::string to_string(Algorithm algorithm) { return names.at(static_cast<std::size_t>(algorithm)); }
+std::string to_string(Algorithm algorithm) { return std::string(entry_of(algorithm).name); }
 
 tl::expected<Algorithm, ConfigError> parse_algorithm(std::string_view text) {
-  if (text == "tree") return Algorithm::binomial_tree;
-  for (std::size_t i = 0; i < names.size(); ++i)
-    if (text == names[i]) return static_cast<Algorithm>(i);
-  return tl::unexpected(ConfigError{{},
-                                    fmt::format("unknown algorithm '{}'", text),
-                                    fmt::format("write one of {}", fmt::join(names, ", "))});
+  for (const auto& [alias, algorithm] : aliases)
+    if (text == alias) return algorithm;
+  std::string names;
+  for (std::size_t i = 0; i < entries.size(); ++i) {
+    if (text == entries[i].name) return static_cast<Algorithm>(i);
+    names += (names.empty() ? "" : ", ") + std::string(entries[i].name);
+  }
+  return tl::unexpected(
+      ConfigError{{}, fmt::format("unknown algorithm '{}'", text), "write one of " + names});
 }
 
-const Maker& maker_of(Algorithm algorithm) {
-  switch (algorithm) {
-    case Algorithm::ring:
-      return ring_maker();
-    case Algorithm::binomial_tree:
-      return binomial_tree_maker();
-    case Algorithm::halving_doubling:
-      return halving_doubling_maker();
-    case Algorithm::hierarchical:
-      return hierarchical_maker();
-    case Algorithm::direct:
-      break;
-  }
-  return direct_maker();
-}
+const Maker& maker_of(Algorithm algorithm) { return entry_of(algorithm).maker(); }
 
 std::string why_not(const Schedule& schedule) {
+  if (entry_of(schedule.algorithm).maker == nullptr)
+    return fmt::format("{} is not available", to_string(schedule.algorithm));
   if (schedule.ranks < 1) return fmt::format("a group of {} ranks is empty", schedule.ranks);
   if (schedule.channels < 1) return fmt::format("{} channels carry nothing", schedule.channels);
   if (schedule.channels > 1 && schedule.algorithm != Algorithm::ring)
@@ -81,6 +111,10 @@ std::int64_t chunk_count(const Schedule& schedule) {
 
 int channel_count(const Schedule& schedule) {
   return schedule.ranks == 1 ? 1 : maker_of(schedule.algorithm).channel_count(schedule);
+}
+
+int switch_count(const Schedule& schedule) {
+  return schedule.ranks == 1 ? 0 : maker_of(schedule.algorithm).switch_count(schedule);
 }
 
 std::uint64_t offset_of(const Schedule& schedule, std::int64_t chunk, Bytes size,
@@ -111,14 +145,14 @@ std::vector<Phase> phases_of(const Schedule& schedule) {
 }
 
 std::vector<Send> sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step) {
-  assert(rank >= 0 && rank < schedule.ranks && schedule.ranks > 1);
+  assert(rank >= 0 && rank < schedule.ranks + switch_count(schedule) && schedule.ranks > 1);
   std::vector<Send> sends;
   maker_of(schedule.algorithm).sends_from(schedule, rank, phase, step, sends);
   return sends;
 }
 
 std::vector<Send> sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step) {
-  assert(rank >= 0 && rank < schedule.ranks && schedule.ranks > 1);
+  assert(rank >= 0 && rank < schedule.ranks + switch_count(schedule) && schedule.ranks > 1);
   std::vector<Send> sends;
   maker_of(schedule.algorithm).sends_to(schedule, rank, phase, step, sends);
   return sends;

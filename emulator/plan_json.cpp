@@ -59,6 +59,8 @@ Json json_of(const ScheduleChoice& choice) {
   json["channels"] = schedule.channels;
   json["inner"] = schedule.inner;
   json["root"] = schedule.root;
+  if (schedule.segments != 1) json["segments"] = schedule.segments;
+  if (!schedule.dims.empty()) json["dims"] = schedule.dims;
   return json;
 }
 

@@ -21,6 +21,7 @@ constexpr int most = 1 << 30;  // of any degree, rank or size in elements
 constexpr std::int64_t longest = std::int64_t{1} << 31;
 // NCCL has 64; a million would take the emulator hours.
 constexpr int most_channels = 1024;
+constexpr int most_segments = 1 << 20;
 
 template <class T, std::size_t n>
 T word(const Cursor& cursor, const words::Words<T, n>& choices) {
@@ -102,6 +103,8 @@ ScheduleChoice read_choice(const Cursor& cursor) {
   schedule.channels = whole(fields, "channels", 1, most_channels);
   schedule.inner = whole(fields, "inner", 1);
   schedule.root = whole(fields, "root", 0);
+  schedule.segments = static_cast<int>(fields.find("segments").integer(1, most_segments, 1));
+  schedule.dims = fields.find("dims").integers(1, most);
   fields.finish();
   if (choice.low >= choice.high) cursor.error("low_bytes is not below high_bytes");
   return choice;

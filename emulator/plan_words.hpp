@@ -17,19 +17,33 @@ inline constexpr Words<workload::Dimension, 5> dimensions{{{"tp", workload::Dime
                                                            {"ep", workload::Dimension::ep},
                                                            {"dp", workload::Dimension::dp},
                                                            {"pp", workload::Dimension::pp}}};
-inline constexpr Words<workload::Operation, 6> operations{
+inline constexpr Words<workload::Operation, 7> operations{
     {{"all_reduce", workload::Operation::all_reduce},
      {"reduce_scatter", workload::Operation::reduce_scatter},
      {"all_gather", workload::Operation::all_gather},
      {"broadcast", workload::Operation::broadcast},
+     {"reduce", workload::Operation::reduce},
      {"all_to_all", workload::Operation::all_to_all},
      {"send", workload::Operation::send}}};
-inline constexpr Words<collectives::Algorithm, 5> algorithms{
+inline constexpr Words<collectives::Algorithm, 18> algorithms{
     {{"ring", collectives::Algorithm::ring},
+     {"chain", collectives::Algorithm::chain},
      {"binomial_tree", collectives::Algorithm::binomial_tree},
+     {"double_tree", collectives::Algorithm::double_tree},
+     {"recursive_doubling", collectives::Algorithm::recursive_doubling},
      {"halving_doubling", collectives::Algorithm::halving_doubling},
+     {"swing", collectives::Algorithm::swing},
+     {"bine", collectives::Algorithm::bine},
+     {"torus", collectives::Algorithm::torus},
+     {"bruck", collectives::Algorithm::bruck},
+     {"pat", collectives::Algorithm::pat},
      {"hierarchical", collectives::Algorithm::hierarchical},
-     {"direct", collectives::Algorithm::direct}}};
+     {"pairwise", collectives::Algorithm::pairwise},
+     {"direct", collectives::Algorithm::direct},
+     {"one_shot", collectives::Algorithm::one_shot},
+     {"nvls", collectives::Algorithm::nvls},
+     {"nvls_tree", collectives::Algorithm::nvls_tree},
+     {"sharp", collectives::Algorithm::sharp}}};
 inline constexpr Words<workload::Recompute, 3> recomputes{
     {{"none", workload::Recompute::none},
      {"selective", workload::Recompute::selective},

@@ -106,6 +106,14 @@ int all_to_all(const Call& call) {
                        column.places.data(), call.arithmetic.type, call.communicator);
 }
 
+int reduce(const Call& call) {
+  const int count = static_cast<int>(call.buffer.size() / call.element);
+  const bool root = call.group.index == call.schedule.root;
+  return MPI_Reduce(root ? MPI_IN_PLACE : call.buffer.data(), root ? call.buffer.data() : nullptr,
+                    count, call.arithmetic.type, call.arithmetic.sum, call.schedule.root,
+                    call.communicator);
+}
+
 int send(const Call& call) {
   const int count = static_cast<int>(call.buffer.size() / call.element);
   const int last = call.schedule.ranks - 1;
@@ -127,6 +135,8 @@ int perform(const Call& call) {
       return all_gather(call);
     case Operation::all_to_all:
       return all_to_all(call);
+    case Operation::reduce:
+      return reduce(call);
     case Operation::send:
       return send(call);
     case Operation::broadcast:

@@ -68,6 +68,7 @@ void visit_inputs(const Schedule& schedule, int rank, Bytes size, DataType type,
   switch (schedule.operation) {
     case Operation::all_reduce:
     case Operation::reduce_scatter:
+    case Operation::reduce:
       return visit(all, rank);
     case Operation::all_gather:
       return visit(elements_of(schedule, collectives::own_part(schedule, rank), size, type), rank);
@@ -97,6 +98,9 @@ void visit_results(const Schedule& schedule, int rank, Bytes size, DataType type
       return;
     case Operation::broadcast:
       return visit(all, schedule.root);
+    case Operation::reduce:
+      if (rank == schedule.root) visit(all, everybody);
+      return;
     case Operation::send:
       if (rank == 0 || rank == schedule.ranks - 1) visit(all, 0);
       return;

@@ -296,6 +296,8 @@ std::string to_string(Operation operation) {
       return "all_gather";
     case Operation::broadcast:
       return "broadcast";
+    case Operation::reduce:
+      return "reduce";
     case Operation::all_to_all:
       return "all_to_all";
     case Operation::send:
@@ -308,7 +310,7 @@ tl::expected<Operation, ConfigError> parse_operation(std::string_view text) {
   std::vector<std::string> names;
   for (const Operation operation :
        {Operation::all_reduce, Operation::reduce_scatter, Operation::all_gather,
-        Operation::broadcast, Operation::all_to_all, Operation::send}) {
+        Operation::broadcast, Operation::reduce, Operation::all_to_all, Operation::send}) {
     names.push_back(to_string(operation));
     if (names.back() == text) return operation;
   }

@@ -30,6 +30,7 @@ enum class Operation : std::uint8_t {
   reduce_scatter,
   all_gather,
   broadcast,
+  reduce,
   all_to_all,
   send,  // first rank of the group to the last
 };

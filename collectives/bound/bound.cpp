@@ -31,6 +31,9 @@ Limit limit_of(Operation operation, Ranks& ranks, int root) {
     case Operation::broadcast:
       return gathering_limit(ranks, ranks.one_to(all[root], ranks.others({all[root]})),
                              Direction::forward, 1);
+    case Operation::reduce:  // a broadcast played backwards
+      return gathering_limit(ranks, ranks.one_to(all[root], ranks.others({all[root]})),
+                             Direction::reversed, 1);
     case Operation::send:
       return gathering_limit(ranks, ranks.one_to(all.front(), {all.back()}), Direction::forward, 1);
   }
