@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include "collectives/algorithms/ring_order.hpp"
+#include "collectives/algorithms/rings/ring_order.hpp"
 
 namespace railwright::collectives {
 namespace {

@@ -1,7 +1,7 @@
 #include <array>
 #include <optional>
 
-#include "collectives/algorithms/ring_order.hpp"
+#include "collectives/algorithms/rings/ring_order.hpp"
 
 namespace railwright::collectives {
 namespace {
