@@ -34,6 +34,17 @@ std::vector<LinkLoad> busiest_links(const Network& network) {
   return loads;
 }
 
+// Chunks are cut between elements: the loads of as many bytes as there are elements, scaled.
+std::vector<collectives::PhaseLoad> loads_of(const CollectiveRun& run,
+                                             const topology::Router& router,
+                                             const topology::Calibration& calibration) {
+  auto loads = collectives::phase_loads(run.schedule, {run.size.count / run.element}, run.members,
+                                        router, calibration);
+  for (collectives::PhaseLoad& load : loads)
+    load.bytes_per_step *= static_cast<double>(run.element);
+  return loads;
+}
+
 }  // namespace
 
 std::int64_t send_estimate(const collectives::Schedule& schedule) {
@@ -61,14 +72,13 @@ Instant run_phases(const std::vector<collectives::PhaseLoad>& loads, Medium& med
 CollectiveResult emulate_collective(const CollectiveRun& run, const topology::Router& router,
                                     const topology::Calibration& calibration) {
   assert(static_cast<int>(run.members.size()) == run.schedule.ranks);
+  assert(run.element >= 1 && run.size.count % run.element == 0);
   Medium medium(run, router, calibration);
   CollectiveResult result;
   result.stepwise = runs_steps(run);
   const Instant end =
       result.stepwise ? run_steps(run, router, collectives::software_latency(calibration), medium)
-                      : run_phases(collectives::phase_loads(run.schedule, run.size, run.members,
-                                                            router, calibration),
-                                   medium);
+                      : run_phases(loads_of(run, router, calibration), medium);
   medium.finish(end);
   result.time = end - Instant{};
   result.limiting_link = medium.limiting_link();

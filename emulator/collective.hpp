@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,8 @@ struct CollectiveRun {
   Detail detail = Detail::automatic;
   std::vector<BackgroundFlow> background;
   StepFaults faults;
+  std::uint64_t element = 1;                  // bytes; chunks are whole elements, and so is `size`
+  std::function<void(double)> progress = {};  // called with 0..1 while steps run
 };
 
 struct LinkLoad {

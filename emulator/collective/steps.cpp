@@ -185,7 +185,8 @@ void StepRun::find_routes() {
 
 void StepRun::start(int i) {
   const TimedSend& timed = dependencies_.sends()[i];
-  const Bytes bytes = collectives::bytes_of(run_.schedule, timed.send.chunks, run_.size);
+  const Bytes bytes =
+      collectives::bytes_of(run_.schedule, timed.send.chunks, run_.size, run_.element);
   Transfer transfer{routes_[timed.route].links, static_cast<double>(bytes.count)};
   in_flight_[medium_.start(std::move(transfer), now_)] = i;
 }
@@ -222,6 +223,7 @@ Instant StepRun::execute() {
       arrivals_.pop();
       for (auto dependent = first; dependent != last; ++dependent) release(*dependent);
     }
+    if (run_.progress) run_.progress(static_cast<double>(arrived) / count);
   }
   return now_;
 }

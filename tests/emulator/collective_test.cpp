@@ -248,6 +248,34 @@ TEST_CASE("a degradation counts only while it lasts") {
   CHECK(result.stepwise);
 }
 
+TEST_CASE("chunks are cut between elements, by steps and by phases") {
+  const auto cluster = one_switch(4, "1 GB/s", "0 ns");
+  const topology::Router router(cluster);
+  // 40 bytes on 4 ranks: blocks of 10 bytes, or of 2 and 3 elements of 4 bytes, the largest of
+  // which sets the pace of the 6 steps of phases. By steps the sends of 2 elements run ahead.
+  for (const Detail detail : {Detail::steps, Detail::phases}) {
+    CollectiveRun run = run_of({Operation::all_reduce, Algorithm::ring, 4}, {40}, detail);
+    CHECK(emulate_collective(run, router, none).time == Picoseconds{60'000});
+    run.element = 4;
+    const auto result = emulate_collective(run, router, none);
+    if (detail == Detail::phases) CHECK(result.time == Picoseconds{72'000});
+    CHECK(result.time > Picoseconds{60'000});
+    CHECK(result.time <= Picoseconds{72'000});
+  }
+}
+
+TEST_CASE("emulation by steps tells its progress, which grows to 1") {
+  const auto cluster = one_switch(8, "100 GB/s", "500 ns");
+  const topology::Router router(cluster);
+  CollectiveRun run = run_of({Operation::all_reduce, Algorithm::ring, 8}, {4096}, Detail::steps);
+  std::vector<double> told;
+  run.progress = [&](double fraction) { told.push_back(fraction); };
+  emulate_collective(run, router, none);
+  REQUIRE(told.size() >= 14);
+  CHECK(std::is_sorted(told.begin(), told.end()));
+  CHECK(told.back() == 1);
+}
+
 TEST_CASE("latency alone has no limiting link") {
   const auto cluster = one_switch(4, "100 GB/s", "500 ns");
   const topology::Router router(cluster);
