@@ -1,6 +1,9 @@
+#include <fmt/format.h>
+
 #include <array>
 #include <optional>
 
+#include "collectives/algorithms/rings/node_order.hpp"
 #include "collectives/algorithms/rings/ring_order.hpp"
 
 namespace railwright::collectives {
@@ -13,8 +16,26 @@ constexpr std::array operations = {Operation::all_reduce, Operation::reduce_scat
 // cost a quarter of the transfer, whatever the size.
 constexpr int segments_per_rank = 4;
 
-// Odd channels go round the other way, so that both directions of a cable carry data.
-int direction_of(int channel) { return channel % 2 == 0 ? 1 : -1; }
+// One channel of a ring: a direction along an order of the ranks.
+struct Channel {
+  NodeOrder order;
+  int direction = 1;
+
+  // Inside one node odd channels go round the other way, so that both directions of a cable carry
+  // data; across nodes the order itself uses every NIC both ways.
+  Channel(const Schedule& schedule, int channel) : order(schedule, channel) {
+    if (order.is_plain() && channel % 2 == 1) direction = -1;
+  }
+  int neighbour(int rank, int offset, int ranks) const {
+    return order.rank_at(modulo(order.place_of(rank) + direction * offset, ranks));
+  }
+};
+
+std::string refusal(const Schedule& schedule) {
+  if (schedule.inner >= 1 && schedule.ranks % schedule.inner == 0) return {};
+  return fmt::format("ring: {} ranks do not split into nodes of {}", schedule.ranks,
+                     schedule.inner);
+}
 
 bool gathers(const Schedule& schedule, int phase) {
   return schedule.operation == Operation::all_gather || phase == 1;
@@ -62,25 +83,28 @@ std::int64_t steps_before(const Schedule& schedule, int phase) {
 
 std::optional<Send> chain_send(const Schedule& schedule, int rank, int phase, std::int64_t step,
                                int channel) {
-  const int direction = direction_of(channel);
-  const int position = modulo(direction * (rank - schedule.root), schedule.ranks);
+  const Channel way(schedule, channel);
+  const int from_root = way.order.place_of(rank) - way.order.place_of(schedule.root);
+  const int position = modulo(way.direction * from_root, schedule.ranks);
   const std::int64_t segment = steps_before(schedule, phase) + step - position;
   const bool last = position == schedule.ranks - 1;
   if (last || segment < 0 || segment >= segments(schedule)) return std::nullopt;
   const ChunkRange chunks{segment * schedule.channels + channel, 1};
-  return Send{rank, modulo(rank + direction, schedule.ranks), chunks, Action::copy, channel};
+  return Send{rank, way.neighbour(rank, 1, schedule.ranks), chunks, Action::copy, channel};
 }
 
 std::optional<Send> send_of(const Schedule& schedule, int rank, int phase, std::int64_t step,
                             int channel) {
   if (schedule.operation == Operation::broadcast)
     return chain_send(schedule, rank, phase, step, channel);
-  const int direction = direction_of(channel);
+  const Channel way(schedule, channel);
   const bool gathering = gathers(schedule, phase);
-  const int block = block_passed(gathering, rank, step, schedule.ranks, direction);
-  const ChunkRange chunks{std::int64_t{block} * schedule.channels + channel, 1};
-  return Send{rank, modulo(rank + direction, schedule.ranks), chunks, ring_action(gathering),
-              channel};
+  const int place =
+      block_passed(gathering, way.order.place_of(rank), step, schedule.ranks, way.direction);
+  const std::int64_t block = way.order.rank_at(place);
+  const ChunkRange chunks{block * schedule.channels + channel, 1};
+  const int target = way.neighbour(rank, 1, schedule.ranks);
+  return Send{rank, target, chunks, ring_action(gathering), channel};
 }
 
 void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step,
@@ -92,7 +116,7 @@ void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step
 void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
               std::vector<Send>& sends) {
   for (int channel = 0; channel < schedule.channels; ++channel) {
-    const int source = modulo(rank - direction_of(channel), schedule.ranks);
+    const int source = Channel(schedule, channel).neighbour(rank, -1, schedule.ranks);
     if (const auto send = send_of(schedule, source, phase, step, channel)) sends.push_back(*send);
   }
 }
@@ -129,7 +153,7 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
 
 int channel_count(const Schedule& schedule) { return schedule.channels; }
 
-constexpr Maker maker{operations,   no_refusal,    chunk_count, channel_count, own_part,   phases,
+constexpr Maker maker{operations,   refusal,       chunk_count, channel_count, own_part,   phases,
                       busiest_step, waiting_steps, sends_from,  sends_to,      closed_form};
 
 }  // namespace
