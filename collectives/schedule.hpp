@@ -85,18 +85,20 @@ struct Phase {
 //
 // Tree t takes `width[t]` neighbouring chunks of every segment from root[t] to all ranks, along its
 // `down` edges; a reduction comes in along its `up` edges. An edge carries segment k of its tree in
-// step `step` + k. Steps of `up` and `down` edges count on their own, each from 0.
+// step `step` + k x period; steps of `up` and `down` edges count in one line, from 0.
 struct Forest {
   struct Edge {
     int tree = 0, source = 0, target = 0;
     std::int64_t step = 0;
+    int channel = 0;
     int route = -1;  // as Send::route
     bool operator==(const Edge&) const = default;
   };
   std::vector<int> root;                              // of each tree; trees of a root side by side
-  std::vector<std::int64_t> width;                    // chunks of each tree, >= 1
-  std::vector<Edge> up, down;                         // ascending by step
+  std::vector<std::int64_t> width;                    // chunks of each tree; empty: one each
+  std::vector<Edge> up, down;                         // ascending by step, then source
   std::vector<std::vector<topology::LinkId>> routes;  // links in the order of the way
+  std::int64_t period = 1;                            // steps between segments, >= 1
   bool operator==(const Forest&) const = default;
 };
 
