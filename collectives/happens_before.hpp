@@ -31,35 +31,27 @@ class Set {
   std::vector<std::uint64_t> words_;
 };
 
-// A send has three moments: it starts, it has left its source, it is complete at its target.
+// For each send, which others are complete at their targets when it starts.
 // Sends are added in order of phase and step, so everything before `earlier` is known already.
 class Order {
  public:
-  explicit Order(std::size_t sends) : complete_(sends, Set(sends)), left_(sends, Set(sends)) {}
+  explicit Order(std::size_t sends) : complete_(sends, Set(sends)) {}
 
   void after_completion_of(std::size_t earlier, std::size_t later) {
     if (complete_[later].contains(earlier)) return;
-    unite(earlier, later);
+    complete_[later].unite(complete_[earlier]);
     complete_[later].insert(earlier);
-    left_[later].insert(earlier);
   }
+  // What was complete when `earlier` started is complete when it has left.
   void after_departure_of(std::size_t earlier, std::size_t later) {
-    unite(earlier, later);
-    left_[later].insert(earlier);
+    complete_[later].unite(complete_[earlier]);
   }
   bool is_complete(std::size_t send, std::size_t when_starts) const {
     return complete_[when_starts].contains(send);
   }
-  bool has_left(std::size_t send, std::size_t when_starts) const {
-    return left_[when_starts].contains(send);
-  }
 
  private:
-  void unite(std::size_t earlier, std::size_t later) {
-    complete_[later].unite(complete_[earlier]);
-    left_[later].unite(left_[earlier]);
-  }
-  std::vector<Set> complete_, left_;
+  std::vector<Set> complete_;
 };
 
 }  // namespace railwright::collectives

@@ -19,21 +19,25 @@ std::string text_of(const TimedSend& timed) {
                      send.chunks.first, send.chunks.count, send.source, send.target, send.channel);
 }
 
+// Ranks and switches.
+int end_count(const Schedule& schedule) { return schedule.ranks + switch_count(schedule); }
+
 std::string malformed(const Schedule& schedule, const TimedSend& timed) {
   const Send& send = timed.send;
-  const auto is_rank = [&](int rank) { return rank >= 0 && rank < schedule.ranks; };
-  const bool ranks = is_rank(send.source) && is_rank(send.target) && send.source != send.target;
+  const auto is_end = [&](int end) { return end >= 0 && end < end_count(schedule); };
+  const bool ends = is_end(send.source) && is_end(send.target) && send.source != send.target;
   const bool chunks = send.chunks.first >= 0 && send.chunks.count > 0 &&
                       send.chunks.first + send.chunks.count <= chunk_count(schedule);
   const bool channel = send.channel >= 0 && send.channel < channel_count(schedule);
-  if (ranks && chunks && channel) return {};
+  if (ends && chunks && channel) return {};
   return text_of(timed) + ": names a rank, chunk or channel that does not exist";
 }
 
-// One chunk at one rank: whose contributions it holds, and which sends touched it.
+// One chunk at one rank: whose contributions it holds, and which sends wrote it. Who reads it need
+// not be known: a write waits for the reads of its own step and of earlier ones.
 struct Cell {
   Set held;
-  std::vector<std::size_t> reads, writes;
+  std::vector<std::size_t> writes;
 };
 
 class Proof {
@@ -41,8 +45,8 @@ class Proof {
   Proof(const Schedule& schedule, const std::vector<TimedSend>& sends)
       : schedule_(schedule), sends_(sends), order_(sends.size()) {
     chunks_ = chunk_count(schedule);
-    cells_.assign(static_cast<std::size_t>(schedule.ranks * chunks_),
-                  Cell{contributions({}), {}, {}});
+    cells_.assign(static_cast<std::size_t>(end_count(schedule) * chunks_),
+                  Cell{contributions({}), {}});
     place_initial_data();
   }
 
@@ -70,8 +74,8 @@ class Proof {
   const std::vector<TimedSend>& sends_;
   Order order_;
   std::int64_t chunks_ = 0;
-  std::vector<Cell> cells_;                                     // rank by rank
-  std::map<std::pair<int, int>, std::size_t> last_on_channel_;  // by source and channel
+  std::vector<Cell> cells_;                                           // rank by rank
+  std::map<std::tuple<int, int, int>, std::size_t> last_on_channel_;  // source, channel, port
 };
 
 Set Proof::contributions(std::initializer_list<int> ranks) const {
@@ -123,14 +127,17 @@ void Proof::place_initial_data() {
   }
 }
 
-// A receive of the same step is no earlier receive: the rule does not wait for it.
+// A receive of the same step is no earlier receive: the rule does not wait for it. Of a multicast
+// each copy follows those that left a switch by the same port before.
 void Proof::order_send(std::size_t index) {
   const Send& send = sends_[index].send;
   for_chunks(send, send.source, [&](Cell& cell, std::size_t) {
     for (const std::size_t earlier : cell.writes) order_.after_completion_of(earlier, index);
     return std::string();
   });
-  const auto [place, first] = last_on_channel_.try_emplace({send.source, send.channel}, index);
+  const int port = send.source < schedule_.ranks ? -1 : send.target;
+  const auto [place, first] =
+      last_on_channel_.try_emplace({send.source, send.channel, port}, index);
   if (!first) order_.after_departure_of(std::exchange(place->second, index), index);
 }
 
@@ -138,7 +145,6 @@ std::string Proof::read(std::size_t index, std::vector<Set>& values) {
   const Send& send = sends_[index].send;
   return for_chunks(send, send.source, [&](Cell& cell, std::size_t) {
     values.push_back(cell.held);
-    cell.reads.push_back(index);
     return cell.held.empty() ? text_of(sends_[index]) + ": the source does not have it yet"
                              : std::string();
   });
@@ -146,10 +152,6 @@ std::string Proof::read(std::size_t index, std::vector<Set>& values) {
 
 // `cell` is about to be written by send `index`. Reductions commute; all else must be ordered.
 std::string Proof::race(std::size_t index, const Cell& cell) const {
-  for (const std::size_t reader : cell.reads)
-    if (!order_.has_left(reader, index))
-      return fmt::format("{}: overwrites what may still be read by {}", text_of(sends_[index]),
-                         text_of(sends_[reader]));
   const auto reduces = [&](std::size_t i) { return sends_[i].send.action == Action::reduce; };
   for (const std::size_t writer : cell.writes)
     if (!order_.is_complete(writer, index) && !(reduces(writer) && reduces(index)))
@@ -174,8 +176,8 @@ std::string Proof::write(std::size_t index, const std::vector<Set>& values) {
   });
 }
 
-// Sends of one step read before any of them writes; the race check makes sure that no other order
-// could give another result.
+// Sends of one step read before any of them writes, as the rule says; the race check makes sure
+// that no other order of the writes could give another result.
 std::string Proof::run_step(std::size_t first, std::size_t last) {
   std::vector<std::vector<Set>> values(last - first);
   for (std::size_t i = first; i < last; ++i) order_send(i);
@@ -251,8 +253,8 @@ void for_steps(const Schedule& schedule, Visit visit) {
 std::vector<TimedSend> all_sends(const Schedule& schedule) {
   std::vector<TimedSend> sends;
   for_steps(schedule, [&](int phase, std::int64_t step) {
-    for (int rank = 0; rank < schedule.ranks; ++rank)
-      for (const Send& send : sends_from(schedule, rank, phase, step))
+    for (int end = 0; end < end_count(schedule); ++end)
+      for (const Send& send : sends_from(schedule, end, phase, step))
         sends.push_back({send, phase, step});
   });
   return sends;
@@ -270,11 +272,11 @@ std::string disagreement_of(const Schedule& schedule) {
   std::string problem;
   for_steps(schedule, [&](int phase, std::int64_t step) {
     std::vector<Send> sent, received;
-    for (int rank = 0; rank < schedule.ranks; ++rank) {
-      for (const Send& send : sends_from(schedule, rank, phase, step))
-        (send.source == rank ? sent : received).push_back(send);
-      for (const Send& send : sends_to(schedule, rank, phase, step))
-        (send.target == rank ? received : sent).push_back(send);
+    for (int end = 0; end < end_count(schedule); ++end) {
+      for (const Send& send : sends_from(schedule, end, phase, step))
+        (send.source == end ? sent : received).push_back(send);
+      for (const Send& send : sends_to(schedule, end, phase, step))
+        (send.target == end ? received : sent).push_back(send);
     }
     std::ranges::sort(sent, {}, key);
     std::ranges::sort(received, {}, key);

@@ -2,6 +2,7 @@
 // of the schedules, and of the proof, that shares no code with the proof.
 #pragma once
 
+#include <algorithm>
 #include <random>
 #include <vector>
 
@@ -27,7 +28,7 @@ class RandomRun {
         state_[i] = State::started;
       } else if (state_[i] == State::started) {
         depart(i);
-      } else if (state_[i] == State::left) {
+      } else if (state_[i] == State::left && may_arrive(i)) {
         arrive(i);
         ++complete;
       }
@@ -45,6 +46,7 @@ class RandomRun {
   void link_dependencies() {
     needs_complete_.resize(sends_.size());
     needs_departure_.resize(sends_.size());
+    needs_reads_.resize(sends_.size());
     for (std::size_t i = 0; i < sends_.size(); ++i)
       for (std::size_t j = 0; j < i; ++j) {
         const TimedSend &a = sends_[j], &b = sends_[i];
@@ -54,6 +56,14 @@ class RandomRun {
         if (a.send.source == b.send.source && a.send.channel == b.send.channel)
           needs_departure_[i].push_back(j);
       }
+    for (std::size_t i = 0; i < sends_.size(); ++i)
+      for (std::size_t j = 0; j < sends_.size(); ++j) {
+        const TimedSend &read = sends_[j], &write = sends_[i];
+        const bool later = std::pair(read.phase, read.step) > std::pair(write.phase, write.step);
+        if (!later && read.send.source == write.send.target &&
+            touch(read.send.chunks, write.send.chunks))
+          needs_reads_[i].push_back(j);
+      }
   }
 
   bool may_start(std::size_t i) const {
@@ -62,6 +72,12 @@ class RandomRun {
     for (const std::size_t j : needs_departure_[i])
       if (state_[j] == State::waiting || state_[j] == State::started) return false;
     return true;
+  }
+
+  bool may_arrive(std::size_t i) const {
+    return std::ranges::all_of(needs_reads_[i], [&](std::size_t j) {
+      return state_[j] == State::left || state_[j] == State::complete;
+    });
   }
 
   std::uint64_t& at(std::vector<std::uint64_t>& values, int rank, std::int64_t chunk) {
@@ -106,6 +122,8 @@ class RandomRun {
         return !owns(rank, chunk) || value == sum(chunk);
       case Operation::broadcast:
         return value == at(given_, schedule_.root, chunk);
+      case Operation::reduce:
+        return rank != schedule_.root || value == sum(chunk);
       case Operation::send:
         return rank != ranks - 1 || value == at(given_, 0, chunk);
       case Operation::all_to_all:
@@ -129,7 +147,7 @@ class RandomRun {
   std::mt19937_64& random_;
   std::int64_t chunks_;
   std::vector<State> state_;
-  std::vector<std::vector<std::size_t>> needs_complete_, needs_departure_;
+  std::vector<std::vector<std::size_t>> needs_complete_, needs_departure_, needs_reads_;
   std::vector<std::vector<std::uint64_t>> carried_;
   std::vector<std::uint64_t> given_, held_;
 };
