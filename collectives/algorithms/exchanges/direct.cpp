@@ -5,16 +5,19 @@
 namespace railwright::collectives {
 namespace {
 
-constexpr std::array operations = {Operation::all_reduce, Operation::reduce_scatter,
-                                   Operation::all_gather, Operation::broadcast,
-                                   Operation::all_to_all, Operation::send};
+constexpr std::array operations = {
+    Operation::all_reduce, Operation::reduce_scatter, Operation::all_gather, Operation::broadcast,
+    Operation::reduce,     Operation::all_to_all,     Operation::send};
+
+bool moves_whole_buffers(const Schedule& schedule) {
+  return schedule.operation == Operation::broadcast || schedule.operation == Operation::reduce ||
+         schedule.operation == Operation::send;
+}
 
 std::int64_t chunk_count(const Schedule& schedule) {
   const std::int64_t ranks = schedule.ranks;
   if (schedule.operation == Operation::all_to_all) return ranks * ranks;
-  const bool whole =
-      schedule.operation == Operation::broadcast || schedule.operation == Operation::send;
-  return whole ? 1 : ranks;
+  return moves_whole_buffers(schedule) ? 1 : ranks;
 }
 
 // One channel per distance: the sends of a step do not wait for each other.
@@ -30,6 +33,8 @@ std::vector<Phase> phases(const Schedule& schedule) {
       return {{"all-gather", 1, true}};
     case Operation::broadcast:
       return {{"broadcast", 1, true}};
+    case Operation::reduce:
+      return {{"reduce", 1, true}};
     case Operation::all_to_all:
       return {{"all-to-all", 1, true}};
     case Operation::send:
@@ -44,6 +49,8 @@ Send send_between(const Schedule& schedule, int source, int target, int phase) {
   switch (schedule.operation) {
     case Operation::broadcast:
       return {source, target, {0, 1}, Action::copy, channel};
+    case Operation::reduce:
+      return {source, target, {0, 1}, Action::reduce, channel};
     case Operation::send:
       return {source, target, {0, 1}, Action::copy, 0};
     case Operation::all_to_all:
@@ -60,38 +67,41 @@ Send send_between(const Schedule& schedule, int source, int target, int phase) {
   return {source, target, {target, 1}, Action::reduce, channel};
 }
 
-bool takes_part(const Schedule& schedule, int source, int target) {
-  if (schedule.operation == Operation::broadcast) return source == schedule.root;
-  if (schedule.operation == Operation::send) return source == 0 && target == schedule.ranks - 1;
-  return true;
+// Of operations that name one source or one target; -1: everybody.
+int only_source(const Schedule& schedule) {
+  if (schedule.operation == Operation::send) return 0;
+  return schedule.operation == Operation::broadcast ? schedule.root : -1;
+}
+int only_target(const Schedule& schedule) {
+  if (schedule.operation == Operation::send) return schedule.ranks - 1;
+  return schedule.operation == Operation::reduce ? schedule.root : -1;
 }
 
-// Broadcast and send name one source, so the ranks that send nothing must not look at all targets.
+// Whoever has one partner, or none, must not look at all ranks.
 void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t,
                 std::vector<Send>& sends) {
-  const int first = schedule.operation == Operation::send ? schedule.ranks - 1 : 1;
-  if (!takes_part(schedule, rank, schedule.ranks - 1)) return;
-  for (int distance = first; distance < schedule.ranks; ++distance)
-    sends.push_back(send_between(schedule, rank, modulo(rank + distance, schedule.ranks), phase));
+  const int source = only_source(schedule), target = only_target(schedule);
+  if ((source >= 0 && source != rank) || target == rank) return;
+  if (target >= 0) return sends.push_back(send_between(schedule, rank, target, phase));
+  for (int distance = 1; distance < schedule.ranks; ++distance) {
+    const int to = modulo(std::int64_t{rank} + distance, schedule.ranks);
+    sends.push_back(send_between(schedule, rank, to, phase));
+  }
 }
 
 void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t,
               std::vector<Send>& sends) {
-  const bool one_source =
-      schedule.operation == Operation::broadcast || schedule.operation == Operation::send;
-  if (one_source) {
-    const int source = schedule.operation == Operation::send ? 0 : schedule.root;
-    if (source != rank && takes_part(schedule, source, rank))
-      sends.push_back(send_between(schedule, source, rank, phase));
-    return;
-  }
+  const int source = only_source(schedule), target = only_target(schedule);
+  if ((target >= 0 && target != rank) || source == rank) return;
+  if (source >= 0) return sends.push_back(send_between(schedule, source, rank, phase));
   for (int distance = 1; distance < schedule.ranks; ++distance)
     sends.push_back(send_between(schedule, modulo(rank - distance, schedule.ranks), rank, phase));
 }
 
 // All messages of a step share the hop of their rank:
 //   reduce-scatter, all-gather, all-to-all   latency + (p-1) ceil(n / p) / bandwidth
-//   all-reduce twice that;   broadcast   latency + (p-1) n / bandwidth;   send   latency + n / b.
+//   all-reduce twice that;   broadcast, reduce   latency + (p-1) n / bandwidth
+//   send   latency + n / bandwidth
 Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   if (schedule.operation == Operation::send) return step_time(hop, size.count);
   const auto peers = static_cast<std::uint64_t>(schedule.ranks - 1);

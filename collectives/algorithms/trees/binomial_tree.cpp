@@ -7,7 +7,7 @@
 namespace railwright::collectives {
 namespace {
 
-constexpr std::array operations = {Operation::all_reduce, Operation::broadcast};
+constexpr std::array operations = {Operation::all_reduce, Operation::broadcast, Operation::reduce};
 
 int rounds(const Schedule& schedule) {
   return std::bit_width(static_cast<unsigned>(schedule.ranks - 1));
@@ -23,7 +23,7 @@ struct Round {
 
 Round round_of(const Schedule& schedule, int phase) {
   const int count = rounds(schedule);
-  if (schedule.operation == Operation::all_reduce) {
+  if (schedule.operation != Operation::broadcast) {
     if (phase < count) return {true, 1 << phase};
     phase -= count;
   }
@@ -78,7 +78,8 @@ void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t,
   add_send(schedule, rank, phase, false, sends);
 }
 
-// Broadcast ceil(log2 p) (latency + n / bandwidth); all-reduce twice that: up, then down.
+// Broadcast and reduce ceil(log2 p) (latency + n / bandwidth); all-reduce twice that: up, then
+// down.
 Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   const int directions = schedule.operation == Operation::all_reduce ? 2 : 1;
   return directions * rounds(schedule) * step_time(hop, size.count);

@@ -1,0 +1,89 @@
+#include <array>
+#include <optional>
+
+#include "collectives/algorithms/butterflies/fold.hpp"
+
+namespace railwright::collectives {
+namespace {
+
+constexpr std::array operations = {Operation::all_reduce, Operation::all_gather};
+
+// Halving-doubling gathers by recursive doubling, nearest partners first: the same sends.
+const Maker& gathering() { return halving_doubling_maker(); }
+bool gathers(const Schedule& schedule) { return schedule.operation == Operation::all_gather; }
+
+std::int64_t chunk_count(const Schedule& schedule) {
+  return gathers(schedule) ? gathering().chunk_count(schedule) : 1;
+}
+
+int phase_count(const Core& core) { return core.rounds + (core.surplus > 0 ? 2 : 0); }
+
+// -1 and core.rounds: folding in and out.
+int round_of(const Core& core, int phase) { return core.surplus > 0 ? phase - 1 : phase; }
+
+std::vector<Phase> phases(const Schedule& schedule) {
+  if (gathers(schedule)) return gathering().phases(schedule);
+  const Core core(schedule.ranks);
+  std::vector<Phase> phases;
+  for (int phase = 0; phase < phase_count(core); ++phase) {
+    const int round = round_of(core, phase);
+    std::string name = "exchange at distance " + std::to_string(1 << std::max(round, 0));
+    if (round < 0) name = "fold the surplus ranks in";
+    if (round == core.rounds) name = "fold the surplus ranks out";
+    phases.push_back({name, 1, true});
+  }
+  return phases;
+}
+
+// Whom a rank sends its buffer to in one round; the same rank sends to it, or to nobody in a fold.
+std::optional<Send> send_from(const Core& core, int rank, int round) {
+  const ChunkRange whole{0, 1};
+  const bool outside = core.is_outside(rank);
+  if (round < 0)
+    return outside ? std::optional(Send{rank, rank - 1, whole, Action::reduce, 0}) : std::nullopt;
+  if (round == core.rounds) {
+    if (outside || !core.folds(rank)) return std::nullopt;
+    return Send{rank, rank + 1, whole, Action::copy, 0};
+  }
+  if (outside) return std::nullopt;
+  const int partner = core.index_of(rank) ^ (1 << round);
+  return Send{rank, core.rank_of(partner), whole, Action::reduce, 0};
+}
+
+void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step,
+                std::vector<Send>& sends) {
+  if (gathers(schedule)) return gathering().sends_from(schedule, rank, phase, step, sends);
+  const Core core(schedule.ranks);
+  if (const auto send = send_from(core, rank, round_of(core, phase))) sends.push_back(*send);
+}
+
+void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
+              std::vector<Send>& sends) {
+  if (gathers(schedule)) return gathering().sends_to(schedule, rank, phase, step, sends);
+  const Core core(schedule.ranks);
+  const int round = round_of(core, phase);
+  int source = rank ^ 1;
+  if (round >= 0 && round < core.rounds) {
+    if (core.is_outside(rank)) return;
+    source = core.rank_of(core.index_of(rank) ^ (1 << round));
+  }
+  if (source >= schedule.ranks) return;
+  const auto send = send_from(core, source, round);
+  if (send && send->target == rank) sends.push_back(*send);
+}
+
+// All-reduce: log2 q (latency + n / bandwidth), q the largest power of two in p; 2 rounds more when
+// p > q. All-gather: that of halving-doubling.
+Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
+  if (gathers(schedule)) return gathering().closed_form(schedule, size, hop);
+  return phase_count(Core(schedule.ranks)) * step_time(hop, size.count);
+}
+
+constexpr Maker maker{operations, no_refusal, chunk_count, one_channel, part_of_rank, phases,
+                      first_step, all_steps,  sends_from,  sends_to,    closed_form};
+
+}  // namespace
+
+const Maker& recursive_doubling_maker() { return maker; }
+
+}  // namespace railwright::collectives

@@ -1,0 +1,124 @@
+#include <algorithm>
+#include <array>
+#include <bit>
+
+#include "collectives/maker.hpp"
+
+namespace railwright::collectives {
+namespace {
+
+constexpr std::array operations = {Operation::all_gather, Operation::all_to_all};
+
+bool exchanges(const Schedule& schedule) { return schedule.operation == Operation::all_to_all; }
+
+int rounds(const Schedule& schedule) {
+  return std::bit_width(static_cast<unsigned>(schedule.ranks - 1));
+}
+
+std::int64_t chunk_count(const Schedule& schedule) {
+  const std::int64_t ranks = schedule.ranks;
+  return exchanges(schedule) ? ranks * ranks : ranks;
+}
+
+// An all-gather begins near, with few blocks; an all-to-all goes far first, so that what a rank
+// passes on of one source are neighbouring blocks.
+int distance_of(const Schedule& schedule, int phase) {
+  return exchanges(schedule) ? 1 << (rounds(schedule) - 1 - phase) : 1 << phase;
+}
+
+// Of an all-to-all in one step: sources whose blocks a rank passes on lie 0, 2 d, 4 d .. before it.
+int sources_of(const Schedule& schedule, int distance) {
+  const int beyond = schedule.ranks - 1 - distance;
+  return beyond / (2 * distance) + 1;
+}
+
+// A message goes in two pieces where it passes the last block.
+int channel_count(const Schedule& schedule) {
+  return exchanges(schedule) ? 2 * sources_of(schedule, 1) : 2;
+}
+
+std::vector<Phase> phases(const Schedule& schedule) {
+  std::vector<Phase> phases;
+  for (int phase = 0; phase < rounds(schedule); ++phase)
+    phases.push_back(
+        {"exchange at distance " + std::to_string(distance_of(schedule, phase)), 1, true});
+  return phases;
+}
+
+// Blocks first .. first + count - 1 of a row of `ranks` chunks that begins at `row`; after the last
+// block comes block 0.
+struct Blocks {
+  std::int64_t row = 0;
+  int first = 0, count = 0;
+};
+
+void add_message(const Schedule& schedule, int source, int target, Blocks blocks, int channel,
+                 std::vector<Send>& sends) {
+  const int beyond = std::max(0, blocks.first + blocks.count - schedule.ranks);
+  sends.push_back(
+      {source, target, {blocks.row + blocks.first, blocks.count - beyond}, Action::copy, channel});
+  if (beyond > 0)
+    sends.push_back({source, target, {blocks.row, beyond}, Action::copy, channel + 1});
+}
+
+// What a rank has collected: its own block and those of the ranks behind it, at most what is
+// missing at `distance`.
+void add_gathered(const Schedule& schedule, int rank, int distance, std::vector<Send>& sends) {
+  const int count = std::min(distance, schedule.ranks - distance);
+  const Blocks blocks{0, modulo(rank - count + 1, schedule.ranks), count};
+  const int target = modulo(std::int64_t{rank} + distance, schedule.ranks);
+  add_message(schedule, rank, target, blocks, 0, sends);
+}
+
+// Block (s, d) takes the far hops of its way d - s first: after them it waits at a multiple of
+// 2 x distance behind its source and goes on if distance or more is left.
+void add_passed_on(const Schedule& schedule, int rank, int distance, std::vector<Send>& sends) {
+  const int target = modulo(std::int64_t{rank} + distance, schedule.ranks);
+  for (int i = 0; i < sources_of(schedule, distance); ++i) {
+    const int behind = 2 * distance * i;
+    const std::int64_t origin = modulo(rank - behind, schedule.ranks);
+    const int count = std::min(distance, schedule.ranks - behind - distance);
+    add_message(schedule, rank, target, {origin * schedule.ranks, target, count}, 2 * i, sends);
+  }
+}
+
+void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t,
+                std::vector<Send>& sends) {
+  const int distance = distance_of(schedule, phase);
+  if (exchanges(schedule))
+    add_passed_on(schedule, rank, distance, sends);
+  else
+    add_gathered(schedule, rank, distance, sends);
+}
+
+void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
+              std::vector<Send>& sends) {
+  const int distance = distance_of(schedule, phase);
+  sends_from(schedule, modulo(rank - distance, schedule.ranks), phase, step, sends);
+}
+
+// Bruck, Ho, Kipnis, Upfal, Weathersby 1997. d = 1, 2, 4 .. below p, L = ceil(log2 p) of them:
+//   all-gather   sum of latency + ceil(min(d, p-d) n / p) / bandwidth
+//   all-to-all   sum of latency + b(d) ceil(n / p) / bandwidth, b(d) = the numbers below p that
+//                have bit d set, about p / 2
+// A message in two pieces may be a byte longer.
+Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
+  Seconds total;
+  for (int distance = 1; distance < schedule.ranks; distance *= 2) {
+    const int full = schedule.ranks / (2 * distance), rest = schedule.ranks % (2 * distance);
+    const auto set = static_cast<std::uint64_t>(full * distance + std::max(0, rest - distance));
+    const int gathered = std::min(distance, schedule.ranks - distance);
+    total += step_time(hop, exchanges(schedule) ? set * largest_bytes(schedule, 1, size)
+                                                : largest_bytes(schedule, gathered, size));
+  }
+  return total;
+}
+
+constexpr Maker maker{operations, no_refusal, chunk_count, channel_count, part_of_rank, phases,
+                      first_step, all_steps,  sends_from,  sends_to,      closed_form};
+
+}  // namespace
+
+const Maker& bruck_maker() { return maker; }
+
+}  // namespace railwright::collectives

@@ -1,0 +1,104 @@
+#include <array>
+#include <bit>
+
+#include "collectives/algorithms/trees/in_order_trees.hpp"
+#include "collectives/algorithms/trees/pipeline.hpp"
+
+namespace railwright::collectives {
+namespace {
+
+constexpr std::array operations = {Operation::all_reduce, Operation::broadcast, Operation::reduce};
+
+bool reduces(const Schedule& schedule) { return schedule.operation != Operation::broadcast; }
+bool broadcasts(const Schedule& schedule) { return schedule.operation != Operation::reduce; }
+
+// A broadcast or reduction hangs both trees of the other ranks below its root; an all-reduce needs
+// no common root.
+TwoTrees trees_of(const Schedule& schedule) {
+  const bool rooted = schedule.operation != Operation::all_reduce;
+  return rooted ? TwoTrees{schedule.ranks, schedule.root} : TwoTrees{schedule.ranks};
+}
+
+std::int64_t chunk_count(const Schedule& schedule) { return 2 * std::int64_t{schedule.segments}; }
+
+// Per direction, tree and side of the child in its family: what a rank sends to one child does not
+// wait for what it sends to the other.
+int channels(const Schedule& schedule) {
+  return schedule.operation == Operation::all_reduce ? 8 : 4;
+}
+
+Stretches stretches(const Schedule& schedule) { return {schedule, trees_of(schedule).height()}; }
+std::vector<Phase> phases(const Schedule& schedule) { return stretches(schedule).phases(); }
+std::int64_t busiest_step(const Schedule& schedule, int phase) {
+  return stretches(schedule)[phase].busiest;
+}
+std::int64_t waiting_steps(const Schedule& schedule, int phase, std::int64_t) {
+  return stretches(schedule)[phase].latencies;
+}
+
+// What passes between a rank at depth >= 1 of a tree and its parent in one step, if anything.
+void add_edge(const Schedule& schedule, const TwoTrees& trees, int tree, int child, bool reducing,
+              std::int64_t step, std::vector<Send>& sends) {
+  const int height = trees.height(), depth = trees.depth(tree, child);
+  const int outwards = depth - 1 + (reduces(schedule) ? height : 0);
+  const std::int64_t segment = step - (reducing ? height - depth : outwards);
+  if (segment < 0 || segment >= schedule.segments) return;
+  const ChunkRange chunks{tree * std::int64_t{schedule.segments} + segment, 1};
+  const int parent = trees.parent(tree, child), channel = 2 * tree + trees.side(tree, child);
+  if (reducing)
+    sends.push_back({child, parent, chunks, Action::reduce, channel});
+  else
+    sends.push_back({parent, child, chunks, Action::copy, channels(schedule) - 4 + channel});
+}
+
+void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t step, bool sending,
+               std::vector<Send>& sends) {
+  step += stretches(schedule)[phase].first;
+  const TwoTrees trees = trees_of(schedule);
+  for (const bool reducing : {true, false}) {
+    if (!(reducing ? reduces(schedule) : broadcasts(schedule))) continue;
+    for (const int tree : {0, 1}) {
+      if (reducing == sending) {
+        if (trees.parent(tree, rank) >= 0)
+          add_edge(schedule, trees, tree, rank, reducing, step, sends);
+        continue;
+      }
+      for (const int child : trees.children(tree, rank))
+        if (child >= 0) add_edge(schedule, trees, tree, child, reducing, step, sends);
+    }
+  }
+}
+
+void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step,
+                std::vector<Send>& sends) {
+  add_sends(schedule, rank, phase, step, true, sends);
+}
+
+void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
+              std::vector<Send>& sends) {
+  add_sends(schedule, rank, phase, step, false, sends);
+}
+
+// Sanders, Speck, Traeff: Two-tree algorithms for full bandwidth broadcast, reduction and scan,
+// 2009. Height h, m segments of s = ceil(n / 2m) bytes per tree. Per step a rank sends at most 2 s
+// one way (to two children, or to one parent in either tree), 4 s where both ways overlap:
+//   broadcast, reduce   h latency + 2 (m + h-1) s / bandwidth
+//   all-reduce        2 h latency + 4 (m + h-1) s / bandwidth
+// at most: few ranks, or few segments, never load one rank that much.
+Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
+  const bool both = schedule.operation == Operation::all_reduce;
+  const int height = trees_of(schedule).height();
+  const auto segments = static_cast<double>(schedule.segments + height - 1);
+  const Bytes segment{largest_bytes(schedule, 1, size)};
+  return (both ? 2 : 1) * (height * hop.latency + 2 * segments * (segment / hop.bandwidth));
+}
+
+constexpr Maker maker{operations, refusal_of_segments, chunk_count,   channels,   part_of_rank,
+                      phases,     busiest_step,        waiting_steps, sends_from, sends_to,
+                      closed_form};
+
+}  // namespace
+
+const Maker& double_tree_maker() { return maker; }
+
+}  // namespace railwright::collectives
