@@ -2,13 +2,17 @@
 
 #include <array>
 
+#include "collectives/algorithms/rings/rail_exchange.hpp"
 #include "collectives/algorithms/rings/ring_order.hpp"
 
 namespace railwright::collectives {
 namespace {
 
 constexpr std::array operations = {Operation::all_reduce, Operation::reduce_scatter,
-                                   Operation::all_gather};
+                                   Operation::all_gather, Operation::all_to_all};
+
+// It goes no rings: rail_exchange.hpp.
+bool is_exchange(const Schedule& schedule) { return schedule.operation == Operation::all_to_all; }
 
 enum class Stage : std::uint8_t { scatter_inside, scatter_across, gather_across, gather_inside };
 constexpr std::array stages = {Stage::scatter_inside, Stage::scatter_across, Stage::gather_across,
@@ -45,7 +49,14 @@ std::string refusal(const Schedule& schedule) {
                      schedule.inner);
 }
 
-std::int64_t chunk_count(const Schedule& schedule) { return schedule.ranks; }
+std::int64_t chunk_count(const Schedule& schedule) {
+  const std::int64_t ranks = schedule.ranks;
+  return is_exchange(schedule) ? ranks * ranks : ranks;
+}
+
+int channel_count(const Schedule& schedule) {
+  return is_exchange(schedule) ? rail_exchange::channel_count(schedule) : 1;
+}
 
 // Local rank first, then node: what one local rank reduces across nodes lies together.
 ChunkRange own_part(const Schedule& schedule, int rank) {
@@ -54,6 +65,7 @@ ChunkRange own_part(const Schedule& schedule, int rank) {
 }
 
 std::vector<Phase> phases(const Schedule& schedule) {
+  if (is_exchange(schedule)) return rail_exchange::phases(schedule);
   std::vector<Phase> phases;
   for (const Stage stage : stages) {
     if (!takes_place(schedule, stage)) continue;
@@ -82,13 +94,20 @@ Send send_of(const Schedule& schedule, Stage stage, int rank, std::int64_t step)
   return {rank, neighbour(schedule, stage, rank, 1), chunks, ring_action(gathering), 0};
 }
 
+// Blocks on their way to one relay, or along one rail, follow each other without waiting.
+std::int64_t waiting_steps(const Schedule& schedule, int, std::int64_t steps) {
+  return is_exchange(schedule) ? 1 : steps;
+}
+
 void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step,
                 std::vector<Send>& sends) {
+  if (is_exchange(schedule)) return rail_exchange::sends_from(schedule, rank, phase, step, sends);
   sends.push_back(send_of(schedule, stage_of(schedule, phase), rank, step));
 }
 
 void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
               std::vector<Send>& sends) {
+  if (is_exchange(schedule)) return rail_exchange::sends_to(schedule, rank, phase, step, sends);
   const Stage stage = stage_of(schedule, phase);
   sends.push_back(send_of(schedule, stage, neighbour(schedule, stage, rank, -1), step));
 }
@@ -97,6 +116,7 @@ void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
 //   (g-1) (latency + ceil(n / g) / bandwidth) + (k-1) (latency + ceil(n / (g k)) / bandwidth)
 // all-reduce twice that.
 Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
+  if (is_exchange(schedule)) return rail_exchange::closed_form(schedule, size, hop);
   const int count = nodes(schedule);
   const Seconds inside = step_time(hop, largest_bytes(schedule, count, size));
   const Seconds across = step_time(hop, largest_bytes(schedule, 1, size));
@@ -104,8 +124,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return (schedule.operation == Operation::all_reduce ? 2 : 1) * one_way;
 }
 
-constexpr Maker maker{operations, refusal,   chunk_count, one_channel, own_part,   phases,
-                      first_step, all_steps, sends_from,  sends_to,    closed_form};
+constexpr Maker maker{operations, refusal,       chunk_count, channel_count, own_part,   phases,
+                      first_step, waiting_steps, sends_from,  sends_to,      closed_form};
 
 }  // namespace
 

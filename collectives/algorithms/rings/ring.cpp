@@ -10,10 +10,10 @@ namespace railwright::collectives {
 namespace {
 
 constexpr std::array operations = {Operation::all_reduce, Operation::reduce_scatter,
-                                   Operation::all_gather, Operation::broadcast};
+                                   Operation::all_gather, Operation::broadcast, Operation::reduce};
 
-// A broadcast chain is p-2 steps longer than its segments: with 4 p of them filling and draining
-// cost a quarter of the transfer, whatever the size.
+// A chain from or to the root is p-2 steps longer than its segments: with 4 p of them filling and
+// draining cost a quarter of the transfer, whatever the size.
 constexpr int segments_per_rank = 4;
 
 // One channel of a ring: a direction along an order of the ranks.
@@ -41,13 +41,17 @@ bool gathers(const Schedule& schedule, int phase) {
   return schedule.operation == Operation::all_gather || phase == 1;
 }
 
+// Broadcast and reduce go along a chain that begins, or ends, at the root.
+bool is_chain(const Schedule& schedule) {
+  return schedule.operation == Operation::broadcast || schedule.operation == Operation::reduce;
+}
+
 std::int64_t segments(const Schedule& schedule) {
   return std::int64_t{segments_per_rank} * schedule.ranks;
 }
 
 std::int64_t chunk_count(const Schedule& schedule) {
-  const bool broadcast = schedule.operation == Operation::broadcast;
-  return (broadcast ? segments(schedule) : schedule.ranks) * schedule.channels;
+  return (is_chain(schedule) ? segments(schedule) : schedule.ranks) * schedule.channels;
 }
 
 ChunkRange own_part(const Schedule& schedule, int rank) {
@@ -56,7 +60,8 @@ ChunkRange own_part(const Schedule& schedule, int rank) {
 
 std::vector<Phase> chain_phases(const Schedule& schedule) {
   const std::int64_t ramp = schedule.ranks - 2;
-  const Phase steady{"broadcast along the chain", segments(schedule) - ramp, true};
+  const Phase steady{to_string(schedule.operation) + " along the chain", segments(schedule) - ramp,
+                     true};
   if (ramp == 0) return {steady};
   return {{"fill the chain", ramp, false}, steady, {"drain the chain", ramp, false}};
 }
@@ -69,6 +74,7 @@ std::vector<Phase> phases(const Schedule& schedule) {
     case Operation::all_gather:
       return {{"all-gather", turn, true}};
     case Operation::broadcast:
+    case Operation::reduce:
       return chain_phases(schedule);
     default:
       return {{"reduce-scatter", turn, true}, {"all-gather", turn, true}};
@@ -84,19 +90,22 @@ std::int64_t steps_before(const Schedule& schedule, int phase) {
 std::optional<Send> chain_send(const Schedule& schedule, int rank, int phase, std::int64_t step,
                                int channel) {
   const Channel way(schedule, channel);
+  const bool reducing = schedule.operation == Operation::reduce;
   const int from_root = way.order.place_of(rank) - way.order.place_of(schedule.root);
   const int position = modulo(way.direction * from_root, schedule.ranks);
-  const std::int64_t segment = steps_before(schedule, phase) + step - position;
-  const bool last = position == schedule.ranks - 1;
-  if (last || segment < 0 || segment >= segments(schedule)) return std::nullopt;
+  const int last = schedule.ranks - 1;
+  const std::int64_t segment =
+      steps_before(schedule, phase) + step - (reducing ? last - position : position);
+  const bool is_end = position == (reducing ? 0 : last);
+  if (is_end || segment < 0 || segment >= segments(schedule)) return std::nullopt;
   const ChunkRange chunks{segment * schedule.channels + channel, 1};
-  return Send{rank, way.neighbour(rank, 1, schedule.ranks), chunks, Action::copy, channel};
+  return Send{rank, way.neighbour(rank, reducing ? -1 : 1, schedule.ranks), chunks,
+              reducing ? Action::reduce : Action::copy, channel};
 }
 
 std::optional<Send> send_of(const Schedule& schedule, int rank, int phase, std::int64_t step,
                             int channel) {
-  if (schedule.operation == Operation::broadcast)
-    return chain_send(schedule, rank, phase, step, channel);
+  if (is_chain(schedule)) return chain_send(schedule, rank, phase, step, channel);
   const Channel way(schedule, channel);
   const bool gathering = gathers(schedule, phase);
   const int place =
@@ -116,22 +125,22 @@ void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step
 void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
               std::vector<Send>& sends) {
   for (int channel = 0; channel < schedule.channels; ++channel) {
-    const int source = Channel(schedule, channel).neighbour(rank, -1, schedule.ranks);
+    const int behind = schedule.operation == Operation::reduce ? 1 : -1;
+    const int source = Channel(schedule, channel).neighbour(rank, behind, schedule.ranks);
     if (const auto send = send_of(schedule, source, phase, step, channel)) sends.push_back(*send);
   }
 }
 
 // While the chain fills, each step uses one hop more than the step before.
 std::int64_t busiest_step(const Schedule& schedule, int phase) {
-  const bool filling =
-      schedule.operation == Operation::broadcast && schedule.ranks > 2 && phase == 0;
+  const bool filling = is_chain(schedule) && schedule.ranks > 2 && phase == 0;
   return filling ? schedule.ranks - 3 : 0;
 }
 
 // A link of the chain sends segment after segment without waiting: only the first segment on its
 // way along all p-1 hops shows their latencies, p-2 of them while the chain fills.
 std::int64_t waiting_steps(const Schedule& schedule, int phase, std::int64_t steps) {
-  if (schedule.operation != Operation::broadcast) return steps;
+  if (!is_chain(schedule)) return steps;
   if (schedule.ranks > 2 && phase == 0) return steps;
   return schedule.ranks == 2 || phase == 1 ? 1 : 0;
 }
@@ -139,14 +148,14 @@ std::int64_t waiting_steps(const Schedule& schedule, int phase, std::int64_t ste
 // With c channels a rank sends c chunks per step over one hop:
 //   all-reduce                    2 (p-1) (latency + c ceil(n / (p c)) / bandwidth)
 //   reduce-scatter, all-gather      (p-1) (the same)
-//   broadcast, m = 4 p segments   (p-1) latency + (m + p-2) c ceil(n / (m c)) / bandwidth
+//   broadcast, reduce, m = 4 p    (p-1) latency + (m + p-2) c ceil(n / (m c)) / bandwidth
 // the last at most, where chains of opposite directions fill and drain on different ranks.
 Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   const auto channels = static_cast<std::uint64_t>(schedule.channels);
   const std::uint64_t bytes = channels * largest_bytes(schedule, 1, size);
   const int turn = schedule.ranks - 1;
   if (schedule.operation == Operation::all_reduce) return 2 * turn * step_time(hop, bytes);
-  if (schedule.operation != Operation::broadcast) return turn * step_time(hop, bytes);
+  if (!is_chain(schedule)) return turn * step_time(hop, bytes);
   const auto steps = static_cast<double>(segments(schedule) + turn - 1);
   return turn * hop.latency + steps * (Bytes{bytes} / hop.bandwidth);
 }
