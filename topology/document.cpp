@@ -297,7 +297,7 @@ const DocumentEntry* entry_of(const DocumentNode* map, std::string_view key) {
 bool Fields::has(std::string_view key) const { return entry_of(map_.node_, key) != nullptr; }
 
 Cursor Fields::find(std::string_view key) {
-  asked_.emplace_back(key);
+  if (std::find(asked_.begin(), asked_.end(), key) == asked_.end()) asked_.emplace_back(key);
   std::string path = map_.path_.empty() ? std::string(key) : fmt::format("{}.{}", map_.path_, key);
   const DocumentEntry* entry = entry_of(map_.node_, key);
   if (!entry) return {map_.state_, nullptr, map_.place_, std::move(path)};

@@ -106,7 +106,9 @@ class ClusterReader {
   void read_scale_up(const Cursor& cursor, NodeGroup& group) {
     if (!cursor.present()) return;
     Fields fields = cursor.fields();
-    group.scale_up = fields.require("shape").choice<Shape>(scale_up_shape_names, Shape::none);
+    constexpr Shape unread = Shape::dragonfly;  // which no node has inside
+    group.scale_up = fields.require("shape").choice<Shape>(scale_up_shape_names, unread);
+    if (group.scale_up == unread) return;  // an unknown shape: its keys mean nothing yet
     if (group.scale_up != Shape::none)
       group.scale_up_class = parts_.link_class(fields.require("link"));
     if (group.scale_up == Shape::mesh || group.scale_up == Shape::torus)

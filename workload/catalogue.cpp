@@ -52,7 +52,11 @@ Result<Model> load_model(const std::string& name_or_path) {
     if (ready.name == name_or_path) return parse_ready(ready);
   std::error_code ignored;
   std::filesystem::path path(name_or_path);
-  if (std::filesystem::is_directory(path, ignored)) path /= "config.json";
+  const bool folder = std::filesystem::is_directory(path, ignored);
+  if (folder) path /= "config.json";
+  if (folder && !std::filesystem::exists(path, ignored))
+    return failure({name_or_path}, "this folder has no config.json",
+                   "give the file, or the folder that was downloaded with it");
   if (!std::filesystem::exists(path, ignored)) return not_found(name_or_path);
   const Result<std::string> text = topology::read_text_file(path.string());
   if (!text) return tl::unexpected<Errors>(text.error());

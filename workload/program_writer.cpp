@@ -4,6 +4,22 @@
 
 namespace railwright::workload {
 
+namespace {
+
+// Over a stage border, to or from the stage beside this one.
+Op transfer(OpKind kind, Stream stream, int peer_stage, Bytes bytes) {
+  Op op;
+  op.kind = kind;
+  op.stream = stream;
+  op.bytes = bytes;
+  op.group = Dimension::pp;
+  op.operation = Operation::send;
+  op.peer_stage = peer_stage;
+  return op;
+}
+
+}  // namespace
+
 int ProgramWriter::body(std::string name, std::vector<Kernel> kernels) {
   program_.bodies.push_back({std::move(name), std::move(kernels)});
   return static_cast<int>(program_.bodies.size()) - 1;
@@ -80,25 +96,13 @@ int ProgramWriter::pipeline_collective(Operation operation, Bytes bytes) {
 }
 
 void ProgramWriter::send(int peer_stage, Bytes bytes) {
-  Op op;
-  op.kind = OpKind::send;
-  op.stream = Stream::pipeline_comm;
-  op.bytes = bytes;
-  op.group = Dimension::pp;
-  op.operation = Operation::send;
-  op.peer_stage = peer_stage;
+  Op op = transfer(OpKind::send, Stream::pipeline_comm, peer_stage, bytes);
   op.after = everything_before(op.stream);
   pending_.push_back(add(std::move(op)));
 }
 
 void ProgramWriter::receive(int peer_stage, Bytes bytes) {
-  Op op;
-  op.kind = OpKind::receive;
-  op.stream = Stream::pipeline_receive;
-  op.bytes = bytes;
-  op.group = Dimension::pp;
-  op.operation = Operation::send;
-  op.peer_stage = peer_stage;
+  Op op = transfer(OpKind::receive, Stream::pipeline_receive, peer_stage, bytes);
   if (last_compute_ >= 0) op.after = {last_compute_};
   pending_.push_back(add(std::move(op)));
 }

@@ -1,8 +1,9 @@
 #include "topology/calibration.hpp"
 
 #include <catch2/catch.hpp>
-#include <set>
 
+#include "topology/calibration_overlay.hpp"
+#include "topology/calibration_range.hpp"
 #include "topology/topology.hpp"
 
 using namespace railwright;
@@ -33,13 +34,10 @@ TEST_CASE("every default is physically possible and says where it comes from") {
   }
 }
 
-TEST_CASE("every default belongs to something of the catalogue") {
-  std::set<std::string> known{"*", "library:nccl", "library:shm", "library:mpi"};
-  for (const AcceleratorKind& kind : accelerator_catalogue()) known.insert(kind.name);
-  for (const LinkClass& link : link_catalogue()) known.insert(link.name);
+TEST_CASE("every default belongs to something of the catalogue, never to a source or a row") {
   for (const CalibrationEntry& entry : default_calibration().entries) {
-    INFO(entry.subject);
-    CHECK(known.contains(entry.subject));
+    INFO(entry.subject << " " << entry.parameter);
+    CHECK(misfit_of(entry) == "");
   }
 }
 
@@ -108,4 +106,27 @@ TEST_CASE("wrong entries are refused with their places") {
   CHECK(errors_of("{\"subject\": \"a\", \"parameter\": \"hbm_efficiency\", \"unit\": \"1\","
                   " \"value\": 1.5, \"source\": \"s\", \"sauce\": 1}")
             .find("unknown key 'sauce'; did you mean 'source'?") != std::string::npos);
+}
+
+TEST_CASE("an entry used outside of its valid range is named once, with both ranges") {
+  const Calibration calibration{
+      {{"nvlink-4", "link_efficiency", "1", 0.8, 0, 1, 1 << 30, 4.0 * (1 << 30), "test"},
+       {"*", "gemm_half_size", "FLOP", 1e9, 0, 1, 1e9, 1e12, "test"},
+       {"cpu-core", "gemm_half_size", "FLOP", 1e6, 0, 0, 0, 0, "an assumption"}}};
+  UsedRanges used(calibration);
+  CHECK(used.notes().empty());
+  used.add("nvlink-4", "link_efficiency", 1 << 30);  // the ends are inside
+  used.add("nvlink-4", "link_efficiency", 4.0 * (1 << 30));
+  used.add("nvlink-4", "no_such_parameter", 1);
+  used.add("cpu-core", "gemm_half_size", 1);  // any size is fine
+  CHECK(used.notes().empty());
+  used.add("h100", "gemm_half_size", 1e8);  // by way of "*"
+  used.add("nvlink-4", "link_efficiency", 1 << 20);
+  used.add("nvlink-4", "link_efficiency", 1 << 25);
+  CHECK(used.notes() ==
+        std::vector<std::string>{
+            "link_efficiency of 'nvlink-4' was measured from 1 GiB to 4 GiB and is used from 1 MiB "
+            "to 32 MiB",
+            "gemm_half_size of '*' was measured from 1e+09 FLOP to 1e+12 FLOP and is used at 1e+08 "
+            "FLOP"});
 }

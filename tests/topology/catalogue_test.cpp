@@ -130,6 +130,9 @@ TEST_CASE("CSV cells may hold commas, quotes and line ends") {
 TEST_CASE("CSV rows of the wrong length and open quotes are errors with their line") {
   CHECK(to_string(parse_csv("a,b\n1,2\n3\n4,5\n", "f.csv").error()) ==
         "f.csv:3:1: error: 1 cells under a header of 2\n");
+  CHECK(to_string(parse_csv("a,b\n\n\n1,2\n\r\n\n3\n", "f.csv").error()) ==
+        "f.csv:7:1: error: 1 cells under a header of 2\n");
+  CHECK((*parse_csv("\na,b\n\n1,\"2\n3\"\n\n4,5", "f.csv"))[1].line == 7);
   CHECK_FALSE(parse_csv("a,b\n1,\"2\n", "f.csv"));
   CHECK_FALSE(parse_csv("", "f.csv"));
 }

@@ -145,3 +145,13 @@ TEST_CASE("the closest names come first and far ones not at all") {
   CHECK(closest_hint("h100", names) == "did you mean 'h100-pcie-80gb' or 'h100-sxm5-80gb'?");
   CHECK(closest_hint("zebra", names).empty());
 }
+
+TEST_CASE("the known keys are listed once, however often they were looked up") {
+  Document document = Document::parse("zzzzzz: 1\nb: 2\n", "f.yaml");
+  Fields fields = document.root().fields();
+  for (int i = 0; i < 3; ++i) fields.find("b");
+  fields.find("a");
+  fields.finish();
+  REQUIRE(document.errors().size() == 1);
+  CHECK(document.errors()[0].hint == "known keys: b, a");
+}

@@ -261,3 +261,17 @@ TEST_CASE("hosts are read as Slurm writes them") {
   says(hosts("\"a,a\"", 2)[0], "host 'a' is named twice");
   says(hosts("\"a b\"", 1)[0], "is no host name");
 }
+
+TEST_CASE("a misspelt shape is one error: its keys mean nothing yet") {
+  const auto read = parse_cluster(
+      "schema_version: 1\nname: x\nnodes:\n"
+      "  - {name: n, accelerator: h100-sxm5-80gb, accelerators: 8,\n"
+      "     scale_up: {shape: torsu, link: nvlink-4, dimensions: [2, 4]}}\n"
+      "networks:\n"
+      "  - {name: net, shape: rail_fattree, edge: infiniband-ndr, nodes_per_leaf: 4}\n",
+      "c.yaml");
+  REQUIRE_FALSE(read);
+  REQUIRE(read.error().size() == 2);
+  CHECK(read.error()[0].message == "nodes[0].scale_up.shape: unknown choice 'torsu'");
+  CHECK(read.error()[1].message == "networks[0].shape: unknown choice 'rail_fattree'");
+}

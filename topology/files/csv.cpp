@@ -14,11 +14,13 @@ class CsvScanner {
  public:
   explicit CsvScanner(std::string_view text) : text_(text) {}
   int line() const { return line_; }
+  int first_line() const { return first_line_; }  // of the last record
   bool broken() const { return broken_; }
 
   std::optional<std::vector<std::string>> next() {
     while (at_ < text_.size() && (text_[at_] == '\n' || text_[at_] == '\r')) step();
     if (at_ >= text_.size()) return std::nullopt;
+    first_line_ = line_;
     std::vector<std::string> cells(1);
     for (; at_ < text_.size() && text_[at_] != '\n'; step()) {
       const char c = text_[at_];
@@ -50,7 +52,7 @@ class CsvScanner {
 
   std::string_view text_;
   std::size_t at_ = 0;
-  int line_ = 1;
+  int line_ = 1, first_line_ = 1;
   bool broken_ = false;
 };
 
@@ -80,9 +82,9 @@ Result<std::vector<CsvRow>> parse_csv(std::string_view text, const std::string& 
   std::vector<CsvRow> rows;
   Errors errors;
   for (;;) {
-    const int line = scanner.line() + 1;  // the scanner stands before the newline
     const auto cells = scanner.next();
     if (!cells) break;
+    const int line = scanner.first_line();
     if (cells->size() != header->size()) {
       errors.push_back({{file, line, 1},
                         fmt::format("{} cells under a header of {}", cells->size(), header->size()),
