@@ -20,12 +20,12 @@ Histogram Histogram::around(Seconds expected) {
   return histogram;
 }
 
-void Histogram::observe(Seconds value) {
+void Histogram::observe(Seconds value, std::int64_t times) {
   if (!std::isfinite(value.value)) return;
   counts.resize(bounds.size() + 1);
   const auto place = std::lower_bound(bounds.begin(), bounds.end(), value.value);
-  ++counts[place - bounds.begin()];
-  sum += value.value;
+  counts[place - bounds.begin()] += static_cast<std::uint64_t>(times);
+  sum += static_cast<double>(times) * value.value;
 }
 
 std::string render(const Snapshot& snapshot) {

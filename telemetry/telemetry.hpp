@@ -23,7 +23,7 @@ struct Histogram {
   double sum = 0;
   // A factor-2 grid around the expected value, 12 buckets.
   static Histogram around(Seconds expected);
-  void observe(Seconds value);
+  void observe(Seconds value, std::int64_t times = 1);
 };
 
 struct LinkSample {

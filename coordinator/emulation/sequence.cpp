@@ -93,8 +93,8 @@ Result<EmulatedStep> StepSequence::emulate(const StepFaults& faults) const {
   options.faults = faults;
   options.progress = progress_;
   options.listed_links = SIZE_MAX;
-  options.on_collective = [&](const CollectiveUse& use, Picoseconds time) {
-    sample_of(step.collectives, use).duration.observe(in_seconds(time));
+  options.on_collective = [&](const CollectiveUse& use, Picoseconds time, std::int64_t count) {
+    sample_of(step.collectives, use).duration.observe(in_seconds(time), count);
   };
   Result<emulator::StepResult> result = emulator::emulate_step(
       inputs_.cluster, inputs_.plan, topology::default_calibration(), options);

@@ -35,35 +35,35 @@ struct ExchangeCost {
 class StepCosts {
  public:
   // All arguments must outlive it.
-  StepCosts(const topology::Cluster& cluster, const Plan& plan, const Layout& layout,
+  StepCosts(const topology::Router& router, const Plan& plan, const Layout& layout,
             const topology::Calibration& calibration, const StepFaults& faults);
 
-  const ComputeCost& compute(std::int64_t rank, int op) const;
-  // With the slowdown of the rank's accelerator.
-  Picoseconds compute_time(std::int64_t rank, int op) const;
-  const ExchangeCost& exchange(std::int64_t rank, int op);
+  const ComputeCost& compute(int actor, int op) const;
+  // With the slowdown of the actor's accelerator.
+  Picoseconds compute_time(int actor, int op) const;
+  // Its phases load the first link of each class of links with what they put on every link of it.
+  const ExchangeCost& exchange(int actor, int op);
   // Operation, group, algorithm and size of each kind of collective that was asked for.
   const std::vector<CollectiveUse>& uses() const { return uses_; }
 
  private:
-  void place_ranks(const StepFaults& faults);
   void price_bodies();
-  const ExchangeCost& collective(std::int64_t rank, int op);
-  const ExchangeCost& send(std::int64_t rank, int op);
+  const ExchangeCost& collective(int actor, int op);
+  const ExchangeCost& send(int actor, int op);
   int add_cost(const collectives::Schedule& schedule, Bytes size,
-               const std::vector<topology::AcceleratorId>& members);
+               const std::vector<topology::AcceleratorId>& members, std::int64_t copies);
   int use_of(const MeetingKind& kind, collectives::Algorithm algorithm);
+  std::vector<topology::LinkShare> folded(const std::vector<topology::LinkShare>& consumption,
+                                          std::int64_t copies) const;
 
-  const topology::Cluster& cluster_;
+  const topology::Router& router_;
   const Plan& plan_;
   const Layout& layout_;
   const topology::Calibration& calibration_;
-  topology::Router router_;
-  std::vector<int> kind_of_rank_;  // index of its accelerator's kind
-  std::vector<double> slowdown_;   // per rank: 1 / speed; empty when all run at full speed
-  std::vector<std::vector<std::vector<ComputeCost>>> compute_;    // stage, body, kind
-  std::vector<std::vector<int>> meeting_cost_;                    // kind of meeting, group
-  std::map<std::tuple<int, int, std::uint64_t>, int> send_cost_;  // source, target, size
+  std::vector<RankTraits> traits_;                              // per rank
+  std::vector<std::vector<std::vector<ComputeCost>>> compute_;  // stage, body, kind
+  std::vector<std::vector<int>> meeting_cost_;                  // kind of meeting, class of groups
+  std::map<std::tuple<int, int, std::uint64_t>, int> send_cost_;  // actor, target stage, size
   std::deque<ExchangeCost> costs_;  // references stay good while it grows
   std::vector<CollectiveUse> uses_;
 };

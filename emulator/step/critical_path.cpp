@@ -8,19 +8,19 @@ using workload::OpKind;
 
 namespace {
 
-// When a rank computes or meets its tensor-parallel peers: what keeps its stage busy.
+// When an actor computes or meets its tensor-parallel peers: what keeps its stage busy.
 class BusyTimes {
  public:
-  BusyTimes(const StepRecord& record, const Layout& layout, std::int64_t rank) {
-    const StageLayout& stage = layout.of_rank(rank);
+  BusyTimes(const StepRecord& record, const Layout& layout, int actor) {
+    const StageLayout& stage = layout.of_actor(actor);
     std::vector<std::pair<Instant, Instant>> spans;
     for (int op = 0; op < stage.ops(); ++op) {
       const workload::Op& what = stage.program.ops[op];
       const bool computes = what.kind == OpKind::compute;
       if (!computes && what.stream != workload::Stream::tensor_comm) continue;
-      const std::int64_t instance = layout.instance(rank, op);
+      const std::int64_t instance = layout.instance(actor, op);
       spans.emplace_back(
-          computes ? record.ready[instance] : record.exchanges[layout.exchange(rank, op)].start,
+          computes ? record.ready[instance] : record.exchanges[layout.exchange(actor, op)].start,
           record.end[instance]);
     }
     std::sort(spans.begin(), spans.end());
@@ -61,13 +61,13 @@ class PathWalk {
       : record_(record), layout_(layout), costs_(costs), network_(network), graph_(graph) {}
 
   CriticalPath run() {
-    const std::vector<OpOfRank> path = find_path();
-    const std::int64_t main_rank = rank_of_main_stage(path);
-    main_stage_ = layout_.stage_of(main_rank);
-    const BusyTimes busy(record_, layout_, main_rank);
+    const std::vector<OpOfActor> path = find_path();
+    const int main_actor = actor_of_main_stage(path);
+    main_stage_ = layout_.stage_of(main_actor);
+    const BusyTimes busy(record_, layout_, main_actor);
     busy_ = &busy;
-    for (const OpOfRank& at : path) {
-      const OpKind kind = layout_.op(at.rank, at.op).kind;
+    for (const OpOfActor& at : path) {
+      const OpKind kind = layout_.op(at.actor, at.op).kind;
       if (kind == OpKind::compute) blame_compute(at);
       if (kind == OpKind::collective || kind == OpKind::send) blame_exchange(at);
     }
@@ -75,78 +75,80 @@ class PathWalk {
   }
 
  private:
-  struct OpOfRank {
-    std::int64_t rank;
+  struct OpOfActor {
+    int actor;
     int op;
   };
 
   // From the op that ended last back to the start of the step.
-  std::vector<OpOfRank> find_path() const {
-    std::vector<OpOfRank> path;
+  std::vector<OpOfActor> find_path() const {
+    std::vector<OpOfActor> path;
     // max_element gives the first of equals: the lowest op instance.
     const auto last = std::max_element(record_.end.begin(), record_.end.end());
     for (std::int64_t at = last - record_.end.begin(); at >= 0; at = before(path.back())) {
-      const std::int64_t rank = layout_.rank_of_instance(at);
-      path.push_back({rank, static_cast<int>(at - layout_.instance(rank, 0))});
+      const int actor = layout_.actor_of_instance(at);
+      path.push_back({actor, static_cast<int>(at - layout_.instance(actor, 0))});
     }
     return path;
   }
 
   // The op's critical predecessor, -1 at the start of the step.
-  std::int64_t before(const OpOfRank& at) const {
-    const OpKind kind = layout_.op(at.rank, at.op).kind;
+  std::int64_t before(const OpOfActor& at) const {
+    const OpKind kind = layout_.op(at.actor, at.op).kind;
     // A collective started when its last member came: the path goes on there.
     if (kind == OpKind::collective)
-      return predecessor_of(exchange_at(at).last_rank, exchange_at(at).last_op);
-    if (kind == OpKind::receive && waited_for_data(at.rank, at.op))
-      return layout_.instance(layout_.peer_of(at.rank, at.op),
-                              layout_.of_rank(at.rank).peer_op[at.op]);
-    return predecessor_of(at.rank, at.op);
+      return predecessor_of(exchange_at(at).last_actor, exchange_at(at).last_op);
+    if (kind == OpKind::receive && waited_for_data(at.actor, at.op))
+      return layout_.instance(layout_.peer_of(at.actor, at.op),
+                              layout_.of_actor(at.actor).peer_op[at.op]);
+    return predecessor_of(at.actor, at.op);
   }
 
-  // A rank on the path, of the stage on which the path spends the longest time (ties: the lowest).
-  std::int64_t rank_of_main_stage(const std::vector<OpOfRank>& path) const {
+  // An actor on the path, of the stage on which the path spends the longest time (ties: the lowest).
+  int actor_of_main_stage(const std::vector<OpOfActor>& path) const {
     std::vector<Picoseconds> time(static_cast<std::size_t>(layout_.stages()));
-    std::vector<std::int64_t> rank(time.size(), 0);
-    for (const OpOfRank& at : path) {
-      const OpKind kind = layout_.op(at.rank, at.op).kind;
+    std::vector<int> actor(time.size(), 0);
+    for (const OpOfActor& at : path) {
+      const OpKind kind = layout_.op(at.actor, at.op).kind;
       if (kind == OpKind::receive) continue;
-      const int stage = layout_.stage_of(at.rank);
+      const int stage = layout_.stage_of(at.actor);
       time[stage] += end_of(at) - start_of(at);
-      rank[stage] = at.rank;
+      actor[stage] = at.actor;
     }
-    return rank[std::max_element(time.begin(), time.end()) - time.begin()];
+    return actor[std::max_element(time.begin(), time.end()) - time.begin()];
   }
 
-  Instant end_of(const OpOfRank& at) const { return record_.end[layout_.instance(at.rank, at.op)]; }
+  Instant end_of(const OpOfActor& at) const {
+    return record_.end[layout_.instance(at.actor, at.op)];
+  }
 
-  Instant start_of(const OpOfRank& at) const {
-    return layout_.op(at.rank, at.op).kind == OpKind::compute
-               ? record_.ready[layout_.instance(at.rank, at.op)]
+  Instant start_of(const OpOfActor& at) const {
+    return layout_.op(at.actor, at.op).kind == OpKind::compute
+               ? record_.ready[layout_.instance(at.actor, at.op)]
                : exchange_at(at).start;
   }
 
-  const Exchange& exchange_at(const OpOfRank& at) const {
-    return record_.exchanges[layout_.exchange(at.rank, at.op)];
+  const Exchange& exchange_at(const OpOfActor& at) const {
+    return record_.exchanges[layout_.exchange(at.actor, at.op)];
   }
 
-  bool waited_for_data(std::int64_t rank, int op) const {
-    const std::int64_t instance = layout_.instance(rank, op);
+  bool waited_for_data(int actor, int op) const {
+    const std::int64_t instance = layout_.instance(actor, op);
     return record_.end[instance] > record_.ready[instance];
   }
 
-  std::int64_t predecessor_of(std::int64_t rank, int op) const {
-    const StageLayout& stage = layout_.of_rank(rank);
+  std::int64_t predecessor_of(int actor, int op) const {
+    const StageLayout& stage = layout_.of_actor(actor);
     std::int64_t found = -1;
     const auto consider = [&](int before) {
-      const std::int64_t candidate = layout_.instance(rank, before);
+      const std::int64_t candidate = layout_.instance(actor, before);
       const bool later = found < 0 || record_.end[candidate] > record_.end[found];
       const bool lower = found >= 0 && record_.end[candidate] == record_.end[found];
       if (later || (lower && candidate < found)) found = candidate;
     };
     if (stage.stream_previous[op] >= 0) consider(stage.stream_previous[op]);
     for (const int before : stage.program.ops[op].after) consider(before);
-    assert(record_.ready[layout_.instance(rank, op)] ==
+    assert(record_.ready[layout_.instance(actor, op)] ==
            (found < 0 ? Instant{0} : record_.end[found]));
     return found;
   }
@@ -155,16 +157,16 @@ class PathWalk {
 
   // On the main stage a span belongs to its parts. On another stage it does so only while the main
   // stage is busy too; while that has nothing to run, the pipeline has a bubble.
-  void charge(const OpOfRank& at, const Parts& parts, Instant from, Instant to) {
-    const bool main = layout_.stage_of(at.rank) == main_stage_;
+  void charge(const OpOfActor& at, const Parts& parts, Instant from, Instant to) {
+    const bool main = layout_.stage_of(at.actor) == main_stage_;
     const Picoseconds own = main ? to - from : busy_->within(from, to);
     if (own.count > 0) blame_.add_split(parts, own);
     blame_.add("pipeline_bubble", (to - from) - own);
   }
 
-  void blame_compute(const OpOfRank& at) {
-    const ComputeCost& cost = costs_.compute(at.rank, at.op);
-    const Picoseconds slowed = costs_.compute_time(at.rank, at.op) - cost.time;
+  void blame_compute(const OpOfActor& at) {
+    const ComputeCost& cost = costs_.compute(at.actor, at.op);
+    const Picoseconds slowed = costs_.compute_time(at.actor, at.op) - cost.time;
     const Instant nominal_end = start_of(at) + cost.time;
     charge(at,
            {{"tensor_peak", cost.parts.tensor_peak},
@@ -175,7 +177,7 @@ class PathWalk {
     charge(at, {{"straggler", in_seconds(slowed)}}, nominal_end, nominal_end + slowed);
   }
 
-  void blame_exchange(const OpOfRank& at) {
+  void blame_exchange(const OpOfActor& at) {
     const Exchange& exchange = exchange_at(at);
     Instant now = exchange.start;
     for (std::size_t p = 0; p < exchange.cost->phases.size(); ++p) {

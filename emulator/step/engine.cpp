@@ -13,10 +13,10 @@ StepEngine::StepEngine(const Layout& layout, StepCosts& costs, Network& network,
   record_.ready.assign(instances, not_yet);
   record_.end.assign(instances, not_yet);
   record_.exchanges.resize(static_cast<std::size_t>(layout.exchanges()));
-  record_.rank_wait.resize(static_cast<std::size_t>(layout.ranks()));
+  record_.wait.resize(static_cast<std::size_t>(layout.actors()));
   waits_for_.reserve(instances);
-  for (std::int64_t rank = 0; rank < layout.ranks(); ++rank)
-    for (const int count : layout.of_rank(rank).waits_for) {
+  for (int actor = 0; actor < layout.actors(); ++actor)
+    for (const int count : layout.of_actor(actor).waits_for) {
       assert(count <= UINT16_MAX);
       waits_for_.push_back(static_cast<std::uint16_t>(count));
     }
@@ -50,8 +50,8 @@ StepRecord StepEngine::run(const std::function<void(double)>& progress) {
   return std::move(record_);
 }
 
-void StepEngine::push(Instant when, EventKind kind, int rank, int op) {
-  events_.push({when, pushed_++, kind, rank, op});
+void StepEngine::push(Instant when, EventKind kind, int actor, int op) {
+  events_.push({when, pushed_++, kind, actor, op});
 }
 
 void StepEngine::schedule_faults() {
@@ -62,10 +62,11 @@ void StepEngine::schedule_faults() {
   apply_faults();
 }
 
-// Degradations of one link multiply while they overlap.
+// Degradations of one link multiply while they overlap. All links of a class have the same ones.
 void StepEngine::apply_faults() {
   std::map<topology::LinkId, double> factor;
   for (const LinkDegradation& fault : faults_.links) {
+    if (layout_.folding().first_of(fault.link) != fault.link) continue;
     const bool active = fault.from <= now_ && (!fault.until || now_ < *fault.until);
     factor.emplace(fault.link, 1.0).first->second *= active ? fault.factor : 1.0;
   }
@@ -73,14 +74,14 @@ void StepEngine::apply_faults() {
 }
 
 void StepEngine::start_first_ops() {
-  for (std::int64_t rank = 0; rank < layout_.ranks(); ++rank)
-    for (int op = 0; op < layout_.of_rank(rank).ops(); ++op)
-      if (layout_.of_rank(rank).waits_for[op] == 0) ready_.push_back({static_cast<int>(rank), op});
+  for (int actor = 0; actor < layout_.actors(); ++actor)
+    for (int op = 0; op < layout_.of_actor(actor).ops(); ++op)
+      if (layout_.of_actor(actor).waits_for[op] == 0) ready_.push_back({actor, op});
   drain();
 }
 
 void StepEngine::handle(const Event& event) {
-  const OpOfRank what{event.rank, event.op};
+  const OpOfActor what{event.actor, event.op};
   switch (event.kind) {
     case EventKind::compute_end:
       end_op(what);
@@ -97,9 +98,9 @@ void StepEngine::handle(const Event& event) {
 
 void StepEngine::end_transfers() {
   for (const TransferId id : network_.advance_to(now_)) {
-    const OpOfRank owner = owner_of_transfer_[id.index];
+    const OpOfActor owner = owner_of_transfer_[id.index];
     ++transfers_ended_;
-    ++record_.exchanges[layout_.exchange(owner.rank, owner.op)].phase;
+    ++record_.exchanges[layout_.exchange(owner.actor, owner.op)].phase;
     begin_phase(owner);
   }
   drain();
@@ -107,17 +108,17 @@ void StepEngine::end_transfers() {
 
 void StepEngine::drain() {
   while (!ready_.empty()) {
-    const OpOfRank what = ready_.front();
+    const OpOfActor what = ready_.front();
     ready_.pop_front();
     begin(what);
   }
 }
 
-void StepEngine::begin(OpOfRank what) {
-  record_.ready[layout_.instance(what.rank, what.op)] = now_;
-  switch (layout_.op(what.rank, what.op).kind) {
+void StepEngine::begin(OpOfActor what) {
+  record_.ready[layout_.instance(what.actor, what.op)] = now_;
+  switch (layout_.op(what.actor, what.op).kind) {
     case OpKind::compute:
-      push(now_ + costs_.compute_time(what.rank, what.op), EventKind::compute_end, what.rank,
+      push(now_ + costs_.compute_time(what.actor, what.op), EventKind::compute_end, what.actor,
            what.op);
       break;
     case OpKind::collective:
@@ -132,43 +133,44 @@ void StepEngine::begin(OpOfRank what) {
   }
 }
 
-void StepEngine::arrive(OpOfRank what) {
-  Exchange& exchange = record_.exchanges[layout_.exchange(what.rank, what.op)];
+void StepEngine::arrive(OpOfActor what) {
+  Exchange& exchange = record_.exchanges[layout_.exchange(what.actor, what.op)];
   // Until the last member is here, `start` is when the latest one came.
-  if (exchange.start < now_ || what.rank < exchange.last_rank) {
-    exchange.last_rank = what.rank;
+  if (exchange.start < now_ || what.actor < exchange.last_actor) {
+    exchange.last_actor = what.actor;
     exchange.last_op = what.op;
   }
   exchange.start = now_;
-  const auto& op = layout_.op(what.rank, what.op);
-  if (++exchange.arrived == layout_.groups(op.group).degree)
-    begin_exchange({exchange.last_rank, exchange.last_op});
+  const auto& op = layout_.op(what.actor, what.op);
+  const auto members = layout_.members(op.group, layout_.group_of(what.actor, op.group));
+  if (++exchange.arrived == static_cast<int>(members.size()))
+    begin_exchange({exchange.last_actor, exchange.last_op});
 }
 
-void StepEngine::receive(OpOfRank what) {
-  const std::int64_t source = layout_.peer_of(what.rank, what.op);
-  const int send = layout_.of_rank(what.rank).peer_op[what.op];
+void StepEngine::receive(OpOfActor what) {
+  const int source = layout_.peer_of(what.actor, what.op);
+  const int send = layout_.of_actor(what.actor).peer_op[what.op];
   if (record_.end[layout_.instance(source, send)] != not_yet) end_op(what);
 }
 
-void StepEngine::begin_exchange(OpOfRank owner) {
-  Exchange& exchange = record_.exchanges[layout_.exchange(owner.rank, owner.op)];
+void StepEngine::begin_exchange(OpOfActor owner) {
+  Exchange& exchange = record_.exchanges[layout_.exchange(owner.actor, owner.op)];
   exchange.start = now_;
-  exchange.cost = &costs_.exchange(owner.rank, owner.op);
+  exchange.cost = &costs_.exchange(owner.actor, owner.op);
   exchange.first_transfer = static_cast<std::int64_t>(record_.transfers.size());
   record_.transfers.resize(record_.transfers.size() + exchange.cost->phases.size());
   begin_phase(owner);
 }
 
-void StepEngine::begin_phase(OpOfRank owner) {
-  const Exchange& exchange = record_.exchanges[layout_.exchange(owner.rank, owner.op)];
+void StepEngine::begin_phase(OpOfActor owner) {
+  const Exchange& exchange = record_.exchanges[layout_.exchange(owner.actor, owner.op)];
   if (exchange.phase == static_cast<int>(exchange.cost->phases.size())) return end_exchange(owner);
   const Picoseconds latency = exchange.cost->phases[exchange.phase].latency;
-  push(now_ + latency, EventKind::latency_end, owner.rank, owner.op);
+  push(now_ + latency, EventKind::latency_end, owner.actor, owner.op);
 }
 
-void StepEngine::begin_transfer(OpOfRank owner) {
-  Exchange& exchange = record_.exchanges[layout_.exchange(owner.rank, owner.op)];
+void StepEngine::begin_transfer(OpOfActor owner) {
+  Exchange& exchange = record_.exchanges[layout_.exchange(owner.actor, owner.op)];
   const ExchangePhase& phase = exchange.cost->phases[exchange.phase];
   if (phase.bytes <= 0 || phase.consumption.empty()) {
     ++exchange.phase;
@@ -180,43 +182,40 @@ void StepEngine::begin_transfer(OpOfRank owner) {
   record_.transfers[exchange.first_transfer + exchange.phase] = id;
 }
 
-void StepEngine::end_exchange(OpOfRank owner) {
-  const bool sends = layout_.op(owner.rank, owner.op).kind == OpKind::send;
+void StepEngine::end_exchange(OpOfActor owner) {
+  const bool sends = layout_.op(owner.actor, owner.op).kind == OpKind::send;
   sends ? end_send(owner) : end_collective(owner);
 }
 
-void StepEngine::end_collective(OpOfRank owner) {
-  const workload::Op& op = layout_.op(owner.rank, owner.op);
-  const int ordinal = layout_.of_rank(owner.rank).ordinal[owner.op];
-  const Instant start = record_.exchanges[layout_.exchange(owner.rank, owner.op)].start;
-  const GroupTable& groups = layout_.groups(op.group);
-  const std::int64_t first = groups.first(groups.group_of(owner.rank));
-  for (std::int64_t i = 0; i < groups.degree; ++i) {
-    const std::int64_t rank = first + i * groups.stride;
-    const int member_op = layout_.op_at_member(op, ordinal, rank);
-    record_.rank_wait[rank] += start - record_.ready[layout_.instance(rank, member_op)];
-    end_op({static_cast<int>(rank), member_op});
+void StepEngine::end_collective(OpOfActor owner) {
+  const workload::Op& op = layout_.op(owner.actor, owner.op);
+  const int ordinal = layout_.of_actor(owner.actor).ordinal[owner.op];
+  const Instant start = record_.exchanges[layout_.exchange(owner.actor, owner.op)].start;
+  for (const int actor : layout_.members(op.group, layout_.group_of(owner.actor, op.group))) {
+    const int member_op = layout_.op_at_member(op, ordinal, actor);
+    record_.wait[actor] += start - record_.ready[layout_.instance(actor, member_op)];
+    end_op({actor, member_op});
   }
 }
 
-void StepEngine::end_send(OpOfRank owner) {
-  const std::int64_t target = layout_.peer_of(owner.rank, owner.op);
-  const int receive = layout_.of_rank(owner.rank).peer_op[owner.op];
-  const Instant start = record_.exchanges[layout_.exchange(owner.rank, owner.op)].start;
+void StepEngine::end_send(OpOfActor owner) {
+  const int target = layout_.peer_of(owner.actor, owner.op);
+  const int receive = layout_.of_actor(owner.actor).peer_op[owner.op];
+  const Instant start = record_.exchanges[layout_.exchange(owner.actor, owner.op)].start;
   end_op(owner);
   const Instant waiting_since = record_.ready[layout_.instance(target, receive)];
   if (waiting_since == not_yet) return;
-  if (waiting_since < start) record_.rank_wait[target] += start - waiting_since;
+  if (waiting_since < start) record_.wait[target] += start - waiting_since;
   end_op({static_cast<int>(target), receive});
 }
 
-void StepEngine::end_op(OpOfRank what) {
-  record_.end[layout_.instance(what.rank, what.op)] = now_;
+void StepEngine::end_op(OpOfActor what) {
+  record_.end[layout_.instance(what.actor, what.op)] = now_;
   ++ended_;
-  const StageLayout& stage = layout_.of_rank(what.rank);
+  const StageLayout& stage = layout_.of_actor(what.actor);
   for (int i = stage.first_successor[what.op]; i < stage.first_successor[what.op + 1]; ++i) {
     const int next = stage.successor[i];
-    if (--waits_for_[layout_.instance(what.rank, next)] == 0) ready_.push_back({what.rank, next});
+    if (--waits_for_[layout_.instance(what.actor, next)] == 0) ready_.push_back({what.actor, next});
   }
 }
 

@@ -20,8 +20,8 @@ struct Exchange {
   const ExchangeCost* cost = nullptr;
   std::int64_t first_transfer = 0;  // of its phases, into StepRecord::transfers
   int arrived = 0;
-  int last_rank = -1;  // the last member to arrive; ties: the lowest
-  int last_op = -1;    // its op
+  int last_actor = -1;  // the last member to arrive; ties: the lowest
+  int last_op = -1;     // its op
   int phase = 0;
 };
 
@@ -30,7 +30,7 @@ struct StepRecord {
   std::vector<Instant> ready, end;    // per op instance
   std::vector<Exchange> exchanges;    // per exchange
   std::vector<TransferId> transfers;  // per phase of every exchange; -1: nothing to move
-  std::vector<Picoseconds> rank_wait;
+  std::vector<Picoseconds> wait;      // per actor: for its peers
   std::int64_t events = 0;
   bool outlasts_time = false;  // event time ended first: nothing else here is whole
 };
@@ -47,32 +47,32 @@ class StepEngine {
     Instant when;
     std::int64_t order;  // of insertion: equal times leave in it
     EventKind kind;
-    int rank, op;  // latency_end: the owner's
+    int actor, op;  // latency_end: the owner's
     bool operator>(const Event& other) const {
       return when != other.when ? when > other.when : order > other.order;
     }
   };
-  struct OpOfRank {
-    int rank, op;
+  struct OpOfActor {
+    int actor, op;
   };
 
   void schedule_faults();
-  void push(Instant when, EventKind kind, int rank, int op);
+  void push(Instant when, EventKind kind, int actor, int op);
   void start_first_ops();
   void handle(const Event& event);
   void apply_faults();
   void end_transfers();
   void drain();  // starts what became ready at this instant
-  void begin(OpOfRank what);
-  void arrive(OpOfRank what);
-  void receive(OpOfRank what);
-  void begin_exchange(OpOfRank owner);
-  void begin_phase(OpOfRank owner);
-  void begin_transfer(OpOfRank owner);
-  void end_exchange(OpOfRank owner);
-  void end_collective(OpOfRank owner);
-  void end_send(OpOfRank owner);
-  void end_op(OpOfRank what);
+  void begin(OpOfActor what);
+  void arrive(OpOfActor what);
+  void receive(OpOfActor what);
+  void begin_exchange(OpOfActor owner);
+  void begin_phase(OpOfActor owner);
+  void begin_transfer(OpOfActor owner);
+  void end_exchange(OpOfActor owner);
+  void end_collective(OpOfActor owner);
+  void end_send(OpOfActor owner);
+  void end_op(OpOfActor what);
 
   const Layout& layout_;
   StepCosts& costs_;
@@ -82,9 +82,9 @@ class StepEngine {
   Instant now_{0};
   std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
   std::int64_t pushed_ = 0, ended_ = 0;
-  std::vector<std::uint16_t> waits_for_;     // per op instance
-  std::deque<OpOfRank> ready_;               // in the order in which they became so
-  std::vector<OpOfRank> owner_of_transfer_;  // by transfer id
+  std::vector<std::uint16_t> waits_for_;      // per op instance
+  std::deque<OpOfActor> ready_;               // in the order in which they became so
+  std::vector<OpOfActor> owner_of_transfer_;  // by transfer id
   std::size_t transfers_ended_ = 0;
 };
 

@@ -1,97 +1,79 @@
-// Who runs which op, and who meets whom: the programs of all ranks as tables. Private to the
-// emulator. Everything that equal ranks share is kept once per stage; per rank there is a base.
+// Who runs which op, and who meets whom. Private to the emulator.
+//
+// An actor stands for all ranks of one class of the folding: ranks that nothing tells apart.
+// Without folding every rank is its own actor. Actors count in the order of their lowest ranks.
+// Everything that equal ranks share is kept once per stage; per actor there is a base.
 #pragma once
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <vector>
 
-#include "emulator/plan.hpp"
+#include "emulator/step/folding.hpp"
 
 namespace railwright::emulator {
 
-inline constexpr int dimension_count = 5;
-
-// A size of a collective in one kind of group: what its cost is looked up by.
-struct MeetingKind {
-  workload::Dimension group = workload::Dimension::tp;
-  workload::Operation operation = workload::Operation::all_reduce;
-  Bytes size;
-  bool operator==(const MeetingKind&) const = default;
-};
-
-struct StageLayout {
-  workload::Program program;
-  std::vector<int> stream_previous;  // per op: the op before it on its stream, -1 = none
-  std::vector<int> waits_for;        // per op: number of predecessors
-  std::vector<int> first_successor;  // per op, plus the end: into `successor`
-  std::vector<int> successor;
-  std::vector<int> meeting_kind;  // per op: collectives only, else -1
-  std::vector<int> ordinal;       // per op: of the collectives of its group, or of the sends
-  std::vector<int> peer_op;       // per op: the receive of a send and the reverse, else -1
-  std::array<std::vector<int>, dimension_count> collectives;  // ops by ordinal
-  int sends = 0;
-
-  int ops() const { return static_cast<int>(program.ops.size()); }
-};
-
-// The groups of one dimension; group g holds first(g) + i x stride.
-struct GroupTable {
-  std::int64_t stride = 1, degree = 1, count = 1;
-
-  std::int64_t group_of(std::int64_t rank) const {
-    return rank / (stride * degree) * stride + rank % stride;
-  }
-  std::int64_t first(std::int64_t group) const {
-    return group / stride * stride * degree + group % stride;
-  }
-};
-
-// Why a step of this size is refused; empty when it fits. `ops`: of all stages' programs,
-// `instances`: of all ranks.
-Errors size_refused(std::int64_t ranks, std::int64_t ops, std::int64_t instances);
-
 class Layout {
  public:
-  // One program per stage. Fails when there are more op instances than fit, or programs that do not
-  // match each other.
-  static Result<Layout> make(const Plan& plan, std::vector<workload::Program> programs);
+  // Both must outlive it. Fails when there are more op instances than fit.
+  static Result<Layout> make(const Programs& programs, const Folding& folding);
 
-  std::int64_t ranks() const { return static_cast<std::int64_t>(stage_of_.size()); }
+  int actors() const { return folding_->ranks.count(); }
+  std::int64_t ranks() const { return programs_->ranks(); }
+  std::int64_t rank_of(int actor) const { return folding_->ranks.first[actor]; }  // the lowest
+  int actor_of(std::int64_t rank) const { return folding_->ranks.of[rank]; }
   std::int64_t instances() const { return first_instance_.back(); }
   std::int64_t exchanges() const { return exchanges_; }
-  int stages() const { return static_cast<int>(stages_.size()); }
-  int stage_of(std::int64_t rank) const { return stage_of_[rank]; }
-  const StageLayout& stage(int index) const { return stages_[index]; }
-  const StageLayout& of_rank(std::int64_t rank) const { return stages_[stage_of_[rank]]; }
-  const workload::Op& op(std::int64_t rank, int op) const { return of_rank(rank).program.ops[op]; }
-  const std::vector<MeetingKind>& meeting_kinds() const { return meeting_kinds_; }
-  const GroupTable& groups(workload::Dimension dimension) const {
-    return groups_[static_cast<std::size_t>(dimension)];
+  int stages() const { return static_cast<int>(programs_->stages.size()); }
+  int stage_of(int actor) const { return programs_->stage_of[rank_of(actor)]; }
+  const StageLayout& stage(int index) const { return programs_->stages[index]; }
+  const StageLayout& of_actor(int actor) const { return stage(stage_of(actor)); }
+  const workload::Op& op(int actor, int op) const { return of_actor(actor).program.ops[op]; }
+  const std::vector<MeetingKind>& meeting_kinds() const { return programs_->meeting_kinds; }
+  const Folding& folding() const { return *folding_; }
+
+  // A class of groups of one dimension.
+  const Folding::Classes& groups(workload::Dimension dimension) const {
+    return folding_->groups[static_cast<std::size_t>(dimension)];
+  }
+  int group_of(int actor, workload::Dimension dimension) const;
+  // The lowest rank of the class's first group.
+  std::int64_t first_rank_of(workload::Dimension dimension, int group) const;
+  // The actors that meet there, ascending.
+  std::span<const int> members(workload::Dimension dimension, int group) const;
+
+  // The op of an actor, numbered through: lower actor first, then lower op.
+  std::int64_t instance(int actor, int op) const { return first_instance_[actor] + op; }
+  int actor_of_instance(std::int64_t instance) const;
+  // A collective of one class of groups or one send, numbered through.
+  std::int64_t exchange(int actor, int op) const;
+  // How many exchanges of the cluster it stands for.
+  std::int64_t copies(int actor, int op) const;
+  // The same collective as its member `actor` sees it.
+  int op_at_member(const workload::Op& op, int ordinal, int actor) const;
+  // Actor that a send goes to or a receive comes from.
+  int peer_of(int actor, int op) const { return actor_of(peer_rank(rank_of(actor), op)); }
+  std::int64_t peer_rank(std::int64_t rank, int op) const {
+    return programs_->peer_of(rank, programs_->of_rank(rank).program.ops[op].peer_stage);
   }
 
-  // The op of a rank, numbered through: lower rank first, then lower op.
-  std::int64_t instance(std::int64_t rank, int op) const { return first_instance_[rank] + op; }
-  std::int64_t rank_of_instance(std::int64_t instance) const;
-  // A collective of one group or one send, numbered through.
-  std::int64_t exchange(std::int64_t rank, int op) const;
-  // The same collective as its member `rank` sees it.
-  int op_at_member(const workload::Op& op, int ordinal, std::int64_t rank) const;
-  // Rank that a send goes to or a receive comes from.
-  std::int64_t peer_of(std::int64_t rank, int op) const;
-
  private:
+  struct Meetings {
+    std::vector<int> first_member;  // per class of groups, plus the end: into `member`
+    std::vector<int> member;
+    std::vector<std::int64_t> first_exchange;  // per class of groups
+  };
+
   Layout() = default;
-  void number_instances();
+  void list_members(int dimension);
   void number_exchanges();
 
-  std::vector<StageLayout> stages_;
-  std::vector<int> stage_of_;
+  const Programs* programs_ = nullptr;
+  const Folding* folding_ = nullptr;
   std::vector<std::int64_t> first_instance_;
-  std::array<GroupTable, dimension_count> groups_;
-  std::array<std::vector<std::int64_t>, dimension_count> first_meeting_;  // per group
-  std::vector<std::int64_t> first_send_;                                  // per rank
-  std::vector<MeetingKind> meeting_kinds_;
+  std::array<Meetings, dimension_count> meetings_;
+  std::vector<std::int64_t> first_send_;  // per actor
   std::int64_t exchanges_ = 0;
 };
 

@@ -278,7 +278,9 @@ TEST_CASE("collectives that overlap nothing take what they take alone") {
 TEST_CASE("every collective is reported once") {
   StepOptions options;
   std::int64_t seen = 0;
-  options.on_collective = [&](const CollectiveUse&, Picoseconds) { ++seen; };
+  options.on_collective = [&](const CollectiveUse&, Picoseconds, std::int64_t copies) {
+    seen += copies;
+  };
   const auto result = step_of(lab_cluster(2), lab_training(16), "tp=2,dp=4", options);
   std::int64_t counted = 0;
   for (const CollectiveUse& use : result.collectives) counted += use.count;
@@ -339,5 +341,5 @@ TEST_CASE("a step that is too large is refused with its size, before it fills th
       must(make_plan(cluster, training, degrees_of("tp=4"), topology::default_calibration()));
   const auto result = emulate_step(cluster, plan, topology::default_calibration());
   REQUIRE_FALSE(result);
-  CHECK(to_string(result.error()).find("4 ranks run ") != std::string::npos);
+  CHECK(to_string(result.error()).find("different ops") != std::string::npos);
 }
