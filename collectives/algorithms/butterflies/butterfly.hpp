@@ -15,6 +15,12 @@ struct Blocks {
   int first = 0, count = 0;
 };
 
+inline int reversed_bits(int value, int bits) {
+  int reversed = 0;
+  for (int bit = 0; bit < bits; ++bit) reversed |= ((value >> bit) & 1) << (bits - 1 - bit);
+  return reversed;
+}
+
 // `index` is a place in the core, `round` counts from the first exchange of a reduce-scatter,
 // `copy` below copies(). All copies run at once, each on its share of the buffer.
 struct Pairing {

@@ -22,12 +22,6 @@ int partner(const Schedule& schedule, int, int index, int round) {
   return index ^ distance_of(schedule, round);
 }
 
-int reversed_bits(int value, int bits) {
-  int reversed = 0;
-  for (int bit = 0; bit < bits; ++bit) reversed |= ((value >> bit) & 1) << (bits - 1 - bit);
-  return reversed;
-}
-
 // Blocks are numbered so that each round parts them in the middle.
 Blocks kept(const Schedule& schedule, int, int index, int round) {
   const Core core(schedule.ranks);

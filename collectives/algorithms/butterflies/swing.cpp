@@ -55,12 +55,17 @@ void for_rounds(const Schedule& schedule, int copy, Visit visit) {
   }
 }
 
+int crossed_levels(const Axis& axis, int index) {
+  return static_cast<int>(negabinary::crossed_levels(axis.place_of(index), axis.bits()));
+}
+
 struct Meeting {
   Axis axis;
   int level = 0;
 };
 
 Meeting meeting_at(const Schedule& schedule, int copy, int round) {
+  if (axes(schedule) == 1) return {axis_at(schedule, copy, 0), round};
   Meeting meeting;
   for_rounds(schedule, copy, [&](const Axis& axis, int level) {
     meeting = {axis, level};
@@ -84,12 +89,17 @@ int partner(const Schedule& schedule, int copy, int index, int round) {
 // A block is numbered by the levels that the way to its owner crosses, the first round on top.
 Blocks kept(const Schedule& schedule, int copy, int index, int round) {
   int block = 0, rounds = 0;
-  for_rounds(schedule, copy, [&](const Axis& axis, int level) {
-    const std::uint32_t crossed = negabinary::crossed_levels(axis.place_of(index), axis.bits());
-    block = 2 * block + static_cast<int>((crossed >> level) & 1);
-    ++rounds;
-    return true;
-  });
+  if (axes(schedule) == 1) {
+    const Axis axis = axis_at(schedule, copy, 0);
+    rounds = axis.bits();
+    block = reversed_bits(crossed_levels(axis, index), rounds);
+  } else {
+    for_rounds(schedule, copy, [&](const Axis& axis, int level) {
+      block = 2 * block + ((crossed_levels(axis, index) >> level) & 1);
+      ++rounds;
+      return true;
+    });
+  }
   const int count = 1 << (rounds - 1 - round);
   return {block & ~(count - 1), count};
 }

@@ -36,35 +36,38 @@ std::int64_t waiting_steps(const Schedule& schedule, int phase, std::int64_t) {
   return stretches(schedule)[phase].latencies;
 }
 
-// What passes between a rank at depth >= 1 of a tree and its parent in one step, if anything.
-void add_edge(const Schedule& schedule, const TwoTrees& trees, int tree, int child, bool reducing,
-              std::int64_t step, std::vector<Send>& sends) {
-  const int height = trees.height(), depth = trees.depth(tree, child);
-  const int outwards = depth - 1 + (reduces(schedule) ? height : 0);
-  const std::int64_t segment = step - (reducing ? height - depth : outwards);
-  if (segment < 0 || segment >= schedule.segments) return;
+// Which segment passes between a rank at depth `child_depth` of a tree and its parent in a step.
+std::int64_t segment_at(const Schedule& schedule, int height, int child_depth, bool reducing,
+                        std::int64_t step) {
+  const int outwards = child_depth - 1 + (reduces(schedule) ? height : 0);
+  return step - (reducing ? height - child_depth : outwards);
+}
+
+Send over_edge(const Schedule& schedule, const TwoTrees& trees, int tree, int child, bool reducing,
+               std::int64_t segment) {
   const ChunkRange chunks{tree * std::int64_t{schedule.segments} + segment, 1};
   const int parent = trees.parent(tree, child), channel = 2 * tree + trees.side(tree, child);
-  if (reducing)
-    sends.push_back({child, parent, chunks, Action::reduce, channel});
-  else
-    sends.push_back({parent, child, chunks, Action::copy, channels(schedule) - 4 + channel});
+  if (reducing) return {child, parent, chunks, Action::reduce, channel};
+  return {parent, child, chunks, Action::copy, channels(schedule) - 4 + channel};
 }
 
 void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t step, bool sending,
                std::vector<Send>& sends) {
-  step += stretches(schedule)[phase].first;
   const TwoTrees trees = trees_of(schedule);
-  for (const bool reducing : {true, false}) {
-    if (!(reducing ? reduces(schedule) : broadcasts(schedule))) continue;
-    for (const int tree : {0, 1}) {
-      if (reducing == sending) {
-        if (trees.parent(tree, rank) >= 0)
-          add_edge(schedule, trees, tree, rank, reducing, step, sends);
-        continue;
-      }
-      for (const int child : trees.children(tree, rank))
-        if (child >= 0) add_edge(schedule, trees, tree, child, reducing, step, sends);
+  const int height = trees.height();
+  step += Stretches(schedule, height)[phase].first;
+  for (const int tree : {0, 1}) {
+    const int depth = trees.depth(tree, rank);
+    for (const bool reducing : {true, false}) {
+      if (!(reducing ? reduces(schedule) : broadcasts(schedule))) continue;
+      const bool to_parent = reducing == sending;
+      if (to_parent && depth == 0) continue;
+      const std::int64_t segment =
+          segment_at(schedule, height, to_parent ? depth : depth + 1, reducing, step);
+      if (segment < 0 || segment >= schedule.segments) continue;
+      const auto children = to_parent ? std::array{rank, -1} : trees.children(tree, rank);
+      for (const int child : children)
+        if (child >= 0) sends.push_back(over_edge(schedule, trees, tree, child, reducing, segment));
     }
   }
 }
