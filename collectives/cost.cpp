@@ -1,6 +1,7 @@
 #include "collectives/cost.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "collectives/maker.hpp"
 
@@ -33,6 +34,19 @@ Seconds closed_form_time(const Schedule& schedule, Bytes size, Hop hop) {
   assert(why_not(schedule).empty());
   if (schedule.ranks == 1) return {};
   return maker_of(schedule.algorithm).closed_form(schedule, size, hop);
+}
+
+int optimal_segments(Schedule schedule, Bytes size, Hop hop) {
+  constexpr double most = 1 << 16;
+  const auto bytes_time = [&](int segments) {
+    schedule.segments = segments;
+    return closed_form_time(schedule, size, {{}, hop.bandwidth});
+  };
+  const Seconds ramp = 4.0 / 3 * (bytes_time(1) - bytes_time(4));
+  const double limit = std::min(most, static_cast<double>(size.count));
+  if (ramp.value <= 0 || limit < 1) return 1;
+  const double balanced = std::sqrt(ramp.value / hop.latency.value);
+  return static_cast<int>(std::clamp(std::round(balanced), 1.0, limit));
 }
 
 double bus_bandwidth_factor(Operation operation, int ranks) {

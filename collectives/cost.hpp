@@ -19,6 +19,13 @@ struct Hop {
 // steps follow one another.
 Seconds closed_form_time(const Schedule& schedule, Bytes size, Hop hop);
 
+// Into how many segments a pipelined schedule had better be cut. The closed form counts
+// bytes as T(m) = T_inf + ramp / m, ramp being what filling and draining costs, and every segment
+// more costs about one latency of software and wire, so m = sqrt(ramp / latency); at most 65,536,
+// and one per byte. 1 for algorithms that are not pipelined. (`segments` of pat bound its messages:
+// they cost nothing here.)
+int optimal_segments(Schedule schedule, Bytes size, Hop hop);
+
 // nccl-tests' factor between algorithm and bus bandwidth: all-reduce 2(p-1)/p, reduce-scatter,
 // all-gather and all-to-all (p-1)/p, broadcast, reduce and send 1.
 double bus_bandwidth_factor(Operation operation, int ranks);
@@ -54,17 +61,23 @@ std::vector<PhaseLoad> phase_loads(const Schedule& schedule, Bytes size,
 Seconds idle_time(const std::vector<PhaseLoad>& phases, const topology::Graph& graph,
                   const topology::Calibration& calibration);
 
-// The fastest maker and channel count by idle_time for this group and size. Ties go to the simpler
-// one (order of the enum, fewer channels). Direct exchanges (p^2 routes) are priced up to 32 ranks,
-// halving-doubling up to 1,024, the others always.
+// The fastest of all schedules that apply to this group and size, by idle_time. Ties go to the
+// simpler one (order of the enum, fewer channels). Exchanges of everybody with everybody (p^2
+// routes) are priced up to 32 ranks, trees and butterflies (p log p) up to 1,024; ring, binomial
+// tree and hierarchical always. Synthesized schedules are not among them: synthesis.hpp.
 Schedule best_schedule(Operation operation, Bytes size,
                        const std::vector<topology::AcceleratorId>& members,
                        const topology::Router& router, const topology::Calibration& calibration);
-// `algorithm` on this group. Hierarchical: `inner` = members per node when each node holds equally
-// many and they come node by node, else 1. Ring: two channels when the first two members have a
-// cable of their own, so that both directions carry data. Check why_not() of the result.
+// `algorithm` on this group, with the parameters that suit it and a buffer of `size`:
+//   inner     hierarchical, nvls_tree, sharp, ring over several nodes: members per node, when each
+//             node holds equally many and they come node by node, else 1
+//   channels  ring over several nodes: one for each NIC of a node; else two when the first two
+//             members have a cable of their own, so that both directions carry data
+//   dims      torus, swing, bine: of the ring or torus that the group is
+//   segments  optimal_segments on a hop between two of the members
+// Check why_not(schedule, members, cluster) of the result (ways.hpp).
 Schedule schedule_for(Operation operation, Algorithm algorithm,
                       const std::vector<topology::AcceleratorId>& members,
-                      const topology::Cluster& cluster);
+                      const topology::Cluster& cluster, Bytes size = mebibytes(64));
 
 }  // namespace railwright::collectives
