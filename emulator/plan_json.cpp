@@ -1,16 +1,12 @@
 // A plan as text, and that text on disk. docs/plan.md is the page of the format.
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <openssl/evp.h>
-#include <unistd.h>
 
-#include <cstdio>
-#include <cstring>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "emulator/plan.hpp"
 #include "emulator/plan_words.hpp"
+#include "topology/files/write_text_file.hpp"
 
 namespace railwright::emulator {
 
@@ -77,47 +73,6 @@ Json json_of(const Prediction& prediction) {
           {"blame", blame}};
 }
 
-Result<void> write_failure(const std::string& path) {
-  return failure({path}, fmt::format("cannot write: {}", std::strerror(errno)));
-}
-
-bool write_all(int file, const std::string& text) {
-  std::size_t done = 0;
-  while (done < text.size()) {
-    const ssize_t written = write(file, text.data() + done, text.size() - done);
-    if (written < 0 && errno == EINTR) continue;
-    if (written < 0) break;
-    done += static_cast<std::size_t>(written);
-  }
-  return done == text.size();
-}
-
-bool write_and_sync(const std::string& path, const std::string& text) {
-  const int file = open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (file < 0) return false;
-  const bool synced = write_all(file, text) && fsync(file) == 0;
-  return close(file) == 0 && synced;
-}
-
-// A rename would put a file in the place of a device or a pipe.
-bool write_into(const std::string& path, const std::string& text) {
-  const int file = open(path.c_str(), O_WRONLY | O_CLOEXEC);
-  if (file < 0) return false;
-  const bool written = write_all(file, text);
-  return close(file) == 0 && written;
-}
-
-bool write_beside_and_rename(const std::string& path, const std::string& text) {
-  // The process id keeps two runs that write the same plan apart.
-  const std::string temporary = fmt::format("{}.{}.tmp", path, getpid());
-  if (write_and_sync(temporary, text) && std::rename(temporary.c_str(), path.c_str()) == 0)
-    return true;
-  const int failed = errno;
-  unlink(temporary.c_str());
-  errno = failed;
-  return false;
-}
-
 }  // namespace
 
 std::string to_json(const Plan& plan) {
@@ -142,17 +97,7 @@ std::string to_json(const Plan& plan) {
 }
 
 Result<void> save_plan(const Plan& plan, const std::string& path) {
-  namespace fs = std::filesystem;
-  std::error_code missing;
-  const fs::file_status status = fs::status(path, missing);
-  const bool is_stream = fs::exists(status) && !fs::is_regular_file(status);
-  // What a symbolic link points to is replaced, not the link.
-  const fs::path target = is_stream ? fs::path() : fs::canonical(path, missing);
-  const std::string text = to_json(plan);
-  const bool written = is_stream
-                           ? write_into(path, text)
-                           : write_beside_and_rename(target.empty() ? path : target.string(), text);
-  return written ? Result<void>{} : write_failure(path);
+  return topology::write_text_file(path, to_json(plan));
 }
 
 std::string sha256(std::string_view bytes) {
