@@ -1,0 +1,31 @@
+// The attainable rate: what some schedule reaches when sizes are large and latency does not count.
+// With the bound it encloses the optimum; where the two meet, both are it.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "collectives/bound.hpp"
+
+namespace railwright::collectives {
+
+struct Attainable {
+  Bandwidth algorithm_bandwidth;  // size / time
+  bool exact = false;             // no schedule is faster
+  double gap = 0;                 // (bound - attainable) / bound: what is not known
+  std::string how;  // "trees from every rank", "24 trees", "reduce-scatter and all-gather"
+  bool operator==(const Attainable&) const = default;
+};
+
+// Arguments and limits as bound_of. Switches forward but neither add nor multicast.
+//   all_gather, reduce_scatter, broadcast, reduce, send   the bound, where every switch can send on
+//                what it receives (docs/collectives.md has the theorem); else what the network
+//                attains when both directions of a link are held to the slower
+//   all_reduce   the better of reduce-scatter with all-gather and the best packing of trees
+//   all_to_all   nothing
+std::optional<Attainable> attainable_of(Operation operation,
+                                        const std::vector<topology::AcceleratorId>& members,
+                                        const topology::Cluster& cluster, int root = 0);
+
+}  // namespace railwright::collectives

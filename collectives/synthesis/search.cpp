@@ -1,0 +1,155 @@
+#include "collectives/synthesis/search.hpp"
+
+#include <algorithm>
+
+#include "collectives/bound.hpp"
+#include "collectives/bound/ranks.hpp"
+#include "collectives/cost.hpp"
+
+namespace railwright::collectives {
+
+namespace {
+
+// Sends matched in all: a second or so for 32 ranks, some seconds for more.
+constexpr std::int64_t small_work = 150'000, large_work = 600'000, most_sends = 300'000;
+constexpr double nearly = 0.96;  // of a cut's capacity: nothing may cross it twice
+constexpr double close_enough = 1.002;
+
+class Search {
+ public:
+  Search(const SynthesisTask& task, const topology::Cluster& cluster,
+         const topology::Calibration& calibration, Towards towards, bool rooted)
+      : task_(task),
+        fabric_(fabric_of(task.members, cluster, calibration, towards)),
+        rooted_(rooted) {
+    software_ = software_latency(calibration).value;
+    find_tight_groups(cluster, towards);
+  }
+
+  std::optional<Found> run();
+
+ private:
+  struct Trial {
+    int chunks = 0;
+    std::int64_t time = 0;
+  };
+
+  int weight_of(int rank) const { return !rooted_ || rank == task_.root ? 1 : 0; }
+  int roots() const { return rooted_ ? 1 : fabric_.ranks(); }
+  std::int64_t sends_of(int chunks) const {
+    return std::int64_t{chunks} * roots() * (fabric_.ranks() - 1);
+  }
+  std::vector<int> ladder() const;
+  void find_tight_groups(const topology::Cluster& cluster, Towards towards);
+  void try_chunks(int chunks, std::uint64_t seed);
+  bool done() const {
+    return best_ && bound_ > 0 &&
+           static_cast<double>(best_->matching.time) <= close_enough * bound_ * 1e12;
+  }
+
+  const SynthesisTask& task_;
+  Fabric fabric_;
+  bool rooted_;
+  double software_ = 0, bound_ = 0;
+  std::vector<std::vector<char>> tight_in_, tight_out_, loose_;
+  std::int64_t work_ = 0;
+  std::vector<Trial> trials_;
+  std::optional<Found> best_;
+};
+
+// A group is tight when, at the optimal rate, what must cross its border all but fills it.
+void Search::find_tight_groups(const topology::Cluster& cluster, Towards towards) {
+  const std::vector<char> none(fabric_.ranks(), 0);
+  loose_.assign(fabric_.group.size(), none);
+  tight_in_ = tight_out_ = loose_;
+  const bool away = towards == Towards::forward;
+  const Operation operation = rooted_ ? (away ? Operation::broadcast : Operation::reduce)
+                                      : (away ? Operation::all_gather : Operation::reduce_scatter);
+  const auto bound = bound_of(operation, task_.members, cluster, task_.root);
+  if (!bound) return;
+  bound_ = bound_time(*bound, operation, fabric_.ranks(), task_.size).value;
+  const double rate = bound->algorithm_bandwidth.bytes_per_second / roots();
+  Ranks ranks(task_.members, cluster);
+  FlowNetwork& network = ranks.network(away ? Direction::forward : Direction::reversed);
+  const auto unit = static_cast<double>(network.unit());
+  for (std::size_t level = 0; level < fabric_.group.size(); ++level)
+    for (int first = 0; first < fabric_.ranks(); ++first) {
+      if (fabric_.group[level][first] != first) continue;
+      std::vector<int> part;
+      int weight = 0;
+      for (int rank = first; rank < fabric_.ranks(); ++rank)
+        if (fabric_.group[level][rank] == first) {
+          part.push_back(fabric_.vertex[rank]);
+          weight += weight_of(rank);
+        }
+      const std::vector<int> rest = ranks.others(part);
+      const double in = unit * static_cast<double>(cut_between(network, rest, part).capacity);
+      const double out = unit * static_cast<double>(cut_between(network, part, rest).capacity);
+      tight_in_[level][first] = (roots() - weight) * rate >= nearly * in;
+      tight_out_[level][first] = weight * rate >= nearly * out;
+    }
+}
+
+std::vector<int> Search::ladder() const {
+  if (task_.chunks > 0) return {task_.chunks};
+  const std::uint64_t part = task_.size.count / static_cast<std::uint64_t>(roots());
+  const bool fine = !rooted_ && fabric_.ranks() <= 64;
+  std::vector<int> ladder;
+  for (int power = 1; power <= 4096; power *= 2)
+    for (const int chunks : {power, power + power / 4, power + power / 2}) {
+      const bool wanted = chunks == power || (fine && (chunks > power && power <= 32));
+      const bool known = !ladder.empty() && ladder.back() >= chunks;
+      const bool small = static_cast<std::uint64_t>(chunks) * 64 > part;
+      if (wanted && !known && (chunks == 1 || !small) && sends_of(chunks) <= most_sends)
+        ladder.push_back(chunks);
+    }
+  return ladder;
+}
+
+void Search::try_chunks(int chunks, std::uint64_t seed) {
+  MatchingTask task;
+  for (int rank = 0; rank < fabric_.ranks(); ++rank)
+    task.owner.insert(task.owner.end(), static_cast<std::size_t>(chunks * weight_of(rank)), rank);
+  task.chunk_bytes = static_cast<double>(task_.size.count) / static_cast<double>(task.owner.size());
+  task.software_latency = software_;
+  task.latency_occupies = task_.occupancy == Occupancy::bytes_and_latency;
+  task.tight_in = seed % 2 == 1 ? tight_in_ : loose_;
+  task.tight_out = seed % 2 == 1 ? tight_out_ : loose_;
+  task.seed = seed;
+  Matching matching = matching_of(fabric_, task);
+  if (!matching.complete) {  // groups that are tight together may lock each other
+    task.tight_in = task.tight_out = loose_;
+    matching = matching_of(fabric_, task);
+  }
+  work_ += static_cast<std::int64_t>(matching.sends.size());
+  if (!matching.complete) return;
+  trials_.push_back({chunks, matching.time});
+  if (!best_ || matching.time < best_->matching.time)
+    best_ = Found{std::move(matching), chunks, std::move(task.owner)};
+}
+
+std::optional<Found> Search::run() {
+  const std::int64_t work = fabric_.ranks() <= 32 ? small_work : large_work;
+  for (const int chunks : ladder()) {
+    if (done() || (best_ && work_ + sends_of(chunks) > work)) break;
+    try_chunks(chunks, 1);
+  }
+  std::ranges::stable_sort(trials_, {}, &Trial::time);
+  std::vector<int> promising;
+  for (std::size_t i = 0; i < std::min<std::size_t>(trials_.size(), 4); ++i)
+    promising.push_back(trials_[i].chunks);
+  for (std::uint64_t seed = 2; seed < 32 && !promising.empty(); ++seed)
+    for (const int chunks : promising)
+      if (!done() && work_ + sends_of(chunks) <= work) try_chunks(chunks, seed);
+  return std::move(best_);
+}
+
+}  // namespace
+
+std::optional<Found> best_matching(const SynthesisTask& task, const topology::Cluster& cluster,
+                                   const topology::Calibration& calibration, Towards towards,
+                                   bool rooted) {
+  return Search(task, cluster, calibration, towards, rooted).run();
+}
+
+}  // namespace railwright::collectives
