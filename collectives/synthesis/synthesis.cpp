@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "collectives/synthesis/pipeline.hpp"
 #include "collectives/synthesis/plan.hpp"
 #include "collectives/synthesis/search.hpp"
 
@@ -97,6 +98,17 @@ std::optional<Synthesis> by_matching(const SynthesisTask& task, const topology::
   return Synthesis{schedule_of(task, std::move(forest)), time, chunks, "matching"};
 }
 
+std::optional<Synthesis> by_packing(const SynthesisTask& task, const topology::Cluster& cluster,
+                                    const topology::Calibration& calibration) {
+  if (task.operation != Operation::all_reduce || task.chunks > 0) return std::nullopt;
+  auto pipeline = best_pipeline(task, cluster, calibration);
+  if (!pipeline) return std::nullopt;
+  const Seconds time{static_cast<double>(pipeline->plan.time) / 1e12};
+  Forest forest = forest_of(std::move(pipeline->plan), std::move(pipeline->root));
+  forest.width = std::move(pipeline->width);
+  return Synthesis{schedule_of(task, std::move(forest)), time, pipeline->chunks, "tree packing"};
+}
+
 }  // namespace
 
 tl::expected<Synthesis, std::string> synthesize(const SynthesisTask& task,
@@ -105,7 +117,8 @@ tl::expected<Synthesis, std::string> synthesize(const SynthesisTask& task,
   if (std::string refusal = refusal_of(task); !refusal.empty()) return tl::unexpected(refusal);
   auto best = by_matching(task, cluster, calibration);
   if (!best) return tl::unexpected<std::string>("some ranks cannot reach the others");
-  return std::move(*best);
+  auto packed = by_packing(task, cluster, calibration);
+  return packed && packed->time < best->time ? std::move(*packed) : std::move(*best);
 }
 
 }  // namespace railwright::collectives
