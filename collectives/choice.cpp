@@ -1,60 +1,94 @@
 #include <algorithm>
 #include <array>
 
+#include "collectives/choice/layout.hpp"
 #include "collectives/cost.hpp"
+#include "collectives/ways.hpp"
 
 namespace railwright::collectives {
 namespace {
 
 using topology::AcceleratorId;
 using topology::Cluster;
-using Members = std::vector<AcceleratorId>;
 
-// Beyond these sizes an algorithm is not even priced: its phases have p^2 or p log p connections,
-// and on so many ranks hierarchical, tree or ring is the better choice anyway.
-constexpr int most_direct_ranks = 32;
-constexpr int most_halving_ranks = 1024;
-
-// Members that sit k to a node, node after node, give k; any other order gives 1.
-int ranks_per_node(const Members& members, const Cluster& cluster) {
-  const std::size_t count = members.size();
-  const int first_node = cluster.node_of(members[0]);
-  std::size_t inner = 1;
-  while (inner < count && cluster.node_of(members[inner]) == first_node) ++inner;
-  if (count % inner != 0) return 1;
-  std::vector<int> nodes;
-  for (std::size_t i = 0; i < count; ++i) {
-    const int node = cluster.node_of(members[i]);
-    if (i % inner == 0)
-      nodes.push_back(node);
-    else if (node != nodes.back())
-      return 1;
+// Beyond so many ranks an algorithm is not even priced: its phases have p^2 or p log p connections,
+// or p channels, and on so many ranks hierarchical, tree or ring is the better choice anyway.
+constexpr int any_ranks = 1 << 30;
+int most_ranks(Algorithm algorithm) {
+  switch (algorithm) {
+    case Algorithm::ring:
+    case Algorithm::binomial_tree:
+    case Algorithm::hierarchical:
+      return any_ranks;
+    case Algorithm::torus:
+      return 1 << 16;
+    case Algorithm::pairwise:
+    case Algorithm::direct:
+    case Algorithm::one_shot:
+      return 32;
+    case Algorithm::synthesized:  // made by synthesis.hpp, not here
+      return 0;
+    default:
+      return 1024;
   }
-  std::ranges::sort(nodes);
-  const bool twice = std::ranges::adjacent_find(nodes) != nodes.end();
-  return twice ? 1 : static_cast<int>(inner);
+}
+// Of a ring with a channel per NIC: routes are asked for each channel.
+constexpr std::int64_t most_ring_hops = 1 << 17;
+
+bool needs_switches(Algorithm algorithm) {
+  return algorithm == Algorithm::nvls || algorithm == Algorithm::nvls_tree ||
+         algorithm == Algorithm::sharp;
 }
 
-// Neighbours on a cable of their own have a second direction that one ring leaves idle.
-bool are_cabled(const Members& members, const Cluster& cluster) {
-  return members.size() > 2 &&
-         cluster.graph.link_between(cluster.vertex_of(members[0]), cluster.vertex_of(members[1]))
-             .has_value();
+bool is_pipelined(Algorithm algorithm) {
+  return algorithm == Algorithm::chain || algorithm == Algorithm::double_tree ||
+         algorithm == Algorithm::pat || needs_switches(algorithm);
+}
+
+// One channel per NIC of a node, or two where both directions of a cable want to be used.
+void lay_ring(Schedule& schedule, const Members& members, const Cluster& cluster) {
+  const int inner = ranks_per_node(members, cluster);
+  const int nics = nics_per_node(members, cluster);
+  if (inner > 1 && inner < schedule.ranks && nics > 0) {
+    schedule.inner = inner;
+    schedule.channels = nics;
+  } else if (are_cabled(members, cluster)) {
+    schedule.channels = 2;
+  }
+}
+
+bool tells_nodes(Algorithm algorithm) {
+  return algorithm == Algorithm::hierarchical || algorithm == Algorithm::nvls_tree ||
+         algorithm == Algorithm::sharp;
+}
+
+void add_rings(Operation operation, Bytes size, const Members& members, const Cluster& cluster,
+               std::vector<Schedule>& all) {
+  const int ranks = static_cast<int>(members.size());
+  all.push_back({operation, Algorithm::ring, ranks});
+  if (ranks > 2) all.push_back({operation, Algorithm::ring, ranks, 2});
+  const Schedule laid = schedule_for(operation, Algorithm::ring, members, cluster, size);
+  const bool affordable = std::int64_t{ranks} * laid.channels <= most_ring_hops;
+  if (laid.inner > 1 && affordable) all.push_back(laid);
 }
 
 // In the order in which ties are decided.
-std::vector<Schedule> candidates(Operation operation, const Members& members,
+std::vector<Schedule> candidates(Operation operation, Bytes size, const Members& members,
                                  const Cluster& cluster) {
   const int ranks = static_cast<int>(members.size());
-  Schedule two_rings{operation, Algorithm::ring, ranks, 2};
-  const Schedule nodes = schedule_for(operation, Algorithm::hierarchical, members, cluster);
-  std::vector<Schedule> all = {{operation, Algorithm::ring, ranks}};
-  if (ranks > 2) all.push_back(two_rings);
-  all.push_back({operation, Algorithm::binomial_tree, ranks});
-  if (ranks <= most_halving_ranks) all.push_back({operation, Algorithm::halving_doubling, ranks});
-  if (nodes.inner > 1 && nodes.inner < ranks) all.push_back(nodes);
-  if (ranks <= most_direct_ranks) all.push_back({operation, Algorithm::direct, ranks});
-  std::erase_if(all, [](const Schedule& schedule) { return !why_not(schedule).empty(); });
+  const bool reducing = has_reducing_switches(cluster);
+  std::vector<Schedule> all;
+  add_rings(operation, size, members, cluster, all);
+  for (int i = 1; i < algorithm_count; ++i) {
+    const auto algorithm = static_cast<Algorithm>(i);
+    if (ranks > most_ranks(algorithm) || (needs_switches(algorithm) && !reducing)) continue;
+    Schedule schedule = schedule_for(operation, algorithm, members, cluster, size);
+    const bool flat = schedule.inner == 1 || schedule.inner == ranks;
+    if (algorithm == Algorithm::hierarchical && flat) continue;
+    all.push_back(std::move(schedule));
+  }
+  std::erase_if(
+      all, [&](const Schedule& schedule) { return !why_not(schedule, members, cluster).empty(); });
   if (all.empty()) all.push_back({operation, Algorithm::direct, ranks});
   return all;
 }
@@ -62,17 +96,24 @@ std::vector<Schedule> candidates(Operation operation, const Members& members,
 }  // namespace
 
 Schedule schedule_for(Operation operation, Algorithm algorithm, const Members& members,
-                      const Cluster& cluster) {
+                      const Cluster& cluster, Bytes size) {
   assert(!members.empty());
   Schedule schedule{operation, algorithm, static_cast<int>(members.size())};
-  if (algorithm == Algorithm::hierarchical) schedule.inner = ranks_per_node(members, cluster);
-  if (algorithm == Algorithm::ring && are_cabled(members, cluster)) schedule.channels = 2;
+  if (tells_nodes(algorithm)) schedule.inner = ranks_per_node(members, cluster);
+  if (algorithm == Algorithm::ring) lay_ring(schedule, members, cluster);
+  const bool on_torus = algorithm == Algorithm::torus || algorithm == Algorithm::swing ||
+                        algorithm == Algorithm::bine;
+  if (on_torus) schedule.dims = torus_dimensions(members, cluster);
+  // Halving distances suit more shapes than those that the dimensions fit.
+  if (algorithm != Algorithm::torus && !why_not(schedule).empty()) schedule.dims.clear();
+  if (is_pipelined(algorithm) && members.size() > 1 && why_not(schedule).empty())
+    schedule.segments = optimal_segments(schedule, size, assumed_hop(members, cluster));
   return schedule;
 }
 
 Schedule best_schedule(Operation operation, Bytes size, const Members& members,
                        const topology::Router& router, const topology::Calibration& calibration) {
-  const std::vector<Schedule> all = candidates(operation, members, router.cluster());
+  const std::vector<Schedule> all = candidates(operation, size, members, router.cluster());
   if (all.size() == 1 || members.size() == 1) return all.front();
   const auto time_of = [&](const Schedule& schedule) {
     const auto loads = phase_loads(schedule, size, members, router, calibration);

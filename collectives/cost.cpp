@@ -33,7 +33,7 @@ class EffectiveCapacity {
 Seconds closed_form_time(const Schedule& schedule, Bytes size, Hop hop) {
   assert(why_not(schedule).empty());
   if (schedule.ranks == 1) return {};
-  return maker_of(schedule.algorithm).closed_form(schedule, size, hop);
+  return maker_of(schedule).closed_form(schedule, size, hop);
 }
 
 int optimal_segments(Schedule schedule, Bytes size, Hop hop) {

@@ -13,6 +13,12 @@
 
 namespace railwright::collectives {
 
+// One step of a phase, standing for `steps` of its steps.
+struct Sample {
+  std::int64_t step = 0, steps = 0;
+  bool operator==(const Sample&) const = default;
+};
+
 // All functions but `refusal` may assume a schedule that why_not() has nothing against and at least
 // two ranks; ranks, phases and steps are in range.
 struct Maker {
@@ -33,6 +39,12 @@ struct Maker {
                    std::vector<Send>& sends);
   Seconds (*closed_form)(const Schedule&, Bytes size, Hop hop);
   int (*switch_count)(const Schedule&) = [](const Schedule&) { return 0; };
+  // Of switch 0 .. switch_count-1: the ranks that it exchanges data with, ascending.
+  std::vector<int> (*ranks_of_switch)(const Schedule&, int index) = nullptr;
+  // Steps that stand for all of a phase whose connections change; null: the busiest one does.
+  std::vector<Sample> (*samples)(const Schedule&, int phase) = nullptr;
+  // Whether a send of a phase shows its latency; null: all do.
+  bool (*waits)(const Schedule&, int phase, const Send& send) = nullptr;
 };
 
 const Maker& ring_maker();
@@ -54,7 +66,9 @@ const Maker& nvls_maker();
 const Maker& nvls_tree_maker();
 const Maker& sharp_maker();
 const Maker& synthesized_maker();
-const Maker& maker_of(Algorithm algorithm);
+const Maker& node_tree_maker();               // double_tree over nodes of several ranks
+const Maker& pipelined_hierarchical_maker();  // hierarchical in several segments
+const Maker& maker_of(const Schedule& schedule);
 
 // The most bytes that `count` neighbouring chunks can hold: ceil(count n / C), whatever their
 // place.

@@ -1,9 +1,10 @@
 #include <algorithm>
-#include <limits>
-#include <numeric>
+#include <map>
 
 #include "collectives/cost.hpp"
 #include "collectives/maker.hpp"
+#include "collectives/phase_latency.hpp"
+#include "collectives/ways.hpp"
 
 namespace railwright::collectives {
 namespace {
@@ -12,16 +13,20 @@ using topology::LinkId;
 using topology::LinkShare;
 using topology::Route;
 
-// A pair that exchanges data in a phase; `weight` = its bytes over those of the largest.
+// A send of a phase and the bytes that it moves in a step, on average, over those of the largest.
 struct Connection {
-  int source = 0, target = 0, channel = 0;
+  int source = 0, target = 0, channel = 0, route = -1;
+  int sample = 0, bundle = -1;  // bundle: into Pattern::bundles; -1: on its own
   double weight = 1;
+  bool waits = true;  // shows its latency
   bool operator==(const Connection&) const = default;
 };
 
 struct Pattern {
   std::int64_t steps = 0;
+  std::vector<Sample> samples;
   std::vector<Connection> connections;
+  std::vector<std::pair<int, Bundle>> bundles;  // with their sample
   bool operator==(const Pattern&) const = default;
 };
 
@@ -66,71 +71,15 @@ class LinkSum {
   std::vector<double> dense_;
 };
 
-// Latency of a phase whose connections form rings, each of which does one step less than it has
-// hops. The last chunk to arrive has crossed all hops of its ring but one, in the worst case the
-// fastest one: the sum over the other hops, spread over the steps. This is the cycle mean of the
-// timed event graph of the ring (Baccelli, Cohen, Olsder, Quadrat: Synchronization and Linearity,
-// 1992, section 2.3) for hops of one bandwidth; docs/collectives.md bounds the error for others.
-class RingLatency {
- public:
-  RingLatency(const Pattern& pattern, int ranks, const std::vector<Seconds>& latency)
-      : pattern_(pattern), ranks_(ranks), latency_(latency) {
-    int channels = 0;
-    for (const Connection& c : pattern.connections) channels = std::max(channels, c.channel + 1);
-    leaving_.assign(static_cast<std::size_t>(channels) * ranks, none);
-    for (std::size_t i = 0; i < pattern.connections.size(); ++i)
-      leaving(pattern.connections[i].source, pattern.connections[i].channel) = i;
-  }
-
-  Seconds slowest() {
-    Seconds slowest;
-    for (std::size_t i = 0; i < pattern_.connections.size(); ++i)
-      slowest = std::max(slowest, follow(i));
-    return slowest;
-  }
-
- private:
-  static constexpr std::size_t none = std::numeric_limits<std::size_t>::max();
-
-  std::size_t& leaving(int source, int channel) {
-    return leaving_[static_cast<std::size_t>(channel) * ranks_ + source];
-  }
-
-  // Takes the hops from connection `first` on out of the table; the mean latency per step.
-  Seconds follow(std::size_t first) {
-    const Connection& start = pattern_.connections[first];
-    if (leaving(start.source, start.channel) == none) return {};
-    Seconds sum, fastest = latency_[first];
-    int hops = 0, at = start.source;
-    for (std::size_t i = first; i != none; i = leaving(at, start.channel)) {
-      leaving(at, start.channel) = none;
-      at = pattern_.connections[i].target;
-      sum += latency_[i];
-      fastest = std::min(fastest, latency_[i]);
-      ++hops;
-    }
-    assert(at == start.source && hops - 1 == pattern_.steps);
-    return 1.0 / (hops - 1) * (sum - fastest);
-  }
-
-  const Pattern& pattern_;
-  int ranks_;
-  const std::vector<Seconds>& latency_;
-  std::vector<std::size_t> leaving_;  // connection by channel and source
-};
-
-Seconds mean(const std::vector<Seconds>& latency) {
-  const Seconds sum = std::accumulate(latency.begin(), latency.end(), Seconds{});
-  return 1.0 / static_cast<double>(latency.size()) * sum;
-}
-
 class Loads {
  public:
   Loads(const Schedule& schedule, Bytes size, const std::vector<topology::AcceleratorId>& members,
         const topology::Router& router, const topology::Calibration& calibration)
-      : schedule_(schedule), size_(size), members_(members), router_(router) {
-    software_ = software_latency(calibration);
-  }
+      : schedule_(schedule),
+        maker_(maker_of(schedule)),
+        size_(size),
+        graph_(router.cluster().graph),
+        ways_(schedule, members, router, calibration) {}
 
   std::vector<PhaseLoad> all() {
     const std::vector<Phase> phases = phases_of(schedule_);
@@ -141,29 +90,58 @@ class Loads {
   }
 
  private:
-  // Fills `pattern` and returns the bytes of the largest connection.
-  double connections_of(int phase, Pattern& pattern) const {
-    const Maker& maker = maker_of(schedule_.algorithm);
-    const std::int64_t step = maker.busiest_step(schedule_, phase);
+  std::vector<Sample> samples_of(const Phase& phase, int index) const {
+    if (maker_.samples) return maker_.samples(schedule_, index);
+    return {{maker_.busiest_step(schedule_, index), phase.steps}};
+  }
+
+  Pattern pattern_of(const Phase& phase, int index) const {
+    Pattern pattern{phase.steps, samples_of(phase, index), {}, {}};
+    const int ends = schedule_.ranks + maker_.switch_count(schedule_);
     std::vector<Send> sends;
-    double largest = 0;
-    for (int rank = 0; rank < schedule_.ranks; ++rank) {
-      sends.clear();
-      maker.sends_from(schedule_, rank, phase, step, sends);
-      for (const Send& send : sends) {
-        const auto bytes = static_cast<double>(largest_bytes(schedule_, send.chunks.count, size_));
-        pattern.connections.push_back({send.source, send.target, send.channel, bytes});
-        largest = std::max(largest, bytes);
+    std::map<std::pair<int, Bundle>, int> bundles;
+    for (int i = 0; i < static_cast<int>(pattern.samples.size()); ++i)
+      for (int end = 0; end < ends; ++end) {
+        sends.clear();
+        maker_.sends_from(schedule_, end, index, pattern.samples[i].step, sends);
+        for (const Send& send : sends) add_connection(send, index, i, bundles, pattern);
       }
+    return pattern;
+  }
+
+  void add_connection(const Send& send, int phase, int sample,
+                      std::map<std::pair<int, Bundle>, int>& bundles, Pattern& pattern) const {
+    const auto bytes = static_cast<double>(largest_bytes(schedule_, send.chunks.count, size_));
+    const auto steps = static_cast<double>(pattern.samples[sample].steps);
+    Connection connection{send.source,
+                          send.target,
+                          send.channel,
+                          send.route,
+                          sample,
+                          -1,
+                          bytes * steps / static_cast<double>(pattern.steps)};
+    if (const auto bundle = bundle_of(schedule_, send)) {
+      const auto count = static_cast<int>(pattern.bundles.size());
+      const auto [place, first] = bundles.try_emplace({sample, *bundle}, count);
+      if (first) pattern.bundles.push_back(place->first);
+      connection.bundle = place->second;
     }
+    if (maker_.waits) connection.waits = maker_.waits(schedule_, phase, send);
+    pattern.connections.push_back(connection);
+  }
+
+  // Makes weights relative to the largest, which it returns.
+  static double take_largest(Pattern& pattern) {
+    double largest = 0;
+    for (const Connection& c : pattern.connections) largest = std::max(largest, c.weight);
     for (Connection& c : pattern.connections) c.weight = largest > 0 ? c.weight / largest : 1;
     return largest;
   }
 
   // An all-gather goes the ways of the reduce-scatter again: routes are not asked for twice.
   PhaseLoad load_of(const Phase& phase, int index) {
-    Pattern pattern{phase.steps, {}};
-    const double bytes = connections_of(index, pattern);
+    Pattern pattern = pattern_of(phase, index);
+    const double bytes = take_largest(pattern);
     std::size_t known = 0;
     while (known < seen_.size() && seen_[known] != pattern) ++known;
     if (known == seen_.size()) {
@@ -172,8 +150,7 @@ class Loads {
     }
     PhaseLoad load = routed_[known];
     load.bytes_per_step = bytes;
-    const auto waiting = static_cast<double>(
-        maker_of(schedule_.algorithm).waiting_steps(schedule_, index, phase.steps));
+    const auto waiting = static_cast<double>(maker_.waiting_steps(schedule_, index, phase.steps));
     load.step_latency = waiting / static_cast<double>(phase.steps) * load.step_latency;
     load.software_latency = waiting / static_cast<double>(phase.steps) * load.software_latency;
     load.stationary = phase.stationary;
@@ -181,37 +158,38 @@ class Loads {
   }
 
   PhaseLoad route(const Pattern& pattern) const {
-    LinkSum sum(static_cast<std::size_t>(router_.cluster().graph.links()),
-                pattern.connections.size());
-    std::vector<Seconds> latency;
-    latency.reserve(pattern.connections.size());
-    for (const Connection& c : pattern.connections) {
-      const auto source = members_[c.source], target = members_[c.target];
-      const Route way = router_.between(source, target, static_cast<std::uint64_t>(c.channel));
-      assert((source == target || !way.empty()) && "no route between two members");
-      sum.add(way, c.weight);
-      latency.push_back(way.latency);
-    }
+    LinkSum sum(static_cast<std::size_t>(graph_.links()), pattern.connections.size());
+    std::vector<std::vector<Route>> bundles(pattern.bundles.size());
+    std::vector<double> weights(pattern.bundles.size(), 0);
+    PhaseLatency latency(pattern.steps, pattern.samples, schedule_.ranks);
     PhaseLoad load;
+    for (const Connection& c : pattern.connections) {
+      const Send send{c.source, c.target, {}, Action::copy, c.channel, c.route};
+      Route way = ways_.of(send);
+      if (c.waits) {
+        const Seconds software = ways_.software_latency(send);
+        load.software_latency = std::max(load.software_latency, software);
+        latency.add(send, static_cast<std::size_t>(c.sample), way.latency + software);
+      }
+      if (c.bundle < 0) {
+        sum.add(way, c.weight);
+      } else {
+        weights[c.bundle] = c.weight;
+        bundles[c.bundle].push_back(std::move(way));
+      }
+    }
+    for (std::size_t i = 0; i < bundles.size(); ++i) sum.add(merged(bundles[i]), weights[i]);
     load.steps = pattern.steps;
     load.consumption = std::move(sum).take();
-    load.step_latency = software_ + link_latency(pattern, latency);
-    load.software_latency = software_;
+    load.step_latency = latency.per_step();
     return load;
   }
 
-  Seconds link_latency(const Pattern& pattern, const std::vector<Seconds>& latency) const {
-    if (latency.empty()) return {};
-    if (pattern.steps == 1) return *std::ranges::max_element(latency);
-    if (schedule_.operation == Operation::broadcast) return mean(latency);  // an open chain
-    return RingLatency(pattern, schedule_.ranks, latency).slowest();
-  }
-
   const Schedule& schedule_;
+  const Maker& maker_;
   Bytes size_;
-  const std::vector<topology::AcceleratorId>& members_;
-  const topology::Router& router_;
-  Seconds software_;
+  const topology::Graph& graph_;
+  Ways ways_;
   std::vector<Pattern> seen_;
   std::vector<PhaseLoad> routed_;  // of each pattern seen
 };

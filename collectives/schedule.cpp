@@ -26,17 +26,17 @@ constexpr std::array<Entry, algorithm_count> entries{{
     {"halving_doubling", halving_doubling_maker},
     {"swing", swing_maker},
     {"bine", bine_maker},
-    {"torus", nullptr},
+    {"torus", torus_maker},
     {"bruck", bruck_maker},
     {"pat", pat_maker},
     {"hierarchical", hierarchical_maker},
     {"pairwise", pairwise_maker},
     {"direct", direct_maker},
     {"one_shot", one_shot_maker},
-    {"nvls", nullptr},
-    {"nvls_tree", nullptr},
-    {"sharp", nullptr},
-    {"synthesized", nullptr},
+    {"nvls", nvls_maker},
+    {"nvls_tree", nvls_tree_maker},
+    {"sharp", sharp_maker},
+    {"synthesized", synthesized_maker},
 }};
 
 const Entry& entry_of(Algorithm algorithm) {
@@ -63,7 +63,7 @@ std::uint64_t floor_share(std::uint64_t total, std::uint64_t part, std::uint64_t
 }
 
 std::string missing_operation(const Schedule& schedule) {
-  const auto operations = maker_of(schedule.algorithm).operations;
+  const auto operations = maker_of(schedule).operations;
   if (std::ranges::find(operations, schedule.operation) != operations.end()) return {};
   std::string list;
   for (const Operation operation : operations)
@@ -88,7 +88,13 @@ tl::expected<Algorithm, ConfigError> parse_algorithm(std::string_view text) {
       ConfigError{{}, fmt::format("unknown algorithm '{}'", text), "write one of " + names});
 }
 
-const Maker& maker_of(Algorithm algorithm) { return entry_of(algorithm).maker(); }
+const Maker& maker_of(const Schedule& schedule) {
+  const Algorithm algorithm = schedule.algorithm;
+  if (algorithm == Algorithm::double_tree && schedule.inner != 1) return node_tree_maker();
+  if (algorithm == Algorithm::hierarchical && schedule.segments != 1)
+    return pipelined_hierarchical_maker();
+  return entry_of(algorithm).maker();
+}
 
 std::string why_not(const Schedule& schedule) {
   if (entry_of(schedule.algorithm).maker == nullptr)
@@ -102,19 +108,19 @@ std::string why_not(const Schedule& schedule) {
     return fmt::format("root {} is not a rank: they count from 0 to {}", schedule.root,
                        schedule.ranks - 1);
   const std::string missing = missing_operation(schedule);
-  return missing.empty() ? maker_of(schedule.algorithm).refusal(schedule) : missing;
+  return missing.empty() ? maker_of(schedule).refusal(schedule) : missing;
 }
 
 std::int64_t chunk_count(const Schedule& schedule) {
-  return schedule.ranks == 1 ? 1 : maker_of(schedule.algorithm).chunk_count(schedule);
+  return schedule.ranks == 1 ? 1 : maker_of(schedule).chunk_count(schedule);
 }
 
 int channel_count(const Schedule& schedule) {
-  return schedule.ranks == 1 ? 1 : maker_of(schedule.algorithm).channel_count(schedule);
+  return schedule.ranks == 1 ? 1 : maker_of(schedule).channel_count(schedule);
 }
 
 int switch_count(const Schedule& schedule) {
-  return schedule.ranks == 1 ? 0 : maker_of(schedule.algorithm).switch_count(schedule);
+  return schedule.ranks == 1 ? 0 : maker_of(schedule).switch_count(schedule);
 }
 
 std::uint64_t offset_of(const Schedule& schedule, std::int64_t chunk, Bytes size,
@@ -141,20 +147,20 @@ std::uint64_t largest_bytes(const Schedule& schedule, std::int64_t count, Bytes 
 std::vector<Phase> phases_of(const Schedule& schedule) {
   assert(why_not(schedule).empty());
   if (schedule.ranks == 1) return {};
-  return maker_of(schedule.algorithm).phases(schedule);
+  return maker_of(schedule).phases(schedule);
 }
 
 std::vector<Send> sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step) {
   assert(rank >= 0 && rank < schedule.ranks + switch_count(schedule) && schedule.ranks > 1);
   std::vector<Send> sends;
-  maker_of(schedule.algorithm).sends_from(schedule, rank, phase, step, sends);
+  maker_of(schedule).sends_from(schedule, rank, phase, step, sends);
   return sends;
 }
 
 std::vector<Send> sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step) {
   assert(rank >= 0 && rank < schedule.ranks + switch_count(schedule) && schedule.ranks > 1);
   std::vector<Send> sends;
-  maker_of(schedule.algorithm).sends_to(schedule, rank, phase, step, sends);
+  maker_of(schedule).sends_to(schedule, rank, phase, step, sends);
   return sends;
 }
 
@@ -162,7 +168,7 @@ ChunkRange own_part(const Schedule& schedule, int rank) {
   const bool parts = schedule.operation == Operation::reduce_scatter ||
                      schedule.operation == Operation::all_gather;
   if (schedule.ranks == 1 || !parts) return {0, chunk_count(schedule)};
-  return maker_of(schedule.algorithm).own_part(schedule, rank);
+  return maker_of(schedule).own_part(schedule, rank);
 }
 
 }  // namespace railwright::collectives

@@ -76,9 +76,8 @@ CollectiveResult emulate_collective(const CollectiveRun& run, const topology::Ro
   Medium medium(run, router, calibration);
   CollectiveResult result;
   result.stepwise = runs_steps(run);
-  const Instant end =
-      result.stepwise ? run_steps(run, router, collectives::software_latency(calibration), medium)
-                      : run_phases(loads_of(run, router, calibration), medium);
+  const Instant end = result.stepwise ? run_steps(run, router, calibration, medium)
+                                      : run_phases(loads_of(run, router, calibration), medium);
   medium.finish(end);
   result.time = end - Instant{};
   result.limiting_link = medium.limiting_link();

@@ -64,9 +64,7 @@ class CanonicalWriter {
     for (const NodeGroup& group : spec_.nodes) out["nodes"].push_back(json_of_group(group));
     for (const NetworkSpec& network : spec_.networks)
       out["networks"].push_back(json_of_network(network));
-    for (const SwitchSpec& item : spec_.switches)
-      out["switches"].push_back(
-          Json{{"name", item.name}, {"kind", name_of(switch_kind_names, item.kind)}});
+    for (const SwitchSpec& item : spec_.switches) out["switches"].push_back(json_of_switch(item));
     for (const ExplicitLink& link : spec_.links) out["links"].push_back(json_of_link(link));
     out["routing"]["mode"] = name_of(routing_mode_names, spec_.routing.mode);
     out["routing"]["cross_rail"] = name_of(cross_rail_names, spec_.routing.cross_rail);
@@ -98,11 +96,18 @@ class CanonicalWriter {
     return out;
   }
 
+  Json json_of_switch(const SwitchSpec& item) const {
+    Json out{{"name", item.name}, {"kind", name_of(switch_kind_names, item.kind)}};
+    if (item.reduces) out["reduces"] = true;
+    return out;
+  }
+
   Json json_of_network(const NetworkSpec& network) const {
     Json out;
     out["name"] = network.name;
     out["shape"] = name_of(network_shape_names, network.shape);
     if (!network.groups.empty()) out["groups"] = network.groups;
+    if (network.reduces) out["reduces"] = true;
     switch (network.shape) {
       case Shape::fat_tree:
       case Shape::rail_fat_tree:

@@ -138,6 +138,7 @@ class ClusterReader {
     network.name = read_name(fields.require("name"), "name");
     network.shape = fields.require("shape").choice<Shape>(network_shape_names, Shape::none);
     read_joined_groups(fields.find("groups"), network);
+    network.reduces = fields.find("reduces").boolean();
     switch (network.shape) {
       case Shape::fat_tree:
       case Shape::rail_fat_tree:
@@ -231,6 +232,7 @@ class ClusterReader {
     item.name = read_name(fields.require("name"), "name");
     item.kind =
         fields.find("kind").choice<VertexKind>(switch_kind_names, VertexKind::packet_switch);
+    item.reduces = fields.find("reduces").boolean();
     fields.finish();
     spec_.switches.push_back(std::move(item));
   }

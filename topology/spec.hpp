@@ -105,6 +105,7 @@ struct NetworkSpec {
   int leaves_per_pod = 0;       // rail fat-tree: units per pod (3 tiers)
   double oversubscription = 1;  // down capacity / up capacity of a leaf
   int routers_per_group = 0, endpoints_per_router = 0, global_links_per_router = 0;  // dragonfly
+  bool reduces = false;  // its switches add what comes in and multicast (SHARP)
   Origin place;
   bool operator==(const NetworkSpec&) const = default;
 };
@@ -112,6 +113,7 @@ struct NetworkSpec {
 struct SwitchSpec {
   std::string name;
   VertexKind kind = VertexKind::packet_switch;
+  bool reduces = false;  // as NetworkSpec::reduces
   Origin place;
   bool operator==(const SwitchSpec&) const = default;
 };

@@ -43,10 +43,11 @@ class Medium {
 };
 
 // Both return the moment at which every rank has its result.
-// Every send a transfer of its own: it starts when what it forwards has arrived and its channel's
-// previous send has left; it arrives `latency` after its last byte has left.
+// Every send, or bundle of sends at a switch, a transfer of its own: it starts when what it
+// forwards has arrived and its channel's previous send has left; it arrives `latency` after its
+// last byte has left.
 Instant run_steps(const CollectiveRun& run, const topology::Router& router,
-                  Seconds software_latency, Medium& medium);
+                  const topology::Calibration& calibration, Medium& medium);
 // One transfer per phase, then the latencies of its steps; phases follow one another.
 Instant run_phases(const std::vector<collectives::PhaseLoad>& loads, Medium& medium);
 

@@ -4,7 +4,9 @@
 #include <queue>
 #include <tuple>
 #include <unordered_map>
+#include <utility>
 
+#include "collectives/ways.hpp"
 #include "emulator/collective/medium.hpp"
 
 namespace railwright::emulator {
@@ -14,11 +16,16 @@ using collectives::Send;
 
 struct TimedSend {
   Send send;
-  int phase = 0;
-  int route = 0;             // into routes
-  int waits = 0;             // for so many arrivals and departures
+  int flow = 0;
+  int next_in_flow = -1;
   int next_on_channel = -1;  // waits for this one to leave
   int first_dependent = 0, dependents = 0;
+};
+
+// What moves as one: a send, or a bundle of them into or out of a switch.
+struct Flow {
+  int first_send = 0, last_send = 0;
+  int waits = 0;  // for so many arrivals and departures
 };
 
 // What waits for what, by the rule of schedule.hpp.
@@ -26,6 +33,7 @@ class Dependencies {
  public:
   explicit Dependencies(const collectives::Schedule& schedule);
   std::vector<TimedSend>& sends() { return sends_; }
+  std::vector<Flow>& flows() { return flows_; }
   // Sends that wait for the arrival of `i`.
   auto dependents_of(int i) const {
     return std::pair{dependents_.begin() + sends_[i].first_dependent,
@@ -34,6 +42,7 @@ class Dependencies {
 
  private:
   void add_step(int phase, std::int64_t step);
+  void add_send(const Send& send, std::map<collectives::Bundle, int>& bundles);
   void wait_for_chunks(int i);
   void wait_for_channel(int i);
   void note_arrival(int i);
@@ -48,6 +57,7 @@ class Dependencies {
   const collectives::Schedule& schedule_;
   std::uint64_t chunks_;
   std::vector<TimedSend> sends_;
+  std::vector<Flow> flows_;
   std::vector<std::pair<int, int>> edges_;  // arrival of first -> start of second
   std::vector<int> dependents_;
   std::vector<Arrival> arrivals_;
@@ -67,12 +77,11 @@ Dependencies::Dependencies(const collectives::Schedule& schedule)
 // A receive of the same step is no earlier receive, so arrivals are noted after all have looked.
 void Dependencies::add_step(int phase, std::int64_t step) {
   const int first = static_cast<int>(sends_.size());
-  for (int rank = 0; rank < schedule_.ranks; ++rank)
-    for (const Send& send : collectives::sends_from(schedule_, rank, phase, step)) {
-      sends_.push_back({});
-      sends_.back().send = send;
-      sends_.back().phase = phase;
-    }
+  const int ends = schedule_.ranks + collectives::switch_count(schedule_);
+  std::map<collectives::Bundle, int> bundles;  // their flows
+  for (int source = 0; source < ends; ++source)
+    for (const Send& send : collectives::sends_from(schedule_, source, phase, step))
+      add_send(send, bundles);
   const int end = static_cast<int>(sends_.size());
   seen_by_.resize(sends_.size(), -1);
   for (int i = first; i < end; ++i) {
@@ -80,6 +89,20 @@ void Dependencies::add_step(int phase, std::int64_t step) {
     wait_for_channel(i);
   }
   for (int i = first; i < end; ++i) note_arrival(i);
+}
+
+void Dependencies::add_send(const Send& send, std::map<collectives::Bundle, int>& bundles) {
+  const int i = static_cast<int>(sends_.size());
+  int flow = static_cast<int>(flows_.size());
+  if (const auto bundle = collectives::bundle_of(schedule_, send))
+    flow = bundles.try_emplace(*bundle, flow).first->second;
+  if (flow == static_cast<int>(flows_.size()))
+    flows_.push_back({i, i, 0});
+  else
+    sends_[std::exchange(flows_[flow].last_send, i)].next_in_flow = i;
+  sends_.push_back({});
+  sends_.back().send = send;
+  sends_.back().flow = flow;
 }
 
 void Dependencies::wait_for_chunks(int i) {
@@ -92,7 +115,7 @@ void Dependencies::wait_for_chunks(int i) {
       if (seen_by_[earlier] == i) continue;
       seen_by_[earlier] = i;
       edges_.push_back({earlier, i});
-      ++sends_[i].waits;
+      ++flows_[sends_[i].flow].waits;
     }
   }
 }
@@ -100,10 +123,11 @@ void Dependencies::wait_for_chunks(int i) {
 void Dependencies::wait_for_channel(int i) {
   const Send& send = sends_[i].send;
   const auto [place, first] = last_on_channel_.try_emplace({send.source, send.channel}, i);
-  if (first) return;
+  const int flow = sends_[i].flow;
+  if (first || sends_[place->second].flow == flow) return;  // a multicast leaves at once
   sends_[place->second].next_on_channel = i;
   place->second = i;
-  ++sends_[i].waits;
+  ++flows_[flow].waits;
 }
 
 void Dependencies::note_arrival(int i) {
@@ -133,11 +157,10 @@ void Dependencies::sort_dependents() {
 
 class StepRun {
  public:
-  StepRun(const CollectiveRun& run, const topology::Router& router, Seconds software_latency,
-          Medium& medium)
+  StepRun(const CollectiveRun& run, const topology::Router& router,
+          const topology::Calibration& calibration, Medium& medium)
       : run_(run),
-        router_(router),
-        software_latency_(software_latency),
+        ways_(run.schedule, run.members, router, calibration),
         medium_(medium),
         dependencies_(run.schedule) {}
 
@@ -150,52 +173,58 @@ class StepRun {
     auto operator<=>(const Arrival&) const = default;
   };
 
-  void find_routes();
-  void start(int i);
-  void leave(int i);
-  void release(int i) {
-    if (--dependencies_.sends()[i].waits == 0) start(i);
+  void start(int flow);
+  void leave(int flow);
+  void release(int send) {
+    const int flow = dependencies_.sends()[send].flow;
+    if (--dependencies_.flows()[flow].waits == 0) start(flow);
   }
+  const topology::Route& route_of(const Send& send);
   std::optional<Instant> next() const;
 
   const CollectiveRun& run_;
-  const topology::Router& router_;
-  Seconds software_latency_;  // of one send
+  collectives::Ways ways_;
   Medium& medium_;
   Dependencies dependencies_;
-  std::vector<topology::Route> routes_;
+  // By ends, channel and Send::route: channels of one pair may take different ways, for their
+  // number is what ecmp_hash tells apart.
+  std::map<std::tuple<int, int, int, int>, topology::Route> routes_;
   std::map<TransferId, int> in_flight_;
   std::priority_queue<Arrival, std::vector<Arrival>, std::greater<>> arrivals_;
   Instant now_;
 };
 
-// Channels of one pair may take different ways; their number is what ecmp_hash tells apart.
-void StepRun::find_routes() {
-  std::map<std::tuple<int, int, int>, int> known;
-  for (TimedSend& timed : dependencies_.sends()) {
-    const Send& send = timed.send;
-    const auto [place, first] = known.try_emplace({send.source, send.target, send.channel},
-                                                  static_cast<int>(routes_.size()));
-    if (first)
-      routes_.push_back(router_.between(run_.members[send.source], run_.members[send.target],
-                                        static_cast<std::uint64_t>(send.channel)));
-    timed.route = place->second;
-  }
+const topology::Route& StepRun::route_of(const Send& send) {
+  const auto [place, first] =
+      routes_.try_emplace({send.source, send.target, send.channel, send.route});
+  if (first) place->second = ways_.of(send);
+  return place->second;
 }
 
-void StepRun::start(int i) {
-  const TimedSend& timed = dependencies_.sends()[i];
+void StepRun::start(int flow) {
+  const int first = dependencies_.flows()[flow].first_send;
+  const auto& sends = dependencies_.sends();
   const Bytes bytes =
-      collectives::bytes_of(run_.schedule, timed.send.chunks, run_.size, run_.element);
-  Transfer transfer{routes_[timed.route].links, static_cast<double>(bytes.count)};
-  in_flight_[medium_.start(std::move(transfer), now_)] = i;
+      collectives::bytes_of(run_.schedule, sends[first].send.chunks, run_.size, run_.element);
+  Transfer transfer{{}, static_cast<double>(bytes.count)};
+  if (sends[first].next_in_flow < 0) {
+    transfer.consumption = route_of(sends[first].send).links;
+  } else {
+    std::vector<topology::Route> ways;
+    for (int i = first; i >= 0; i = sends[i].next_in_flow) ways.push_back(route_of(sends[i].send));
+    transfer.consumption = collectives::merged(ways).links;
+  }
+  in_flight_[medium_.start(std::move(transfer), now_)] = flow;
 }
 
-void StepRun::leave(int i) {
-  const TimedSend& timed = dependencies_.sends()[i];
-  const Seconds latency = routes_[timed.route].latency + software_latency_;
-  arrivals_.push({now_ + ceil_picoseconds(latency), i});
-  if (timed.next_on_channel >= 0) release(timed.next_on_channel);
+void StepRun::leave(int flow) {
+  const auto& sends = dependencies_.sends();
+  for (int i = dependencies_.flows()[flow].first_send; i >= 0; i = sends[i].next_in_flow) {
+    const Send& send = sends[i].send;
+    const Seconds latency = route_of(send).latency + ways_.software_latency(send);
+    arrivals_.push({now_ + ceil_picoseconds(latency), i});
+    if (sends[i].next_on_channel >= 0) release(sends[i].next_on_channel);
+  }
 }
 
 std::optional<Instant> StepRun::next() const {
@@ -205,10 +234,10 @@ std::optional<Instant> StepRun::next() const {
 }
 
 Instant StepRun::execute() {
-  find_routes();
   const int count = static_cast<int>(dependencies_.sends().size());
-  for (int i = 0; i < count; ++i)
-    if (dependencies_.sends()[i].waits == 0) start(i);
+  const int flows = static_cast<int>(dependencies_.flows().size());
+  for (int flow = 0; flow < flows; ++flow)
+    if (dependencies_.flows()[flow].waits == 0) start(flow);
   int arrived = 0;
   while (arrived < count) {
     const auto at = next();
@@ -231,8 +260,8 @@ Instant StepRun::execute() {
 }  // namespace
 
 Instant run_steps(const CollectiveRun& run, const topology::Router& router,
-                  Seconds software_latency, Medium& medium) {
-  return StepRun(run, router, software_latency, medium).execute();
+                  const topology::Calibration& calibration, Medium& medium) {
+  return StepRun(run, router, calibration, medium).execute();
 }
 
 }  // namespace railwright::emulator

@@ -141,7 +141,7 @@ TEST_CASE("the latency of every closed form is that of its longest row of waitin
       const std::vector<Phase> phases = phases_of(schedule);
       for (int i = 0; i < static_cast<int>(phases.size()); ++i)
         declared += static_cast<double>(
-            maker_of(schedule.algorithm).waiting_steps(schedule, i, phases[i].steps));
+            maker_of(schedule).waiting_steps(schedule, i, phases[i].steps));
       REQUIRE(declared == Approx(latency));
     }
 }

@@ -34,7 +34,9 @@ inline bool has_root(Operation operation, Algorithm algorithm) {
          algorithm == Algorithm::binomial_tree || algorithm == Algorithm::chain;
 }
 
-inline bool has_nodes(Algorithm algorithm) { return algorithm == Algorithm::hierarchical; }
+inline bool has_nodes(Algorithm algorithm) {
+  return algorithm == Algorithm::hierarchical || algorithm == Algorithm::ring;
+}
 
 inline bool has_segments(Algorithm algorithm) {
   return algorithm == Algorithm::chain || algorithm == Algorithm::double_tree ||
@@ -42,7 +44,8 @@ inline bool has_segments(Algorithm algorithm) {
 }
 
 inline bool has_dimensions(Algorithm algorithm) {
-  return algorithm == Algorithm::swing || algorithm == Algorithm::bine;
+  return algorithm == Algorithm::swing || algorithm == Algorithm::bine ||
+         algorithm == Algorithm::torus;
 }
 
 // Tori of so many ranks: a ring, and boxes of two and three extents.
@@ -56,13 +59,14 @@ inline std::vector<std::vector<int>> tori(int ranks) {
   return all;
 }
 
-// Every schedule of `ranks` ranks that some maker can make: 1 to 3 channels, every node size that
-// divides the ranks, tori, 1, 2, 3 and 7 segments, roots first, middle and last.
+// Every schedule of `ranks` ranks that some maker can make without switches: 1 to 3 channels, every
+// node size that divides the ranks, tori, 1, 2, 3 and 7 segments, roots first, middle and last.
 inline std::vector<Schedule> schedules_of(int ranks) {
   std::vector<Schedule> schedules;
   const auto add = [&](Schedule schedule) {
     const bool known = std::find(schedules.begin(), schedules.end(), schedule) != schedules.end();
-    if (!known && why_not(schedule).empty()) schedules.push_back(std::move(schedule));
+    if (known || !why_not(schedule).empty() || switch_count(schedule) > 0) return;
+    schedules.push_back(std::move(schedule));
   };
   for (const Operation operation : operations)
     for (const Algorithm algorithm : algorithms) {
@@ -70,7 +74,7 @@ inline std::vector<Schedule> schedules_of(int ranks) {
         add({operation, algorithm, ranks, channels, 1, 0});
       if (has_nodes(algorithm))
         for (int inner = 2; inner <= ranks; ++inner)
-          add({operation, algorithm, ranks, 1, inner, 0});
+          add({operation, algorithm, ranks, algorithm == Algorithm::ring ? 2 : 1, inner, 0});
       if (has_root(operation, algorithm))
         for (const int root : {ranks / 2, ranks - 1})
           add({operation, algorithm, ranks, 1, 1, root});
@@ -81,6 +85,22 @@ inline std::vector<Schedule> schedules_of(int ranks) {
         for (const std::vector<int>& dims : tori(ranks))
           add({operation, algorithm, ranks, 1, 1, 0, 1, dims});
     }
+  return schedules;
+}
+
+// The same for schedules in which switches take part: every node size, 1 to 9 segments.
+inline std::vector<Schedule> switch_schedules_of(int ranks) {
+  std::vector<Schedule> schedules;
+  for (const Operation operation : operations)
+    for (const Algorithm algorithm : {Algorithm::nvls, Algorithm::nvls_tree, Algorithm::sharp})
+      for (int inner = 1; inner <= ranks; ++inner)
+        for (const int segments : {1, 2, 5, 9}) {
+          const bool rooted = operation == Operation::broadcast;
+          const Schedule schedule{operation, algorithm, ranks, 1, inner, rooted ? ranks / 2 : 0,
+                                  segments};
+          const bool repeats = algorithm == Algorithm::nvls && inner > 1;
+          if (!repeats && why_not(schedule).empty()) schedules.push_back(schedule);
+        }
   return schedules;
 }
 
