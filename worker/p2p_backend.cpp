@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <cassert>
 #include <deque>
 
@@ -274,7 +276,7 @@ class P2pBackend : public Backend {
                     const Reducer& reducer, Transport::Deadline deadline) override {
     assert(schedule.ranks == static_cast<int>(group.ranks.size()));
     assert(collectives::why_not(schedule).empty());
-    assert(schedule.channels <= tags_per_range);
+    assert(why_p2p_cannot(schedule).empty());
     return Interpreter(transport_, schedule, group, buffer, reducer, staging_).run(deadline);
   }
 
@@ -284,6 +286,16 @@ class P2pBackend : public Backend {
 };
 
 }  // namespace
+
+std::string why_p2p_cannot(const Schedule& schedule) {
+  if (collectives::switch_count(schedule) > 0)
+    return fmt::format("{} reduces in switches, which the p2p backend does not have",
+                       to_string(schedule.algorithm));
+  const int channels = collectives::channel_count(schedule);
+  if (channels <= tags_per_range) return {};
+  return fmt::format("{} of {} ranks has {} channels, the p2p backend has tags for {}",
+                     to_string(schedule.algorithm), schedule.ranks, channels, tags_per_range);
+}
 
 std::unique_ptr<Backend> make_p2p_backend(Transport& transport) {
   return std::make_unique<P2pBackend>(transport);

@@ -50,6 +50,9 @@ class Backend {
 };
 
 std::unique_ptr<Backend> make_p2p_backend(Transport& transport);
+// Empty when p2p can execute a schedule that has nothing against itself: ranks stand in for no
+// switches, and each channel needs a tag.
+std::string why_p2p_cannot(const collectives::Schedule& schedule);
 
 // Bytes of the buffer that a collective over vectors of `size` works on: the vector itself, but for
 // all_to_all a row of `size` bytes per rank.

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
 #include <cstring>
@@ -13,26 +14,45 @@ using collectives::Operation;
 using collectives::Schedule;
 
 const DataType types[] = {DataType::float32, DataType::float16, DataType::bfloat16};
-const Operation operations[] = {Operation::all_reduce, Operation::reduce_scatter,
-                                Operation::all_gather, Operation::broadcast,
-                                Operation::all_to_all, Operation::send};
+const Operation operations[] = {
+    Operation::all_reduce, Operation::reduce_scatter, Operation::all_gather, Operation::broadcast,
+    Operation::reduce,     Operation::all_to_all,     Operation::send};
 
-// Every maker's schedules for so many ranks: channels, nodes and roots varied.
+bool has_root(Operation operation) {
+  return operation == Operation::broadcast || operation == Operation::reduce;
+}
+
+// Every maker's schedules for so many ranks that need no switches: channels, nodes, roots, segments
+// and dimensions varied, one at a time.
 std::vector<Schedule> schedules(int ranks) {
   std::vector<Schedule> result;
+  const auto add = [&](const Schedule& schedule) {
+    const bool known = std::ranges::find(result, schedule) != result.end();
+    if (!known && collectives::why_not(schedule).empty() && why_p2p_cannot(schedule).empty())
+      result.push_back(schedule);
+  };
   for (const Operation operation : operations)
-    for (const Algorithm algorithm :
-         {Algorithm::ring, Algorithm::binomial_tree, Algorithm::halving_doubling,
-          Algorithm::hierarchical, Algorithm::direct})
-      for (const int channels : {1, 2, 3})
-        for (const int inner : {1, 2, 3})
-          for (const int root : {0, ranks - 1}) {
-            const Schedule schedule{operation, algorithm, ranks, channels, inner, root};
-            const bool new_inner = inner == 1 || algorithm == Algorithm::hierarchical;
-            const bool new_root = root == 0 || operation == Operation::broadcast;
-            if (new_inner && new_root && collectives::why_not(schedule).empty())
-              result.push_back(schedule);
-          }
+    for (int i = 0; i < collectives::algorithm_count; ++i) {
+      const Schedule plain{operation, static_cast<Algorithm>(i), ranks};
+      add(plain);
+      for (Schedule varied = plain; ++varied.channels <= 3;) add(varied);
+      const auto vary = [&](auto change) {
+        Schedule varied = plain;
+        change(varied);
+        add(varied);
+      };
+      const bool nodes = plain.algorithm == Algorithm::hierarchical;
+      const bool pipelined = plain.algorithm == Algorithm::chain ||
+                             plain.algorithm == Algorithm::double_tree ||
+                             plain.algorithm == Algorithm::pat;
+      const bool torus = plain.algorithm == Algorithm::swing || plain.algorithm == Algorithm::torus;
+      for (const int inner : {2, 3})
+        if (nodes) vary([&](Schedule& schedule) { schedule.inner = inner; });
+      if (has_root(operation)) vary([&](Schedule& schedule) { schedule.root = ranks - 1; });
+      if (pipelined) vary([](Schedule& schedule) { schedule.segments = 3; });
+      if (torus) vary([&](Schedule& schedule) { schedule.dims = {ranks}; });
+      if (torus) vary([&](Schedule& schedule) { schedule.dims = {2, ranks / 2}; });
+    }
   return result;
 }
 
@@ -58,7 +78,8 @@ TEST_CASE("every schedule of 1 to 9 ranks gives the exact result with real data"
     for (const Schedule& schedule : schedules(ranks)) {
       INFO(to_string(schedule.operation)
            << " " << to_string(schedule.algorithm) << " ranks " << ranks << " channels "
-           << schedule.channels << " inner " << schedule.inner << " root " << schedule.root);
+           << schedule.channels << " inner " << schedule.inner << " root " << schedule.root
+           << " segments " << schedule.segments << " dims " << schedule.dims.size());
       REQUIRE(run_all(schedule, DataType::float32, 1003) == 0);
     }
 }
@@ -68,11 +89,18 @@ TEST_CASE("every type and odd size is exact, down to less than an element per ch
     for (const int ranks : {2, 5, 6})
       for (const std::uint64_t elements : {1, 2, 3, 7, 64, 4097})
         for (const Schedule& schedule : schedules(ranks)) {
+          if (type != DataType::float32 && ranks != 5) continue;
           if (schedule.channels > 2 || (schedule.inner > 1 && schedule.inner != 3)) continue;
           INFO(to_string(type) << " x " << elements << " " << to_string(schedule.operation) << " "
                                << to_string(schedule.algorithm) << " ranks " << ranks);
           REQUIRE(run_all(schedule, type, elements) == 0);
         }
+}
+
+TEST_CASE("schedules with switches or more channels than tags are refused with the reason") {
+  CHECK(why_p2p_cannot({Operation::all_to_all, Algorithm::direct, 1025}) == "");
+  CHECK(why_p2p_cannot({Operation::all_to_all, Algorithm::direct, 2000}) ==
+        "direct of 2000 ranks has 1999 channels, the p2p backend has tags for 1024");
 }
 
 TEST_CASE("the same reduction gives the same bits in every run, exact or not") {

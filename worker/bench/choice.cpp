@@ -9,14 +9,23 @@ namespace {
 using collectives::Algorithm;
 using collectives::Schedule;
 
-constexpr Algorithm algorithms[] = {Algorithm::ring, Algorithm::binomial_tree,
-                                    Algorithm::halving_doubling, Algorithm::hierarchical,
-                                    Algorithm::direct};
-
 // Without a cluster file nothing is known about the links: a shared-memory hop is assumed.
 constexpr collectives::Hop assumed_hop = {microseconds(2), gigabytes_per_second(5)};
 
-bool can(const Schedule& schedule) { return collectives::why_not(schedule).empty(); }
+std::string why_not(const Schedule& schedule) {
+  const std::string why = collectives::why_not(schedule);
+  return why.empty() ? why_p2p_cannot(schedule) : why;
+}
+
+// All ranks as one dimension, nodes where they count, segments for the assumed hop.
+Schedule assumed_schedule(collectives::Operation operation, Algorithm algorithm, int ranks,
+                          int ranks_per_node, Bytes size) {
+  const int inner = algorithm == Algorithm::hierarchical ? ranks_per_node : 1;
+  Schedule schedule{operation, algorithm, ranks, 1, inner, 0};
+  if (why_not(schedule).empty())
+    schedule.segments = collectives::optimal_segments(schedule, size, assumed_hop);
+  return schedule;
+}
 
 }  // namespace
 
@@ -43,7 +52,7 @@ Result<BenchChoice> BenchChoice::make(const World& world, const BenchOptions& op
     for (int rank = 0; rank < world.size; ++rank) choice.members_.push_back({rank});
   }
   const Schedule first = choice.schedule(options.begin);
-  const std::string why = collectives::why_not(first);
+  const std::string why = why_not(first);
   if (!why.empty()) return failure({}, why, "choose another --algorithm, or auto");
   return choice;
 }
@@ -56,14 +65,13 @@ Schedule BenchChoice::schedule(Bytes size) const {
     return collectives::schedule_for(operation, *options_.algorithm, members_, *cluster_);
   if (cluster_) return collectives::best_schedule(operation, size, members_, *router_, calibration);
   const auto with = [&](Algorithm algorithm) {
-    const int inner = algorithm == Algorithm::hierarchical ? ranks_per_node_ : 1;
-    return Schedule{operation, algorithm, ranks_, 1, inner, 0};
+    return assumed_schedule(operation, algorithm, ranks_, ranks_per_node_, size);
   };
   if (options_.algorithm) return with(*options_.algorithm);
   std::optional<Schedule> best;
-  for (const Algorithm algorithm : algorithms) {
-    const Schedule schedule = with(algorithm);
-    if (!can(schedule)) continue;
+  for (int i = 0; i < collectives::algorithm_count; ++i) {
+    const Schedule schedule = with(static_cast<Algorithm>(i));
+    if (!why_not(schedule).empty()) continue;
     if (!best || collectives::closed_form_time(schedule, size, assumed_hop) <
                      collectives::closed_form_time(*best, size, assumed_hop))
       best = schedule;

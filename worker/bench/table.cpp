@@ -24,13 +24,16 @@ std::uint64_t shown_count(const BenchRow& row, DataType type) {
 }
 
 bool reduces(Operation operation) {
-  return operation == Operation::all_reduce || operation == Operation::reduce_scatter;
+  return operation == Operation::all_reduce || operation == Operation::reduce_scatter ||
+         operation == Operation::reduce;
 }
 
 std::string redop(Operation operation) { return reduces(operation) ? "sum" : "none"; }
 
 int root(const BenchRow& row) {
-  return row.schedule.operation == Operation::broadcast ? row.schedule.root : -1;
+  const Operation operation = row.schedule.operation;
+  const bool rooted = operation == Operation::broadcast || operation == Operation::reduce;
+  return rooted ? row.schedule.root : -1;
 }
 
 double gigabytes(Bandwidth rate) { return in_gigabytes_per_second(rate); }

@@ -125,8 +125,7 @@ Kind PartMaker::make_kind(const Op& op, Bytes size) {
   if (why.empty() && planned.ranks != static_cast<int>(kind.group.ranks.size()))
     why = fmt::format("its schedule is for {} ranks, the group has {}", planned.ranks,
                       kind.group.ranks.size());
-  if (why.empty() && planned.channels > tags_per_range)
-    why = fmt::format("{} channels, the worker has {}", planned.channels, tags_per_range);
+  if (why.empty() && backend_ == "p2p") why = why_p2p_cannot(planned);
   if (why.empty() && backend_ == "mpi") why = why_mpi_cannot(kind.schedule, size, part_.type);
   if (!why.empty()) {
     errors_.push_back({{},
