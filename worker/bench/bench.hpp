@@ -47,6 +47,8 @@ class BenchChoice {
   std::optional<Seconds> expected(const collectives::Schedule& schedule, Bytes size) const;
 
  private:
+  collectives::Schedule schedule_by(collectives::Algorithm algorithm, Bytes size) const;
+
   BenchOptions options_;
   int ranks_ = 1, ranks_per_node_ = 1;
   std::shared_ptr<const topology::Cluster> cluster_;

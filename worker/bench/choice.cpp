@@ -12,7 +12,7 @@ using collectives::Schedule;
 // Without a cluster file nothing is known about the links: a shared-memory hop is assumed.
 constexpr collectives::Hop assumed_hop = {microseconds(2), gigabytes_per_second(5)};
 
-std::string why_not(const Schedule& schedule) {
+std::string obstacle(const Schedule& schedule) {
   const std::string why = collectives::why_not(schedule);
   return why.empty() ? why_p2p_cannot(schedule) : why;
 }
@@ -22,7 +22,7 @@ Schedule assumed_schedule(collectives::Operation operation, Algorithm algorithm,
                           int ranks_per_node, Bytes size) {
   const int inner = algorithm == Algorithm::hierarchical ? ranks_per_node : 1;
   Schedule schedule{operation, algorithm, ranks, 1, inner, 0};
-  if (why_not(schedule).empty())
+  if (obstacle(schedule).empty())
     schedule.segments = collectives::optimal_segments(schedule, size, assumed_hop);
   return schedule;
 }
@@ -52,26 +52,30 @@ Result<BenchChoice> BenchChoice::make(const World& world, const BenchOptions& op
     for (int rank = 0; rank < world.size; ++rank) choice.members_.push_back({rank});
   }
   const Schedule first = choice.schedule(options.begin);
-  const std::string why = why_not(first);
+  const std::string why = options.backend == "mpi" ? collectives::why_not(first) : obstacle(first);
   if (!why.empty()) return failure({}, why, "choose another --algorithm, or auto");
   return choice;
+}
+
+Schedule BenchChoice::schedule_by(Algorithm algorithm, Bytes size) const {
+  const collectives::Operation operation = options_.operation;
+  if (cluster_) return collectives::schedule_for(operation, algorithm, members_, *cluster_, size);
+  return assumed_schedule(operation, algorithm, ranks_, ranks_per_node_, size);
 }
 
 Schedule BenchChoice::schedule(Bytes size) const {
   const collectives::Operation operation = options_.operation;
   if (options_.backend == "mpi") return opaque_schedule({operation, Algorithm::ring, ranks_});
-  const auto& calibration = topology::default_calibration();
-  if (cluster_ && options_.algorithm)
-    return collectives::schedule_for(operation, *options_.algorithm, members_, *cluster_);
-  if (cluster_) return collectives::best_schedule(operation, size, members_, *router_, calibration);
-  const auto with = [&](Algorithm algorithm) {
-    return assumed_schedule(operation, algorithm, ranks_, ranks_per_node_, size);
-  };
-  if (options_.algorithm) return with(*options_.algorithm);
+  if (options_.algorithm) return schedule_by(*options_.algorithm, size);
+  if (cluster_) {
+    const Schedule best = collectives::best_schedule(operation, size, members_, *router_,
+                                                     topology::default_calibration());
+    if (obstacle(best).empty()) return best;
+  }
   std::optional<Schedule> best;
   for (int i = 0; i < collectives::algorithm_count; ++i) {
-    const Schedule schedule = with(static_cast<Algorithm>(i));
-    if (!why_not(schedule).empty()) continue;
+    const Schedule schedule = schedule_by(static_cast<Algorithm>(i), size);
+    if (!obstacle(schedule).empty()) continue;
     if (!best || collectives::closed_form_time(schedule, size, assumed_hop) <
                      collectives::closed_form_time(*best, size, assumed_hop))
       best = schedule;
