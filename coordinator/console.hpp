@@ -36,6 +36,8 @@ void add_plan_command(CommandLine& line);
 void add_emulate_command(CommandLine& line);
 void add_run_command(CommandLine& line);
 void add_doctor_command(CommandLine& line);
+void add_validate_command(CommandLine& line);
+void add_calibrate_command(CommandLine& line);
 
 int report(const Errors& errors);  // to stderr; returns exit_usage
 int report_usage(const std::string& message, const std::string& hint = {});

@@ -18,6 +18,8 @@ void add_commands(CommandLine& line) {
   add_plan_command(line);
   add_emulate_command(line);
   add_run_command(line);
+  add_calibrate_command(line);
+  add_validate_command(line);
   add_doctor_command(line);
 }
 

@@ -5,35 +5,39 @@
 #include <algorithm>
 #include <array>
 #include <cassert>
+#include <map>
 #include <nlohmann/json.hpp>
 
+#include "topology/calibration_parameter.hpp"
 #include "topology/document.hpp"
 #include "topology/embedded.hpp"
 
 namespace railwright::topology {
 namespace {
 
-// A parameter, its unit, and what is physically possible.
-struct Parameter {
-  std::string_view name, unit;
-  double low, high;
-};
 constexpr double smallest_efficiency = 1e-3;
-constexpr std::array<Parameter, 8> parameters{
-    {{"gemm_efficiency", "1", smallest_efficiency, 1},
-     {"attention_efficiency", "1", smallest_efficiency, 1},
-     {"hbm_efficiency", "1", smallest_efficiency, 1},
-     {"launch_floor", "s", 0, 1},
-     {"gemm_half_size", "FLOP", 0, 1e18},
-     {"hbm_half_size", "B", 0, 1e15},
-     {"link_efficiency", "1", smallest_efficiency, 1},
-     {"software_latency", "s", 0, 1}}};
-
-const Parameter* parameter_named(std::string_view name) {
-  const auto found = std::find_if(parameters.begin(), parameters.end(),
-                                  [&](const Parameter& p) { return p.name == name; });
-  return found == parameters.end() ? nullptr : &*found;
-}
+using enum SubjectSort;
+constexpr std::array<Parameter, 20> parameters{
+    {{"gemm_efficiency", "1", smallest_efficiency, 1, accelerator},
+     {"attention_efficiency", "1", smallest_efficiency, 1, accelerator},
+     {"hbm_efficiency", "1", smallest_efficiency, 1, accelerator},
+     {"launch_floor", "s", 0, 1, accelerator},
+     {"gemm_half_size", "FLOP", 0, 1e18, accelerator},
+     {"hbm_half_size", "B", 0, 1e15, accelerator},
+     {"link_efficiency", "1", smallest_efficiency, 1, link},
+     {"software_latency", "s", 0, 1, library},
+     {"wire_efficiency", "1", smallest_efficiency, 1, link},
+     {"network_efficiency", "1", smallest_efficiency, 1, network},
+     {"network_latency", "s", 0, 1, network},
+     {"hop_latency", "s", 0, 1, library},
+     {"hop_latency_simple", "s", 0, 1, library},
+     {"exchange_latency", "s", 0, 1, library},
+     {"pipeline_fill", "1", 0, 2, library},
+     {"tree_efficiency", "1", smallest_efficiency, 1, library},
+     {"nvls_efficiency", "1", smallest_efficiency, 1, library},
+     {"nvls_latency", "s", 0, 1, library},
+     {"local_copy_rate", "B/s", 1e6, 1e15, library},
+     {"call_latency", "s", 0, 1, framework}}};
 
 // Reads `parameter` and what depends on it: the unit it must have, the range of its value.
 void read_value(Fields& fields, CalibrationEntry& entry) {
@@ -70,20 +74,48 @@ CalibrationEntry read_entry(const Cursor& cursor) {
   return entry;
 }
 
+using Name = std::pair<std::string, std::string>;  // subject and parameter
+
 bool is_of(const CalibrationEntry& entry, std::string_view subject, std::string_view parameter) {
   return entry.subject == subject && entry.parameter == parameter;
 }
 
+// A parameter that is given by size has several entries, whose ranges meet in an end at most.
+bool overlap(const CalibrationEntry& a, const CalibrationEntry& b) {
+  if (a.valid_high <= 0 || b.valid_high <= 0) return true;
+  return a.valid_low < b.valid_high && b.valid_low < a.valid_high;
+}
+
+// "library:nccl@2.18.5", then "@2.18", "@2" and "library:nccl"; nothing after that.
+std::string_view less_exact(std::string_view subject) {
+  const std::size_t at = subject.find('@');
+  if (at == std::string_view::npos) return {};
+  const std::size_t dot = subject.rfind('.');
+  return subject.substr(0, dot != std::string_view::npos && dot > at ? dot : at);
+}
+
 }  // namespace
+
+std::span<const Parameter> calibration_parameters() { return parameters; }
+
+const Parameter* parameter_named(std::string_view name) {
+  const auto found = std::find_if(parameters.begin(), parameters.end(),
+                                  [&](const Parameter& p) { return p.name == name; });
+  return found == parameters.end() ? nullptr : &*found;
+}
 
 const CalibrationEntry* Calibration::find(std::string_view subject,
                                           std::string_view parameter) const {
-  const CalibrationEntry* any = nullptr;
+  const CalibrationEntry *own = nullptr, *any = nullptr;
   for (const CalibrationEntry& entry : entries) {
-    if (is_of(entry, subject, parameter)) return &entry;
+    // Of several ranges the one of the largest sizes: the asymptote.
+    if (is_of(entry, subject, parameter) && (!own || entry.valid_high > own->valid_high))
+      own = &entry;
     if (!any && is_of(entry, "*", parameter)) any = &entry;
   }
-  return any;
+  if (own) return own;
+  const std::string_view wider = less_exact(subject);
+  return wider.empty() ? any : find(wider, parameter);
 }
 
 double Calibration::value_or(std::string_view subject, std::string_view parameter,
@@ -95,16 +127,20 @@ double Calibration::value_or(std::string_view subject, std::string_view paramete
 Result<Calibration> parse_calibration(std::string_view text, const std::string& file) {
   Document document = Document::parse(text, file);
   Calibration calibration;
-  std::map<std::pair<std::string, std::string>, int> first_line;
+  // What was given so far, and in which line.
+  std::map<Name, std::vector<std::pair<CalibrationEntry, int>>> given;
   Fields fields = document.root().fields();
   fields.require("schema_version").integer(1, 1, 1);
   for (const Cursor& item : fields.require("entries").items()) {
     CalibrationEntry entry = read_entry(item);
-    const auto [earlier, fresh] =
-        first_line.emplace(std::pair(entry.subject, entry.parameter), item.place().line);
-    if (!fresh)
+    auto& same = given[{entry.subject, entry.parameter}];
+    const auto twice = std::find_if(same.begin(), same.end(), [&](const auto& earlier) {
+      return overlap(earlier.first, entry);
+    });
+    if (twice != same.end())
       item.error(fmt::format("{} of '{}' is already given", entry.parameter, entry.subject),
-                 fmt::format("keep this one or the one in line {}", earlier->second));
+                 fmt::format("keep this one or the one in line {}", twice->second));
+    same.emplace_back(entry, item.place().line);
     calibration.entries.push_back(std::move(entry));
   }
   fields.finish();

@@ -1,0 +1,120 @@
+#include <fmt/format.h>
+
+#include <nlohmann/json.hpp>
+
+#include "coordinator/calibration/runs.hpp"
+
+namespace railwright::coordinator {
+namespace {
+
+using nlohmann::json;
+
+constexpr double longest = 1e6;  // seconds
+constexpr double most_bytes = 1e15;
+constexpr int most_ranks = 16'777'216;
+
+std::string text_in(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+double number_in(const json& object, const char* key) {
+  const auto found = object.find(key);
+  return found != object.end() && found->is_number() ? found->get<double>() : 0;
+}
+
+bool plausible(double size, double time) {
+  return size >= 0 && size <= most_bytes && time > 0 && time <= longest;
+}
+
+// nccl-tests: {"args": [...], "devices": [{"hostname", "device_info"}], "results": [{"size",
+// "out_of_place": {"time"}, "in_place": {"time"}}]}, times in microseconds.
+RunHead head_of(const json& document) {
+  RunHead head;
+  if (const auto args = document.find("args");
+      args != document.end() && args->is_array() && !args->empty() && args->front().is_string())
+    head.operation = operation_of_program(args->front().get<std::string>());
+  head.library = library_of_code(static_cast<int>(number_in(document, "nccl_version")));
+  const auto devices = document.find("devices");
+  if (devices == document.end() || !devices->is_array()) return head;
+  for (const json& device : *devices) {
+    if (!device.is_object()) continue;
+    head.hosts.push_back(text_in(device, "hostname"));
+    head.device = text_in(device, "device_info");
+  }
+  return head;
+}
+
+double time_in(const json& row, bool in_place) {
+  for (const char* key : {in_place ? "in_place" : "out_of_place", "in_place"})
+    if (const auto part = row.find(key); part != row.end() && part->is_object())
+      if (const double time = number_in(*part, "time"); time > 0) return time;
+  return 0;
+}
+
+Result<Measurement> nccl_tests_run(const json& document, const std::string& file,
+                                   const RunHints& hints) {
+  RunHead head = head_of(document);
+  if (!head.operation && document.contains("results"))
+    for (const json& row : document["results"])
+      if (row.is_object()) head.operation = operation_of_program(text_in(row, "experiment_name"));
+  return run_of(head, hints, file);
+}
+
+// railwright-worker bench: {"op", "backend", "ranks", "nodes", "results": [{"bytes", "time_s"}]}.
+Result<Measurement> bench_run(const json& document, const std::string& file,
+                              const RunHints& hints) {
+  Measurement run;
+  const auto operation = operation_of_program(
+      text_in(document, "op") == "all_to_all" ? "alltoall" : text_in(document, "op"));
+  const double ranks = number_in(document, "ranks"), nodes = number_in(document, "nodes");
+  if (!operation || !(ranks >= 2 && ranks <= most_ranks && nodes >= 1 && nodes <= ranks))
+    return failure({file, 1, 1}, "no op, ranks or nodes of a bench", "run it with --json FILE");
+  run.operation = *operation;
+  run.group = file;
+  run.library = text_in(document, "backend");
+  run.accelerator = hints.accelerator.empty() ? "cpu-core" : hints.accelerator;
+  run.ranks = static_cast<int>(ranks);
+  run.nodes = static_cast<int>(nodes);
+  run.per_node = run.ranks / run.nodes;
+  run.nic = hints.nic;
+  run.interconnect = hints.interconnect;
+  return run;
+}
+
+Result<std::vector<Measurement>> rows_of(const json& document, const Measurement& run, bool bench,
+                                         const std::string& file, const RunHints& hints) {
+  std::vector<Measurement> measurements;
+  const auto results = document.find("results");
+  if (results == document.end() || !results->is_array() || results->empty())
+    return failure({file, 1, 1}, "no 'results' in it");
+  for (const json& row : *results) {
+    if (!row.is_object()) return failure({file, 1, 1}, "a result that is no object");
+    const double size = number_in(row, bench ? "bytes" : "size");
+    const double time =
+        bench ? number_in(row, "time_s") : microseconds(time_in(row, hints.in_place)).value;
+    if (!plausible(size, time))
+      return failure({file, 1, 1},
+                     fmt::format("result {} has no size or time", measurements.size()));
+    measurements.push_back(run);
+    measurements.back().id = fmt::format("{}:{:.0f}", file, size);
+    measurements.back().size = bytes(static_cast<std::uint64_t>(size));
+    measurements.back().time = seconds(time);
+  }
+  return measurements;
+}
+
+}  // namespace
+
+Result<std::vector<Measurement>> read_json_runs(std::string_view text, const std::string& file,
+                                                const RunHints& hints) {
+  const json document = json::parse(text, nullptr, false);
+  if (document.is_discarded() || !document.is_object())
+    return failure({file, 1, 1}, "not one JSON document");
+  const bool bench = document.contains("backend");
+  const auto run = bench ? bench_run(document, file, hints) : nccl_tests_run(document, file, hints);
+  if (!run) return tl::unexpected<Errors>(run.error());
+  return rows_of(document, *run, bench, file, hints);
+}
+
+}  // namespace railwright::coordinator

@@ -1,0 +1,184 @@
+#include "coordinator/calibration/link_fit.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "collectives/cost.hpp"
+
+namespace railwright::coordinator {
+namespace {
+
+using workload::Operation;
+
+constexpr double piece_width = 16;    // of sizes, from the largest down
+constexpr double latency_part = 0.1;  // sizes whose bytes take less show the latency
+constexpr double bytes_part = 0.2;    // sizes whose bytes take more show the efficiency
+constexpr double least_efficiency = 1e-3;
+constexpr std::size_t fewest_sizes = 3;
+
+struct Problem {
+  const LinkSystem& system;
+  double steps, factor;  // of a ring; bytes on a link over bytes of the vector
+
+  double wire(Bytes size) const {
+    return factor * static_cast<double>(size.count) / system.line.bytes_per_second;
+  }
+};
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const std::size_t half = values.size() / 2;
+  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+double spread(const std::vector<double>& values) {
+  if (values.size() < 2) return 0;
+  double mean = 0, sum = 0;
+  const auto count = static_cast<double>(values.size());
+  for (const double value : values) mean += value / count;
+  for (const double value : values) sum += (value - mean) * (value - mean);
+  return std::sqrt(sum / (count - 1) / count);
+}
+
+struct Piece {
+  double low = 0, high = 0;  // bytes
+  double efficiency = 1, error = 0;
+  int n = 0;
+};
+struct Curve {
+  double latency = 0, latency_error = 0;  // of a step, links and software
+  int n = 0;                              // sizes behind the latency
+  double low = 0, high = 0;               // their bytes
+  std::vector<Piece> pieces;              // from the largest sizes down
+  bool faster_than_ring = false;
+};
+
+// Without small sizes the least time is the best that is known of the latency.
+void fit_latency(Curve& curve, const Problem& problem, std::span<const SizeTime> sweep) {
+  std::vector<double> latencies;
+  curve.low = static_cast<double>(sweep.front().size.count);
+  for (const SizeTime& point : sweep)
+    if (problem.wire(point.size) < latency_part * point.time.value) {
+      latencies.push_back((point.time.value - problem.wire(point.size)) / problem.steps);
+      curve.high = static_cast<double>(point.size.count);
+    }
+  if (latencies.empty()) {
+    const SizeTime& least = sweep.front();
+    latencies.push_back(std::max(0.0, least.time.value - problem.wire(least.size)) / problem.steps);
+    curve.high = curve.low;
+  }
+  curve.latency = median(latencies);
+  curve.latency_error = spread(latencies);
+  curve.n = static_cast<int>(latencies.size());
+}
+
+Piece piece_of(Curve& curve, const Problem& problem, std::span<const SizeTime> points) {
+  std::vector<double> efficiencies;
+  for (const SizeTime& point : points) {
+    const double left = point.time.value - problem.steps * curve.latency;
+    const double reached = left > 0 ? problem.wire(point.size) / left : 1;
+    curve.faster_than_ring |= reached > 1;
+    efficiencies.push_back(std::clamp(reached, least_efficiency, 1.0));
+  }
+  return {static_cast<double>(points.front().size.count),
+          static_cast<double>(points.back().size.count), median(efficiencies), spread(efficiencies),
+          static_cast<int>(points.size())};
+}
+
+// Ranges meet: each begins where the one below it ends.
+void fit_pieces(Curve& curve, const Problem& problem, std::span<const SizeTime> sweep) {
+  const auto shows = std::find_if(sweep.begin(), sweep.end(), [&](const SizeTime& point) {
+    return problem.wire(point.size) > bytes_part * point.time.value;
+  });
+  std::span<const SizeTime> rest(shows == sweep.end() ? sweep.end() - 1 : shows, sweep.end());
+  while (!rest.empty()) {
+    const double high = static_cast<double>(rest.back().size.count);
+    const auto begin = std::find_if(rest.begin(), rest.end(), [&](const SizeTime& point) {
+      return static_cast<double>(point.size.count) > high / piece_width;
+    });
+    curve.pieces.push_back(piece_of(curve, problem, {begin, rest.end()}));
+    rest = {rest.begin(), begin};
+  }
+  for (std::size_t i = 0; i + 1 < curve.pieces.size(); ++i)
+    curve.pieces[i].low = curve.pieces[i + 1].high;
+}
+
+Curve curve_of(const Problem& problem, std::span<const SizeTime> sweep) {
+  Curve curve;
+  fit_latency(curve, problem, sweep);
+  fit_pieces(curve, problem, sweep);
+  return curve;
+}
+
+double predicted(const Curve& curve, const Problem& problem, Bytes size) {
+  const auto bytes = static_cast<double>(size.count);
+  const auto piece = std::find_if(curve.pieces.begin(), curve.pieces.end(),
+                                  [&](const Piece& p) { return bytes > p.low; });
+  const Piece& used = piece == curve.pieces.end() ? curve.pieces.back() : *piece;
+  return problem.steps * curve.latency + problem.wire(size) / used.efficiency;
+}
+
+double error_at(const Curve& curve, const Problem& problem, const SizeTime& point) {
+  return std::abs(predicted(curve, problem, point.size) / point.time.value - 1);
+}
+
+double left_out_error(const Problem& problem, std::span<const SizeTime> sweep) {
+  double sum = 0;
+  for (std::size_t i = 0; i < sweep.size(); ++i) {
+    std::vector<SizeTime> rest(sweep.begin(), sweep.end());
+    rest.erase(rest.begin() + static_cast<std::ptrdiff_t>(i));
+    sum += error_at(curve_of(problem, rest), problem, sweep[i]);
+  }
+  return sum / static_cast<double>(sweep.size());
+}
+
+void write_entries(LinkFit& fit, const Curve& curve, const LinkSystem& system,
+                   const std::string& source) {
+  fit.entries.push_back({system.library, "software_latency", "s",
+                         std::max(0.0, curve.latency - system.hop.value), curve.latency_error,
+                         curve.n, curve.low, curve.high, source});
+  for (auto piece = curve.pieces.rbegin(); piece != curve.pieces.rend(); ++piece)
+    fit.entries.push_back({system.link, "link_efficiency", "1", piece->efficiency, piece->error,
+                           piece->n, piece->low, piece->high, source});
+}
+
+// One time per size: the median of the repetitions.
+std::vector<SizeTime> by_size(std::span<const SizeTime> sweep) {
+  std::vector<SizeTime> sorted(sweep.begin(), sweep.end());
+  std::stable_sort(sorted.begin(), sorted.end(),
+                   [](const SizeTime& a, const SizeTime& b) { return a.size < b.size; });
+  std::vector<SizeTime> unique;
+  for (std::size_t i = 0; i < sorted.size();) {
+    std::vector<double> times;
+    const Bytes size = sorted[i].size;
+    for (; i < sorted.size() && sorted[i].size == size; ++i) times.push_back(sorted[i].time.value);
+    if (size.count > 0) unique.push_back({size, seconds(median(times))});
+  }
+  return unique;
+}
+
+}  // namespace
+
+Result<LinkFit> fit_links(const LinkSystem& system, Operation operation, int ranks,
+                          std::span<const SizeTime> sweep, const std::string& source) {
+  const std::vector<SizeTime> sizes = by_size(sweep);
+  if (sizes.size() < fewest_sizes)
+    return failure({source, 0, 0},
+                   fmt::format("{} sizes of {}", sizes.size(), to_string(operation)),
+                   "a fit of links needs three");
+  const double rounds = operation == Operation::all_reduce ? 2 : 1;
+  const Problem problem{system, rounds * (ranks - 1),
+                        collectives::bus_bandwidth_factor(operation, ranks)};
+  const Curve curve = curve_of(problem, sizes);
+  LinkFit fit;
+  for (const SizeTime& point : sizes)
+    fit.residual += error_at(curve, problem, point) / static_cast<double>(sizes.size());
+  fit.left_out = left_out_error(problem, sizes);
+  fit.faster_than_ring = curve.faster_than_ring;
+  write_entries(fit, curve, system, source);
+  return fit;
+}
+
+}  // namespace railwright::coordinator

@@ -1,0 +1,192 @@
+// `railwright calibrate`: constants fitted to measured runs, as a calibration file.
+#include <fmt/format.h>
+
+#include <iostream>
+#include <memory>
+
+#include "coordinator/calibration/calibration.hpp"
+#include "coordinator/calibration/runs.hpp"
+#include "coordinator/console.hpp"
+#include "topology/calibration_overlay.hpp"
+#include "topology/document.hpp"
+#include "topology/files/writable.hpp"
+#include "topology/files/write_text_file.hpp"
+#include "topology/quantity.hpp"
+
+namespace railwright::coordinator {
+namespace {
+
+using topology::CalibrationEntry;
+
+struct CalibrateOptions {
+  std::vector<std::string> files;
+  std::string output, subject, operation, accelerator, library, network, nic, calibration;
+  bool in_place = false, from_scratch = false, json = false;
+};
+
+Result<RunHints> hints_of(const CalibrateOptions& options) {
+  RunHints hints;
+  Errors errors;
+  if (!options.operation.empty()) {
+    hints.operation =
+        operation_of_program(options.operation == "all_to_all" ? "alltoall" : options.operation);
+    if (!hints.operation)
+      errors.push_back({{},
+                        fmt::format("--op '{}' is no collective", options.operation),
+                        "write all_reduce, all_gather, reduce_scatter, broadcast or all_to_all"});
+  }
+  if (!options.nic.empty()) {
+    const auto rate = parse_bandwidth(options.nic);
+    if (!rate)
+      errors.push_back({{}, "--nic: " + rate.error().message, rate.error().hint});
+    else
+      hints.nic = *rate;
+  }
+  hints.accelerator = options.accelerator;
+  hints.library = options.library;
+  hints.interconnect = options.network;
+  hints.in_place = options.in_place;
+  if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
+  return hints;
+}
+
+Result<std::vector<Measurement>> read_all(const CalibrateOptions& options, const RunHints& hints) {
+  std::vector<Measurement> all;
+  Errors errors;
+  const auto take = [&](const Errors& more) {
+    errors.insert(errors.end(), more.begin(), more.end());
+  };
+  for (const std::string& file : options.files) {
+    const auto text = topology::read_text_file(file);
+    if (!text) {
+      take(text.error());
+      continue;
+    }
+    const auto runs = read_runs(*text, file, hints);
+    if (!runs)
+      take(runs.error());
+    else
+      all.insert(all.end(), runs->begin(), runs->end());
+  }
+  if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
+  return all;
+}
+
+Result<CalibrationRequest> request_of(const CalibrateOptions& options) {
+  if (!options.subject.empty() &&
+      topology::subject_sort(options.subject) != topology::SubjectSort::link)
+    return failure({}, fmt::format("--subject '{}' is no link kind", options.subject),
+                   "railwright topology list shows them");
+  if (const auto error = topology::why_not_writable(options.output))
+    return tl::unexpected<Errors>(Errors{*error});
+  const auto hints = hints_of(options);
+  if (!hints) return tl::unexpected<Errors>(hints.error());
+  auto measurements = read_all(options, *hints);
+  if (!measurements) return tl::unexpected<Errors>(std::move(measurements.error()));
+  auto base = options.calibration.empty()
+                  ? Result<topology::Calibration>(topology::default_calibration())
+                  : topology::load_calibration(options.calibration);
+  if (!base) return tl::unexpected<Errors>(std::move(base.error()));
+  return CalibrationRequest{std::move(*measurements), std::move(*base), options.subject,
+                            options.from_scratch};
+}
+
+Json entry_json(const CalibrationEntry& entry) {
+  return {{"subject", entry.subject},
+          {"parameter", entry.parameter},
+          {"unit", entry.unit},
+          {"value", entry.value},
+          {"standard_error", entry.standard_error},
+          {"n", entry.n},
+          {"valid_low", entry.valid_low},
+          {"valid_high", entry.valid_high}};
+}
+
+Json calibrated_json(const Calibrated& calibrated) {
+  Json out{{"fits", Json::array()}, {"skipped", calibrated.skipped}};
+  for (const CalibrationFit& fit : calibrated.fits) {
+    Json item{{"what", fit.what}, {"parameters", Json::array()}};
+    for (const CalibrationEntry& entry : fit.entries)
+      item["parameters"].push_back(entry_json(entry));
+    item["residual"] = fit.residual;
+    item["left_out"] = fit.left_out;
+    if (!fit.note.empty()) item["note"] = fit.note;
+    out["fits"].push_back(std::move(item));
+  }
+  return out;
+}
+
+std::string bytes_text(double bytes) { return to_string(Bytes{static_cast<std::uint64_t>(bytes)}); }
+
+std::string calibrated_text(const Calibrated& calibrated) {
+  std::string text;
+  for (const CalibrationFit& fit : calibrated.fits) {
+    text += fmt::format("{}\nmean error {:.1f} %, {:.1f} % of what a fit left out\n", fit.what,
+                        100 * fit.residual, 100 * fit.left_out);
+    if (!fit.note.empty()) text += fit.note + "\n";
+    std::vector<std::vector<std::string>> rows{
+        {"subject", "parameter", "value", "error", "unit", "n", "from", "to"}};
+    for (const CalibrationEntry& entry : fit.entries)
+      rows.push_back({entry.subject, entry.parameter, fmt::format("{:.4g}", entry.value),
+                      fmt::format("{:.2g}", entry.standard_error), entry.unit,
+                      std::to_string(entry.n), bytes_text(entry.valid_low),
+                      bytes_text(entry.valid_high)});
+    text += table(rows) + "\n";
+  }
+  return text;
+}
+
+int calibrate_command(const CalibrateOptions& options) {
+  const auto request = request_of(options);
+  if (!request) return report(request.error());
+  const auto calibrated = calibrate(*request);
+  if (!calibrated) return report(calibrated.error());
+  for (const std::string& reason : calibrated->skipped) std::cerr << "skipped: " << reason << "\n";
+  if (!options.output.empty()) {
+    const auto saved =
+        topology::write_text_file(options.output, topology::to_json(calibration_of(*calibrated)));
+    if (!saved) return report(saved.error());
+    std::cerr << fmt::format("wrote {0}; use it with --calibration {0}\n", options.output);
+  }
+  if (options.json)
+    print_json(calibrated_json(*calibrated));
+  else
+    std::cout << calibrated_text(*calibrated);
+  return exit_ok;
+}
+
+void add_options(CLI::App& app, CalibrateOptions& options) {
+  app.add_option("files", options.files,
+                 "Output or JSON of nccl-tests, JSON of railwright-worker bench, or tables of "
+                 "measurements (docs/validate.md)")
+      ->required();
+  app.add_option("-o,--output", options.output, "Write the entries to this calibration.json")
+      ->check(a_path());
+  app.add_option("--subject", options.subject,
+                 "Link kind that holds the run back (default: of accelerator and network)");
+  app.add_option("--op", options.operation, "Collective, where a file does not say it");
+  app.add_option("--accelerator", options.accelerator, "Of the catalogue, where a file is silent");
+  app.add_option("--library", options.library, "\"NCCL 2.21.5\", where a file is silent");
+  app.add_option("--network", options.network,
+                 "infiniband, roce, efa, slingshot, omni-path or ethernet");
+  app.add_option("--nic", options.nic, "Rate of the NICs per accelerator: \"400 Gb/s\"");
+  app.add_option("--calibration", options.calibration,
+                 "calibration.json that the fit starts from, over the defaults");
+  app.add_flag("--in-place", options.in_place, "Take the in-place columns");
+  app.add_flag("--from-scratch", options.from_scratch,
+               "The library's constants start from round figures instead of the calibration");
+  app.add_flag("--json", options.json, "One JSON document, SI units");
+  app.footer("Example: railwright calibrate all_reduce.txt -o calibration.json");
+}
+
+}  // namespace
+
+void add_calibrate_command(CommandLine& line) {
+  const auto options = std::make_shared<CalibrateOptions>();
+  CLI::App* app =
+      line.app.add_subcommand("calibrate", "Fit a calibration file to measured collectives");
+  add_options(*app, *options);
+  app->callback([&line, options] { line.run = [options] { return calibrate_command(*options); }; });
+}
+
+}  // namespace railwright::coordinator

@@ -1,0 +1,77 @@
+// `railwright validate`: every row of a table of measurements predicted, and how far off that is.
+#include <iostream>
+#include <memory>
+
+#include "coordinator/console.hpp"
+#include "coordinator/validation/report.hpp"
+#include "topology/calibration_overlay.hpp"
+#include "topology/document.hpp"
+
+namespace railwright::coordinator {
+namespace {
+
+constexpr const char* own_name = "data/measurements/collectives.csv";
+
+struct ValidateOptions {
+  std::string data, calibration;
+  bool json = false, quick = false;
+};
+
+Result<topology::Calibration> calibration_of(const ValidateOptions& options) {
+  if (options.calibration.empty()) return topology::default_calibration();
+  return topology::load_calibration(options.calibration);
+}
+
+Result<std::string> text_of(const ValidateOptions& options) {
+  if (options.data.empty()) return std::string(own_measurements());
+  return topology::read_text_file(options.data);
+}
+
+int refuse(MeasurementKind kind, const std::string& file) {
+  if (kind == MeasurementKind::training)
+    return report({{{file, 1, 1},
+                    "a table of training steps; only collectives are validated so far",
+                    "give a table with the columns op, bytes and time_us"}});
+  return report({{{file, 1, 1},
+                  "no table of measurements",
+                  "the header of a table of collectives has the columns op, bytes and time_us"}});
+}
+
+int validate(const ValidateOptions& options) {
+  const std::string file = options.data.empty() ? own_name : options.data;
+  const auto calibration = calibration_of(options);
+  if (!calibration) return report(calibration.error());
+  const auto text = text_of(options);
+  if (!text) return report(text.error());
+  if (const MeasurementKind kind = kind_of_measurements(*text);
+      kind != MeasurementKind::collectives)
+    return refuse(kind, file);
+  const auto measurements = parse_measurements(*text, file);
+  if (!measurements) return report(measurements.error());
+  const Evaluation evaluation =
+      evaluate(*measurements, *calibration, {.leave_out = !options.quick});
+  if (options.json)
+    print_json(to_json(evaluation, *measurements, *calibration));
+  else
+    std::cout << to_text(evaluation, *calibration);
+  return exit_ok;
+}
+
+}  // namespace
+
+void add_validate_command(CommandLine& line) {
+  const auto options = std::make_shared<ValidateOptions>();
+  CLI::App* app = line.app.add_subcommand(
+      "validate", "Predict every row of a table of measured collectives and print the errors");
+  app->add_option("--data", options->data,
+                  "CSV file, columns in docs/validate.md (default: the published runs that come "
+                  "with the program)");
+  app->add_option("--calibration", options->calibration,
+                  "calibration.json, laid over the defaults");
+  app->add_flag("--quick", options->quick, "Without the errors that leave each group out of a fit");
+  app->add_flag("--json", options->json, "One JSON document; errors are fractions");
+  app->footer("Example: railwright validate --data collectives.csv");
+  app->callback([&line, options] { line.run = [options] { return validate(*options); }; });
+}
+
+}  // namespace railwright::coordinator

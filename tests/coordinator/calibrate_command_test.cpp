@@ -1,0 +1,197 @@
+#include <fmt/format.h>
+
+#include <catch2/catch.hpp>
+#include <cmath>
+
+#include "coordinator/calibration/calibration.hpp"
+#include "coordinator/calibration/link_fit.hpp"
+#include "coordinator/calibration/runs.hpp"
+#include "tests/coordinator/command.hpp"
+#include "topology/calibration_overlay.hpp"
+
+using namespace railwright;
+using namespace railwright::coordinator;
+using railwright::test::Folder;
+using railwright::test::run_command;
+using workload::Operation;
+
+namespace {
+
+const std::string h100_sweep = "tests/coordinator/data/nccl-tests-h100.txt";
+
+// The table of NCCL before 2.9, without a root column, as mpirun --tag-output passes it on.
+const char* old_table =
+    R"([1,0]<stdout>:# nThread 1 nGpus 1 minBytes 1024 maxBytes 1048576 step: 2(factor)
+[1,0]<stdout>:# Using devices
+[1,0]<stdout>:#   Rank  0 Pid   1320 on  node-a device  0 [0x00] Tesla V100-SXM2-16GB
+[1,0]<stdout>:#   Rank  1 Pid   2066 on  node-b device  0 [0x00] Tesla V100-SXM2-16GB
+[1,0]<stdout>:NCCL version 2.7.8+cuda10.2
+[1,0]<stdout>:#       size         count      type   redop     time   algbw   busbw  error     time   algbw   busbw  error
+[1,0]<stdout>:        1024           256     float     sum    31.25    0.03    0.03  4e-07    16.80    0.06    0.06  2e-07
+[1,0]<stdout>:     1048576        262144     float     sum    130.2    8.05    8.05  4e-07    129.9    8.07    8.07  2e-07
+)";
+
+const char* nccl_json =
+    R"({"version":1,"args":["./all_gather_perf","-J","o.json"],"nccl_version":23007,
+"devices":[{"rank":0,"hostname":"a","device_info":"NVIDIA B200"},{"rank":1,"hostname":"a","device_info":"NVIDIA B200"}],
+"results":[{"size":1024,"root":"    -1","out_of_place":{"time":9.500000},"in_place":{"time":9.400000}},
+{"size":2048,"root":"    -1","out_of_place":null,"in_place":{"time":9.600000}}]})";
+
+// A ring of `ranks` whose links have this latency and efficiency.
+std::vector<SizeTime> ring_sweep(int ranks, Seconds step, double efficiency, Bandwidth line) {
+  std::vector<SizeTime> sweep;
+  for (std::uint64_t size = 64; size <= (1ull << 32); size *= 4) {
+    const double wire = 2.0 * (ranks - 1) / ranks * static_cast<double>(size);
+    sweep.push_back({bytes(size), 2 * (ranks - 1) * step +
+                                      seconds(wire / (efficiency * line.bytes_per_second))});
+  }
+  return sweep;
+}
+
+const LinkSystem nvlink{"nvlink-4", "library:nccl", gigabytes_per_second(450), microseconds(0.5)};
+
+const topology::CalibrationEntry& entry_of(const LinkFit& fit, const std::string& parameter) {
+  for (const auto& entry : fit.entries)
+    if (entry.parameter == parameter) return entry;
+  FAIL("no " << parameter);
+  return fit.entries.front();
+}
+
+}  // namespace
+
+TEST_CASE("the table of nccl-tests is read with its devices, version and columns") {
+  const auto runs = read_runs(test::read_text(test::source_file(h100_sweep)), "h100.txt", {});
+  REQUIRE(runs);
+  REQUIRE(runs->size() == 10);
+  const Measurement& last = runs->back();
+  CHECK(last.operation == Operation::all_reduce);
+  CHECK(last.accelerator == "h100-sxm5-80gb");
+  CHECK(last.library == "NCCL 2.28.9");
+  CHECK(last.ranks == 4);
+  CHECK(last.nodes == 1);
+  CHECK(last.size == gibibytes(1));
+  CHECK(last.time.value == Approx(4600e-6));
+  RunHints in_place;
+  in_place.in_place = true;
+  const auto second =
+      read_runs(test::read_text(test::source_file(h100_sweep)), "h100.txt", in_place);
+  CHECK(second->back().time.value == Approx(4590e-6));
+}
+
+TEST_CASE("old tables, tags of mpirun and a missing operation are understood or named") {
+  CHECK(to_string(read_runs(old_table, "v100.txt", {}).error()) ==
+        "v100.txt: error: does not say which collective it ran; say it: --op all_reduce\n");
+  RunHints hints;
+  hints.operation = Operation::all_reduce;
+  const auto runs = read_runs(old_table, "v100.txt", hints);
+  REQUIRE(runs);
+  REQUIRE(runs->size() == 2);
+  CHECK(runs->front().nodes == 2);
+  CHECK(runs->front().accelerator == "v100-sxm2-32gb");
+  CHECK(runs->front().library == "NCCL 2.7.8+cuda10.2");
+  CHECK(runs->back().time.value == Approx(130.2e-6));
+}
+
+TEST_CASE("the JSON of nccl-tests and of our own bench are read") {
+  const auto nccl = read_runs(nccl_json, "b200.json", {});
+  REQUIRE(nccl);
+  CHECK(nccl->front().operation == Operation::all_gather);
+  CHECK(nccl->front().library == "NCCL 2.30.7");
+  CHECK(nccl->front().accelerator == "b200-sxm-180gb");
+  CHECK(nccl->back().time.value == Approx(9.6e-6));  // in place is all there is
+  const auto bench = read_runs(
+      R"({"op":"all_reduce","backend":"shm","ranks":2,"nodes":1,"results":[{"bytes":8,"time_s":1e-6}]})",
+      "bench.json", {});
+  REQUIRE(bench);
+  CHECK(bench->front().accelerator == "cpu-core");
+  CHECK(bench->front().library == "shm");
+  CHECK(bench->front().time.value == 1e-6);
+}
+
+TEST_CASE("broken files of runs are refused, whatever is broken") {
+  for (const char* text :
+       {"", "{", "{}", "[1]", R"({"results":[]})", "hello\nworld\n",
+        R"({"backend":"shm","op":"all_reduce","ranks":2,"nodes":1})",
+        R"({"backend":"shm","op":"sort","ranks":2,"nodes":1,"results":[{}]})",
+        "#  Rank  0 Group  0 Pid 1 on h device  0 [0] NVIDIA H100\n1024 256\n"}) {
+    INFO(text);
+    CHECK(!read_runs(text, "broken", {}));
+  }
+}
+
+TEST_CASE("a fit of links finds the latency and the efficiency that made the sweep") {
+  const Seconds step = microseconds(2.5);
+  for (const double efficiency : {0.6, 0.8, 0.95}) {
+    const auto sweep = ring_sweep(8, step, efficiency, nvlink.line);
+    const auto fit = fit_links(nvlink, Operation::all_reduce, 8, sweep, "made");
+    REQUIRE(fit);
+    CHECK(fit->residual < 1e-6);
+    CHECK(fit->left_out < 1e-6);
+    CHECK(entry_of(*fit, "software_latency").value == Approx(2e-6));
+    for (const auto& entry : fit->entries)
+      if (entry.parameter == "link_efficiency") CHECK(entry.value == Approx(efficiency));
+  }
+}
+
+TEST_CASE("efficiency by size comes in pieces that meet, and no piece is above one") {
+  auto sweep = ring_sweep(8, microseconds(2), 0.8, nvlink.line);
+  for (SizeTime& point : sweep)
+    if (point.size > mebibytes(256)) point.time = 0.4 * point.time;  // faster than any ring
+  const auto fit = fit_links(nvlink, Operation::all_reduce, 8, sweep, "made");
+  REQUIRE(fit);
+  CHECK(fit->faster_than_ring);
+  double end = 0;
+  int pieces = 0;
+  for (const auto& entry : fit->entries) {
+    CHECK(topology::misfit_of(entry) == "");
+    if (entry.parameter != "link_efficiency") continue;
+    if (pieces++ > 0) CHECK(entry.valid_low == end);
+    end = entry.valid_high;
+  }
+  CHECK(pieces > 1);
+  CHECK(end == static_cast<double>(sweep.back().size.count));
+}
+
+TEST_CASE("two sizes are no sweep") {
+  const std::vector<SizeTime> two{{bytes(8), microseconds(1)}, {bytes(16), microseconds(1)}};
+  CHECK(to_string(fit_links(nvlink, Operation::broadcast, 8, two, "two").error()) ==
+        "two: error: 2 sizes of broadcast; a fit of links needs three\n");
+}
+
+TEST_CASE("railwright calibrate writes a file that the commands can lay over the defaults") {
+  const Folder folder;
+  const std::string output = folder.file("calibration.json");
+  const auto outcome =
+      run_command("calibrate " + test::source_file(h100_sweep) + " -o " + output + " --json");
+  REQUIRE(outcome.status == 0);
+  const auto fits = outcome.json()["fits"];
+  REQUIRE(fits.size() == 2);
+  CHECK(fits[0]["what"] == "links: all_reduce, 4 x h100-sxm5-80gb");
+  CHECK(fits[0]["residual"].get<double>() < 0.1);
+  CHECK(fits[0]["left_out"].get<double>() < 0.2);
+  const auto calibration = topology::load_calibration(output);
+  REQUIRE(calibration);
+  CHECK(calibration->value_or("nvlink-4", "link_efficiency", 0) > 0.6);
+  CHECK(calibration->value_or("nvlink-4", "link_efficiency", 1) <= 1);
+  const auto small = topology::at_size(*calibration, mebibytes(2));
+  CHECK(small.value_or("nvlink-4", "link_efficiency", 1) <
+        calibration->value_or("nvlink-4", "link_efficiency", 0));
+  CHECK(run_command("validate --quick --calibration " + output).status == 0);
+}
+
+TEST_CASE("railwright calibrate says what is wrong and writes nothing") {
+  const Folder folder;
+  const std::string output = folder.file("calibration.json");
+  const auto refused = [&](const std::string& arguments, const std::string& says) {
+    INFO(arguments);
+    const auto outcome = run_command("calibrate " + arguments + " -o " + output);
+    CHECK(outcome.status == 2);
+    CHECK(outcome.err.find(says) != std::string::npos);
+    CHECK(folder.empty());
+  };
+  refused("/nowhere.txt", "/nowhere.txt: error:");
+  const std::string sweep = test::source_file(h100_sweep);
+  refused(sweep + " --subject some-blog", "--subject 'some-blog' is no link kind");
+  refused(sweep + " --op sort", "--op 'sort' is no collective");
+  refused(sweep + " --nic 400", "--nic");
+}
