@@ -5,6 +5,7 @@
 #include <cmath>
 #include <queue>
 #include <random>
+#include <tuple>
 
 namespace railwright::collectives {
 
@@ -46,6 +47,7 @@ struct Port {
     int rank = 0;
     double rate = 0;
     int last = -1;      // the link into it, where one switch lies between; else -1
+    int apart = 0;      // levels of groups that do not hold both ends
     bool slow = false;  // another port reaches it much faster
   };
   int rank = 0, link = 0;
@@ -68,16 +70,19 @@ class Matcher {
     auto operator<=>(const Event&) const = default;
   };
   struct Candidate {
-    int held, order;  // the target that has least comes first
+    int held, order;
     Port::Target target;
+    // The farthest comes first, for few ways lead there; then the target that has least.
     bool operator<(const Candidate& other) const {
-      return held != other.held ? held < other.held : order < other.order;
+      return std::tuple(-target.apart, held, order) <
+             std::tuple(-other.target.apart, other.held, other.order);
     }
   };
 
   void add_ports();
   double widest(int from, int rank) const;
   int link_into(int from, int rank) const;
+  int levels_apart(int one, int other) const;
   bool find_way(int from, int rank, double rate);
   void mark_slow();
   bool wanted(const Port& port, const Port::Target& target, Urgency urgency);
@@ -171,6 +176,12 @@ int Matcher::link_into(int from, int rank) const {
   return -1;
 }
 
+int Matcher::levels_apart(int one, int other) const {
+  int levels = 0;
+  for (const std::vector<int>& group : fabric_.group) levels += group[one] != group[other] ? 1 : 0;
+  return levels;
+}
+
 void Matcher::add_ports() {
   for (int rank = 0; rank < fabric_.ranks(); ++rank) {
     const int from = fabric_.vertex[rank];
@@ -182,7 +193,9 @@ void Matcher::add_ports() {
         if (target == rank || (direct && fabric_.rank_at[head] != target)) continue;
         if (fabric_.distance[target][head] < 0) continue;
         const double rate = std::min(fabric_.links[l].rate, widest(head, target));
-        if (rate > 0) port.targets.push_back({target, rate, link_into(head, target), false});
+        if (rate > 0)
+          port.targets.push_back(
+              {target, rate, link_into(head, target), levels_apart(rank, target), false});
       }
       if (!port.targets.empty()) ports_.push_back(std::move(port));
     }
@@ -210,7 +223,7 @@ const Choice& Matcher::choice_of(int source, int target, Urgency urgency) {
   for (std::size_t level = fabric_.group.size(); level-- > 0;) {
     const int from = fabric_.group[level][source], to = fabric_.group[level][target];
     if (from == to) continue;
-    if ((largest && urgency == Urgency::fresh) || task_.tight_in[level][to])
+    if ((largest && urgency == Urgency::fresh && task_.groups_first) || task_.tight_in[level][to])
       choice_.without.push_back(&inside_[level][to]);
     if (task_.tight_out[level][from]) choice_.without.push_back(&outside_[level][from]);
     largest = false;
@@ -259,8 +272,8 @@ int Matcher::chosen_chunk(const Choice& choice) {
     for (std::uint64_t rest = choice.word(i); rest != 0; rest &= rest - 1) {
       const int c = static_cast<int>(64 * i) + std::countr_zero(rest);
       const bool after = c >= turn;
-      if (best >= 0 && copies_[c] > copies_[best]) continue;
-      if (best >= 0 && copies_[c] == copies_[best] && (best_after || !after)) continue;
+      const int rarer = best >= 0 ? copies_[best] - copies_[c] : 0;
+      if (best >= 0 && (rarer < 0 || (rarer == 0 && (best_after || !after)))) continue;
       best = c;
       best_after = after;
     }

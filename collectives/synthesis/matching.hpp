@@ -22,6 +22,7 @@ struct MatchingTask {
   bool latency_occupies = false;  // a link is busy while the latency passes, too
   // Groups of the fabric, by level and first rank, into or out of which nothing may go twice.
   std::vector<std::vector<char>> tight_in, tight_out;
+  bool groups_first = true;  // chunks that a whole group lacks go before others
   std::uint64_t seed = 0;
 };
 

@@ -11,8 +11,11 @@ namespace railwright::collectives {
 namespace {
 
 // Sends matched in all: a second or so for 32 ranks, some seconds for more.
-constexpr std::int64_t small_work = 150'000, large_work = 600'000, most_sends = 300'000;
-constexpr double nearly = 0.96;  // of a cut's capacity: nothing may cross it twice
+constexpr std::int64_t small_work = 150'000, large_work = 600'000;
+constexpr std::int64_t most_sends = 300'000, cheap = 10'000;
+constexpr int most_chunks = 4096;
+constexpr std::uint64_t smallest_chunk = 64;  // bytes; below it latency is all that counts
+constexpr double nearly = 0.96;               // of a cut's capacity: nothing may cross it twice
 constexpr double close_enough = 1.002;
 
 class Search {
@@ -39,7 +42,11 @@ class Search {
   std::int64_t sends_of(int chunks) const {
     return std::int64_t{chunks} * roots() * (fabric_.ranks() - 1);
   }
-  std::vector<int> ladder() const;
+  bool fits(int chunks) const;
+  bool affords(int chunks) const {
+    return work_ + sends_of(chunks) <= (fabric_.ranks() <= 32 ? small_work : large_work);
+  }
+  std::vector<int> promising() const;
   void find_tight_groups(const topology::Cluster& cluster, Towards towards);
   void try_chunks(int chunks, std::uint64_t seed);
   bool done() const {
@@ -90,20 +97,21 @@ void Search::find_tight_groups(const topology::Cluster& cluster, Towards towards
     }
 }
 
-std::vector<int> Search::ladder() const {
-  if (task_.chunks > 0) return {task_.chunks};
+bool Search::fits(int chunks) const {
   const std::uint64_t part = task_.size.count / static_cast<std::uint64_t>(roots());
-  const bool fine = !rooted_ && fabric_.ranks() <= 64;
-  std::vector<int> ladder;
-  for (int power = 1; power <= 4096; power *= 2)
-    for (const int chunks : {power, power + power / 4, power + power / 2}) {
-      const bool wanted = chunks == power || (fine && (chunks > power && power <= 32));
-      const bool known = !ladder.empty() && ladder.back() >= chunks;
-      const bool small = static_cast<std::uint64_t>(chunks) * 64 > part;
-      if (wanted && !known && (chunks == 1 || !small) && sends_of(chunks) <= most_sends)
-        ladder.push_back(chunks);
-    }
-  return ladder;
+  const bool small = static_cast<std::uint64_t>(chunks) * smallest_chunk > part;
+  return chunks == 1 || (chunks <= most_chunks && !small && sends_of(chunks) <= most_sends);
+}
+
+// The four best so far, each once.
+std::vector<int> Search::promising() const {
+  std::vector<Trial> trials = trials_;
+  std::ranges::stable_sort(trials, {}, &Trial::time);
+  std::vector<int> best;
+  for (const Trial& trial : trials)
+    if (best.size() < 4 && std::ranges::find(best, trial.chunks) == best.end())
+      best.push_back(trial.chunks);
+  return best;
 }
 
 void Search::try_chunks(int chunks, std::uint64_t seed) {
@@ -115,6 +123,7 @@ void Search::try_chunks(int chunks, std::uint64_t seed) {
   task.latency_occupies = task_.occupancy == Occupancy::bytes_and_latency;
   task.tight_in = seed % 2 == 1 ? tight_in_ : loose_;
   task.tight_out = seed % 2 == 1 ? tight_out_ : loose_;
+  task.groups_first = seed % 4 == 1 || seed % 4 == 2;
   task.seed = seed;
   Matching matching = matching_of(fabric_, task);
   if (!matching.complete) {  // groups that are tight together may lock each other
@@ -128,19 +137,26 @@ void Search::try_chunks(int chunks, std::uint64_t seed) {
     best_ = Found{std::move(matching), chunks, std::move(task.owner)};
 }
 
+// Powers of two, then what lies around the best of them, then other seeds.
 std::optional<Found> Search::run() {
-  const std::int64_t work = fabric_.ranks() <= 32 ? small_work : large_work;
-  for (const int chunks : ladder()) {
-    if (done() || (best_ && work_ + sends_of(chunks) > work)) break;
-    try_chunks(chunks, 1);
+  if (task_.chunks > 0) {
+    for (const std::uint64_t seed : {1, 2, 3}) try_chunks(task_.chunks, seed);
+    return std::move(best_);
   }
-  std::ranges::stable_sort(trials_, {}, &Trial::time);
-  std::vector<int> promising;
-  for (std::size_t i = 0; i < std::min<std::size_t>(trials_.size(), 4); ++i)
-    promising.push_back(trials_[i].chunks);
-  for (std::uint64_t seed = 2; seed < 32 && !promising.empty(); ++seed)
-    for (const int chunks : promising)
-      if (!done() && work_ + sends_of(chunks) <= work) try_chunks(chunks, seed);
+  for (int chunks = 1; fits(chunks) && !done() && (!best_ || affords(chunks)); chunks *= 2) {
+    try_chunks(chunks, 1);
+    if (fabric_.group.size() > 1 && sends_of(chunks) <= cheap && !done()) try_chunks(chunks, 3);
+  }
+  if (best_) {
+    const int best = best_->chunks;
+    for (const int chunks : {3 * best / 4, 3 * best / 2, 5 * best / 4, 3 * best})
+      if (chunks != best && chunks > 0 && fits(chunks) && affords(chunks) && !done())
+        try_chunks(chunks, 1);
+  }
+  const std::vector<int> best = promising();
+  for (std::uint64_t seed = 2; seed < 32; ++seed)
+    for (const int chunks : best)
+      if (!done() && affords(chunks)) try_chunks(chunks, seed);
   return std::move(best_);
 }
 

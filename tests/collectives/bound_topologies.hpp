@@ -80,6 +80,32 @@ inline Cluster grid(const std::vector<int>& dimensions, bool closed, double rate
   return cluster_of(std::move(builder), count, 1);
 }
 
+// A grid whose dimensions have rates of their own, in GiB/s; the first dimension is the fastest to
+// count. TACOS' tests have such units.
+inline Cluster uneven_grid(const std::vector<int>& dimensions, const std::vector<double>& gibibytes,
+                           double microseconds, bool closed) {
+  GraphBuilder builder;
+  int count = 1, stride = 1;
+  for (const int d : dimensions) count *= d;
+  const VertexId first = builder.add_block(VertexKind::accelerator, "node{}/gpu", {count});
+  for (std::size_t i = 0; i < dimensions.size(); ++i) {
+    topology::LinkClass along;
+    along.name = "dimension" + std::to_string(i);
+    along.capacity = {gibibytes[i] * static_cast<double>(railwright::gibibytes(1).count)};
+    along.latency = railwright::microseconds(microseconds);
+    const auto link = builder.add_class(along);
+    for (int v = 0; v < count; ++v) {
+      const int at = v / stride % dimensions[i];
+      if (at + 1 < dimensions[i])
+        builder.add_duplex(offset(first, v), offset(first, v + stride), link);
+      else if (closed)
+        builder.add_duplex(offset(first, v), offset(first, v - at * stride), link);
+    }
+    stride *= dimensions[i];
+  }
+  return cluster_of(std::move(builder), count, 1);
+}
+
 // Sixteen dies of MI250 per box; between boxes one 16 GB/s link each to a single switch
 // (liangyuRain/ForestColl topologies.py).
 inline Cluster mi250(int boxes) {
