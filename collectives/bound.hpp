@@ -34,6 +34,13 @@ std::optional<Bound> bound_of(Operation operation,
                               const std::vector<topology::AcceleratorId>& members,
                               const topology::Cluster& cluster, int root = 0);
 
+// The same for schedules in which switches reduce and multicast. What holds without them holds for
+// all operations but all_reduce, where the partitions fall away and the cuts remain: whatever is
+// added on the way, one vector must leave every set of ranks and one must enter it.
+std::optional<Bound> bound_in_network(Operation operation,
+                                      const std::vector<topology::AcceleratorId>& members,
+                                      const topology::Cluster& cluster, int root = 0);
+
 // No schedule of ours moves `size` bytes in less. A rank's part of an all-gather, reduce-scatter
 // or all-to-all counts as floor(size / ranks) bytes, for that is what the smallest part may hold.
 Seconds bound_time(const Bound& bound, Operation operation, int ranks, Bytes size);

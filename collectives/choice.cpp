@@ -1,5 +1,5 @@
 #include <algorithm>
-#include <array>
+#include <cmath>
 
 #include "collectives/choice/layout.hpp"
 #include "collectives/cost.hpp"
@@ -45,6 +45,17 @@ bool is_pipelined(Algorithm algorithm) {
          algorithm == Algorithm::pat || needs_switches(algorithm);
 }
 
+// Stages of a hierarchical all-reduce overlap from two segments on. More of them cost the latencies
+// of the longest stage again: sqrt(bytes / latency) of a stage, as for other pipelines.
+int overlapped_segments(const Schedule& schedule, Bytes size, Hop hop) {
+  constexpr double most = 64;
+  const int steps = std::max(schedule.inner, schedule.ranks / schedule.inner) - 1;
+  const Seconds stage =
+      Bytes{size.count / static_cast<std::uint64_t>(schedule.inner)} / hop.bandwidth;
+  const Seconds latency = steps * hop.latency;
+  return static_cast<int>(std::clamp(std::round(std::sqrt(stage / latency)), 1.0, most));
+}
+
 // One channel per NIC of a node, or two where both directions of a cable want to be used.
 void lay_ring(Schedule& schedule, const Members& members, const Cluster& cluster) {
   const int inner = ranks_per_node(members, cluster);
@@ -85,6 +96,9 @@ std::vector<Schedule> candidates(Operation operation, Bytes size, const Members&
     Schedule schedule = schedule_for(operation, algorithm, members, cluster, size);
     const bool flat = schedule.inner == 1 || schedule.inner == ranks;
     if (algorithm == Algorithm::hierarchical && flat) continue;
+    all.push_back(schedule);
+    if (algorithm != Algorithm::hierarchical || schedule.segments == 1) continue;
+    all.back().segments = 1;  // the simpler first
     all.push_back(std::move(schedule));
   }
   std::erase_if(
@@ -106,6 +120,10 @@ Schedule schedule_for(Operation operation, Algorithm algorithm, const Members& m
   if (on_torus) schedule.dims = torus_dimensions(members, cluster);
   // Halving distances suit more shapes than those that the dimensions fit.
   if (algorithm != Algorithm::torus && !why_not(schedule).empty()) schedule.dims.clear();
+  const bool overlaps = algorithm == Algorithm::hierarchical && schedule.inner > 1 &&
+                        schedule.inner < schedule.ranks && operation == Operation::all_reduce;
+  if (overlaps)
+    schedule.segments = overlapped_segments(schedule, size, assumed_hop(members, cluster));
   if (is_pipelined(algorithm) && members.size() > 1 && why_not(schedule).empty())
     schedule.segments = optimal_segments(schedule, size, assumed_hop(members, cluster));
   return schedule;

@@ -74,7 +74,8 @@ Schedule best_schedule(Operation operation, Bytes size,
 //   channels  ring over several nodes: one for each NIC of a node; else two when the first two
 //             members have a cable of their own, so that both directions carry data
 //   dims      torus, swing, bine: of the ring or torus that the group is
-//   segments  optimal_segments on a hop between two of the members
+//   segments  of pipelined ones (hierarchical all-reduce too): optimal_segments on a hop between
+//   two of the members
 // Check why_not(schedule, members, cluster) of the result (ways.hpp).
 Schedule schedule_for(Operation operation, Algorithm algorithm,
                       const std::vector<topology::AcceleratorId>& members,

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <map>
+#include <tuple>
 
 #include "collectives/cost.hpp"
 #include "collectives/maker.hpp"
@@ -71,6 +72,8 @@ class LinkSum {
   std::vector<double> dense_;
 };
 
+constexpr std::int64_t most_looks = 1 << 20;  // at steps of ranks
+
 class Loads {
  public:
   Loads(const Schedule& schedule, Bytes size, const std::vector<topology::AcceleratorId>& members,
@@ -140,6 +143,42 @@ class Loads {
 
   // An all-gather goes the ways of the reduce-scatter again: routes are not asked for twice.
   PhaseLoad load_of(const Phase& phase, int index) {
+    PhaseLoad load = load_by_samples(phase, index);
+    const bool told = phase.stationary || phase.steps == 1 || maker_.samples;
+    if (!told && phase.steps * schedule_.ranks <= most_looks && load.bytes_per_step > 0)
+      raise(load.consumption, means_of(phase, index, load.bytes_per_step));
+    return load;
+  }
+
+  // What every link carries per step on average over all steps of a phase: the busiest step may
+  // leave out a link that is slower than all that it uses.
+  std::vector<LinkShare> means_of(const Phase& phase, int index, double bytes_per_step) const {
+    std::map<std::tuple<int, int, int, int>, double> bytes;
+    std::vector<Send> sends;
+    for (std::int64_t step = 0; step < phase.steps; ++step)
+      for (int rank = 0; rank < schedule_.ranks; ++rank) {
+        sends.clear();
+        maker_.sends_from(schedule_, rank, index, step, sends);
+        for (const Send& send : sends)
+          bytes[{send.source, send.target, send.channel, send.route}] +=
+              static_cast<double>(largest_bytes(schedule_, send.chunks.count, size_));
+      }
+    LinkSum sum(static_cast<std::size_t>(graph_.links()), bytes.size());
+    const double all = bytes_per_step * static_cast<double>(phase.steps);
+    for (const auto& [key, moved] : bytes) {
+      const auto& [source, target, channel, route] = key;
+      const Send send{source, target, {}, Action::copy, channel, route};
+      sum.add(ways_.of(send), moved / all);
+    }
+    return std::move(sum).take();
+  }
+
+  static void raise(std::vector<LinkShare>& consumption, const std::vector<LinkShare>& means) {
+    Route both{consumption, {}};
+    consumption = merged({both, Route{means, {}}}).links;
+  }
+
+  PhaseLoad load_by_samples(const Phase& phase, int index) {
     Pattern pattern = pattern_of(phase, index);
     const double bytes = take_largest(pattern);
     std::size_t known = 0;

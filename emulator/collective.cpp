@@ -45,12 +45,39 @@ std::vector<collectives::PhaseLoad> loads_of(const CollectiveRun& run,
   return loads;
 }
 
+// Sends of one step, over all ends.
+std::int64_t sends_in(const collectives::Schedule& schedule, int phase, std::int64_t step) {
+  std::int64_t sends = 0;
+  const int ends = schedule.ranks + collectives::switch_count(schedule);
+  for (int end = 0; end < ends; ++end)
+    sends += std::ssize(collectives::sends_from(schedule, end, phase, step));
+  return sends;
+}
+
+// Where few of the channels are in use at a time, one by one is affordable although their number
+// says otherwise: a look at three steps of every phase tells.
+std::int64_t sampled_sends(const collectives::Schedule& schedule) {
+  const std::vector<collectives::Phase> phases = collectives::phases_of(schedule);
+  std::int64_t sends = 0;
+  for (int phase = 0; phase < static_cast<int>(phases.size()); ++phase) {
+    const std::int64_t steps = phases[phase].steps;
+    std::int64_t most = sends_in(schedule, phase, 0);
+    if (steps > 2) most = std::max(most, sends_in(schedule, phase, steps / 2));
+    if (steps > 1) most = std::max(most, sends_in(schedule, phase, steps - 1));
+    sends += steps * most;
+  }
+  return sends;
+}
+
 }  // namespace
 
 std::int64_t send_estimate(const collectives::Schedule& schedule) {
   std::int64_t steps = 0;
   for (const collectives::Phase& phase : collectives::phases_of(schedule)) steps += phase.steps;
-  return steps * schedule.ranks * collectives::channel_count(schedule);
+  const std::int64_t most = steps * schedule.ranks * collectives::channel_count(schedule);
+  constexpr int few_ranks = 1024;
+  const bool worth_a_look = most > few_sends && schedule.ranks <= few_ranks;
+  return worth_a_look ? std::min(most, sampled_sends(schedule)) : most;
 }
 
 Instant run_phases(const std::vector<collectives::PhaseLoad>& loads, Medium& medium) {

@@ -2,6 +2,7 @@
 #include <random>
 
 #include "collectives/cost.hpp"
+#include "collectives/maker.hpp"
 #include "collectives/proof.hpp"
 #include "tests/collectives/groups.hpp"
 #include "topology/topology.hpp"
@@ -112,7 +113,16 @@ struct Lab {
 
 // Chains in opposite directions: see cost_test.cpp.
 bool is_only_a_bound(const Schedule& schedule) {
-  return schedule.operation == Operation::broadcast && schedule.channels > 1;
+  const bool along =
+      schedule.operation == Operation::broadcast || schedule.operation == Operation::reduce;
+  return (along && schedule.channels > 1) || schedule.algorithm == Algorithm::double_tree;
+}
+
+// What a phase says of all its steps is so, not the most that any of them may take.
+bool is_exact(const Schedule& schedule) {
+  if (maker_of(schedule).samples) return true;
+  return std::ranges::all_of(
+      phases_of(schedule), [](const Phase& phase) { return phase.stationary || phase.steps == 1; });
 }
 
 }  // namespace
@@ -128,10 +138,12 @@ TEST_CASE("on one switch every schedule takes its closed form, calibration inclu
         INFO(text_of(schedule) << ", " << size << " bytes");
         const Seconds closed = closed_form_time(schedule, bytes(size), hop);
         const Seconds idle = lab.time(schedule, bytes(size));
-        if (is_only_a_bound(schedule))
+        if (schedule.algorithm == Algorithm::pat)  // some messages are shorter than the longest
+          REQUIRE(idle.value >= closed.value * (1 - 1e-9) - 4 / 40e9);
+        else if (is_only_a_bound(schedule))
           REQUIRE(idle.value <= closed.value * (1 + 1e-9));
         else
-          REQUIRE(idle.value == Approx(closed.value).epsilon(1e-9));
+          REQUIRE(idle.value == Approx(closed.value).epsilon(1e-9).margin(4 / 40e9));  // rounding
       }
   }
 }
@@ -147,7 +159,9 @@ TEST_CASE("phases carry the steps, the order and the software latency of the sch
     for (std::size_t i = 0; i < loads.size(); ++i) {
       CHECK(loads[i].steps == phases[i].steps);
       CHECK(loads[i].stationary == phases[i].stationary);
-      if (schedule.operation != Operation::broadcast || schedule.algorithm != Algorithm::ring) {
+      const int phase = static_cast<int>(i);
+      const auto waiting = maker_of(schedule).waiting_steps(schedule, phase, phases[i].steps);
+      if (waiting == phases[i].steps) {
         CHECK(loads[i].software_latency.value == Approx(5e-6));
         CHECK(loads[i].step_latency.value == Approx(9e-6));
       }
@@ -161,8 +175,7 @@ TEST_CASE("the bytes of all phases on all links are the bytes of all sends on th
   Lab lab(nodes_of_four(3));
   const Bytes size{12 * 12 * 96};
   for (const Schedule& schedule : schedules_of(12)) {
-    if (schedule.operation == Operation::broadcast && schedule.algorithm == Algorithm::ring)
-      continue;
+    if (!is_exact(schedule)) continue;
     if (schedule.algorithm == Algorithm::halving_doubling &&
         schedule.operation != Operation::all_reduce)
       continue;  // ranges of equally many chunks, of which some stand for two ranks
@@ -237,7 +250,12 @@ TEST_CASE("members fill in how a schedule is laid out") {
 
   const topology::Cluster cabled = one_node(4, topology::Shape::ring);
   CHECK(schedule_for(Operation::all_reduce, Algorithm::ring, all_of(cabled), cabled).channels == 2);
-  CHECK(schedule_for(Operation::all_reduce, Algorithm::ring, all_of(nodes), nodes).channels == 1);
+  // A channel for each NIC of a node; one node needs one.
+  CHECK(schedule_for(Operation::all_reduce, Algorithm::ring, all_of(nodes), nodes) ==
+        Schedule{Operation::all_reduce, Algorithm::ring, 12, 4, 4});
+  const std::vector<AcceleratorId> node = {{4}, {5}, {6}, {7}};
+  CHECK(schedule_for(Operation::all_reduce, Algorithm::ring, node, nodes) ==
+        Schedule{Operation::all_reduce, Algorithm::ring, 4});
 }
 
 TEST_CASE("the best schedule is no slower than any that could be chosen") {
@@ -272,13 +290,12 @@ TEST_CASE("large buffers go the way that spares the slow links") {
   // Both directions of every cable.
   CHECK(best(Lab(one_node(8, topology::Shape::ring))) ==
         Schedule{Operation::all_reduce, Algorithm::ring, 8, 2});
-  // Six nodes of four: 2 (3/4 n / 400 + 5/24 n / 50) against 2 x 23/24 n / 50 of the ring.
-  CHECK(best(Lab(nodes_of_four(6))) ==
-        Schedule{Operation::all_reduce, Algorithm::hierarchical, 24, 1, 4});
-  // Four nodes of four: halving starts with the nearest, so it moves the same bytes over the same
-  // links as hierarchical in fewer steps.
-  CHECK(best(Lab(nodes_of_four(4))) ==
-        Schedule{Operation::all_reduce, Algorithm::halving_doubling, 16});
+  // Six nodes of four, a NIC each: NICs carry 2 x 5/24 n at 50 GB/s, and NVLink works meanwhile,
+  // against 2 x 23/24 n / 200 of a ring with four channels.
+  const Schedule chosen = best(Lab(nodes_of_four(6)));
+  CHECK(chosen.algorithm == Algorithm::hierarchical);
+  CHECK(chosen.inner == 4);
+  CHECK(chosen.segments > 1);
 }
 
 // astra-network-analytical, test/*.cpp (congestion-unaware): 16 NPUs, 50 GB/s where a GB is 2^30

@@ -4,6 +4,7 @@
 #include <random>
 
 #include "collectives/bound.hpp"
+#include "collectives/ways.hpp"
 #include "emulator/collective.hpp"
 
 using namespace railwright;
@@ -14,14 +15,12 @@ using topology::Cluster;
 
 namespace {
 
-constexpr Operation operations[] = {Operation::all_reduce, Operation::reduce_scatter,
-                                    Operation::all_gather, Operation::broadcast,
-                                    Operation::all_to_all, Operation::send};
-constexpr Algorithm algorithms[] = {Algorithm::ring, Algorithm::binomial_tree,
-                                    Algorithm::halving_doubling, Algorithm::hierarchical,
-                                    Algorithm::direct};
+constexpr Operation operations[] = {
+    Operation::all_reduce, Operation::reduce_scatter, Operation::all_gather, Operation::broadcast,
+    Operation::reduce,     Operation::all_to_all,     Operation::send};
 // Numbers that nothing divides, and one so large that latency hardly counts.
-constexpr std::uint64_t sizes[] = {1, 1009, 50'000'003, 8'000'000'000};
+constexpr std::uint64_t sizes[] = {1, 1'000'003, 8'000'000'000};
+constexpr std::int64_t few_sends = 2000;  // by steps; more take too long here
 
 // Every link exactly as fast as its line rate, and no software: the emulator at its fastest.
 const topology::Calibration raw{};
@@ -29,11 +28,12 @@ const topology::Calibration raw{};
 void check_against(const Bound& bound, const Schedule& schedule, Bytes size,
                    const topology::Router& router, const std::vector<AcceleratorId>& members) {
   for (const Detail detail : {Detail::steps, Detail::phases}) {
+    if (detail == Detail::steps && send_estimate(schedule) > few_sends) continue;
     const CollectiveResult result =
         emulate_collective({schedule, size, members, detail, {}, {}}, router, raw);
     INFO(to_string(schedule.algorithm)
          << " " << to_string(schedule.operation) << ", " << members.size() << " ranks, "
-         << size.count << " bytes, " << (detail == Detail::steps ? "steps" : "phases"));
+         << size.count << " bytes, " << (result.stepwise ? "steps" : "phases"));
     INFO(bound.cut);
     const double least =
         bound_time(bound, schedule.operation, static_cast<int>(members.size()), size).value;
@@ -45,13 +45,18 @@ void check_all(const Cluster& cluster, const std::vector<AcceleratorId>& members
   const topology::Router router(cluster);
   for (const Operation operation : operations) {
     const auto bound = bound_of(operation, members, cluster);
+    const auto in_network = bound_in_network(operation, members, cluster);
     REQUIRE(bound);
-    for (const Algorithm algorithm : algorithms) {
-      const Schedule schedule = schedule_for(operation, algorithm, members, cluster);
-      if (!why_not(schedule).empty()) continue;
-      for (const std::uint64_t size : sizes)
-        check_against(*bound, schedule, {size}, router, members);
-    }
+    REQUIRE(in_network);
+    for (int i = 0; i < algorithm_count; ++i)
+      for (const std::uint64_t size : sizes) {
+        const auto algorithm = static_cast<Algorithm>(i);
+        const Schedule schedule = schedule_for(operation, algorithm, members, cluster, {size});
+        if (algorithm == Algorithm::synthesized) continue;  // a law of its own
+        if (!why_not(schedule, members, cluster).empty()) continue;
+        const bool adds = switch_count(schedule) > 0;
+        check_against(adds ? *in_network : *bound, schedule, {size}, router, members);
+      }
   }
 }
 
@@ -82,10 +87,11 @@ void degrade(Cluster& cluster, std::mt19937_64& random) {
 TEST_CASE("no emulated schedule beats its bound on any ready cluster") {
   for (const auto& ready : topology::ready_clusters()) {
     INFO(ready.name);
-    const auto cluster = topology::load_cluster(ready.name);
+    auto cluster = topology::load_cluster(ready.name);
     REQUIRE(cluster);
+    for (topology::NetworkSpec& network : cluster->spec.networks) network.reduces = true;
     const int all = cluster->accelerators();
-    for (const int count : {2, 5, 8, 16, 32})
+    for (const int count : {2, 5, 8, 32})
       if (count <= all) check_all(*cluster, first_members(count));
     if (all >= 64) check_all(*cluster, first_members(8, 8));
   }

@@ -90,6 +90,8 @@ bool in_lock_step(const Schedule& schedule) {
   switch (schedule.algorithm) {
     case Algorithm::ring:
       return schedule.operation != Operation::broadcast;
+    case Algorithm::hierarchical:
+      return schedule.operation != Operation::all_to_all;
     case Algorithm::binomial_tree:
     case Algorithm::halving_doubling:
       return power_of_two;
