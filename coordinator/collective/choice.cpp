@@ -2,41 +2,69 @@
 
 #include <fmt/format.h>
 
+#include "collectives/nccl_schedule.hpp"
+#include "collectives/synthesis.hpp"
+#include "collectives/ways.hpp"
+#include "topology/calibration_overlay.hpp"
+
 namespace railwright::coordinator {
 namespace {
 
 using collectives::Algorithm;
+using collectives::Operation;
 using collectives::Schedule;
 using emulator::Detail;
 namespace nccl = collectives::nccl;
 
-constexpr std::int64_t most_sends = 20'000'000;         // by steps: some 4 GB
-constexpr std::int64_t most_steps_at_once = 300'000;    // sends of one step, by steps: minutes
-constexpr std::int64_t most_connections = 100'000'000;  // of one step, by phases
+constexpr std::int64_t most_sends = 20'000'000;             // by steps: some 4 GB
+constexpr std::int64_t most_steps_at_once = 300'000;        // sends of one step, by steps: minutes
+constexpr std::int64_t most_synthesized_sends = 5'000'000;  // an estimate from above
+constexpr int most_ranks_to_try = 32;                       // a synthesis takes a second or two
+constexpr std::int64_t most_connections = 100'000'000;      // of one step, by phases
+
+using Made = tl::expected<Schedule, std::string>;  // or why not
+
+bool may_synthesize(const CollectiveRequest& request) {
+  return request.ranks() <= collectives::most_synthesized_ranks &&
+         request.operation != Operation::all_to_all && request.operation != Operation::send;
+}
+
+Made synthesized_schedule(const CollectiveRequest& request, Bytes size) {
+  return collectives::synthesize({request.operation, size, request.members, request.root},
+                                 request.cluster, topology::at_size(request.calibration, size))
+      .map([](const collectives::Synthesis& made) { return made.schedule; });
+}
 
 Schedule rooted(Schedule schedule, const CollectiveRequest& request) {
   if (request.has_root()) schedule.root = request.root;
   return schedule;
 }
 
-Schedule named_schedule(Algorithm algorithm, const CollectiveRequest& request) {
-  return rooted(
-      collectives::schedule_for(request.operation, algorithm, request.members, request.cluster),
-      request);
-}
-
-// Empty when the schedule exists and this machine can hold it.
-std::string refusal_of(const Schedule& schedule, Detail detail) {
-  if (std::string why = collectives::why_not(schedule); !why.empty()) return why;
+// Empty when the schedule can run on these members, and this machine can hold it.
+std::string refusal_of(const Schedule& schedule, const CollectiveRequest& request) {
+  std::string why = collectives::why_not(schedule, request.members, request.cluster);
+  if (!why.empty()) return why;
   const std::int64_t sends = emulator::send_estimate(schedule);
   const std::int64_t at_once = std::int64_t{schedule.ranks} * collectives::channel_count(schedule);
   const std::string name = to_string(schedule.algorithm);
-  if (detail == Detail::steps && (sends > most_sends || at_once > most_steps_at_once))
+  const bool by_steps = request.detail == Detail::steps;
+  if (by_steps && (sends > most_sends || at_once > most_steps_at_once))
     return fmt::format("{}: {} sends, {} of them at once, are too many to emulate one by one", name,
                        sends, at_once);
   if (at_once > most_connections)
     return fmt::format("{}: {} connections at once are too many", name, at_once);
   return {};
+}
+
+Made named_schedule(Algorithm algorithm, const CollectiveRequest& request, Bytes size) {
+  if (algorithm == Algorithm::synthesized) return synthesized_schedule(request, size);
+  const Schedule schedule =
+      rooted(collectives::schedule_for(request.operation, algorithm, request.members,
+                                       request.cluster, size),
+             request);
+  if (std::string why = refusal_of(schedule, request); !why.empty())
+    return tl::unexpected(std::move(why));
+  return schedule;
 }
 
 std::string list_of(const std::vector<Algorithm>& algorithms) {
@@ -56,36 +84,25 @@ tl::unexpected<Errors> refused(const std::string& why, const CollectiveRequest& 
   return failure({}, why, hint);
 }
 
-// Ours that does what NCCL's does; the simpler stands in for one that is not applicable.
-std::vector<Algorithm> kin_of(nccl::Algorithm algorithm) {
-  switch (algorithm) {
-    case nccl::Algorithm::tree:
-      return {Algorithm::double_tree, Algorithm::binomial_tree};
-    case nccl::Algorithm::ring:
-      return {Algorithm::ring};
-    case nccl::Algorithm::collnet_direct:
-    case nccl::Algorithm::collnet_chain:
-      return {Algorithm::sharp};
-    case nccl::Algorithm::nvls:
-      return {Algorithm::nvls, Algorithm::sharp};
-    case nccl::Algorithm::nvls_tree:
-      return {Algorithm::nvls_tree};
-    case nccl::Algorithm::pat:
-      return {Algorithm::pat};
-  }
-  return {};
-}
-
 }  // namespace
 
 std::vector<Algorithm> applicable_algorithms(const CollectiveRequest& request) {
   std::vector<Algorithm> found;
   for (int i = 0; i < collectives::algorithm_count; ++i) {
     const auto algorithm = static_cast<Algorithm>(i);
-    if (refusal_of(named_schedule(algorithm, request), request.detail).empty())
-      found.push_back(algorithm);
+    const Bytes smallest = request.sizes.front().sent;
+    const bool applies = algorithm == Algorithm::synthesized
+                             ? may_synthesize(request) && smallest.count > 0
+                             : named_schedule(algorithm, request, smallest).has_value();
+    if (applies) found.push_back(algorithm);
   }
   return found;
+}
+
+Detail detail_of(const Schedule& schedule, const CollectiveRequest& request) {
+  const bool soon = schedule.algorithm == Algorithm::synthesized &&
+                    emulator::send_estimate(schedule) <= most_synthesized_sends;
+  return soon && request.detail == Detail::automatic ? Detail::steps : request.detail;
 }
 
 Chooser::Chooser(const CollectiveRequest& request, const topology::Router& router)
@@ -100,36 +117,59 @@ std::optional<nccl::Choice> Chooser::nccl_takes(Bytes size) const {
       {request_.operation, size, request_.ranks(), placement_->nodes, request_.type.fp8});
 }
 
-Choice Chooser::fastest(Bytes size, const std::string& why) const {
+Choice Chooser::fastest_made(Bytes size, const std::string& why) const {
   return {rooted(collectives::best_schedule(request_.operation, size, request_.members, router_,
-                                            request_.calibration),
+                                            topology::at_size(request_.calibration, size)),
                  request_),
           "best", why};
 }
 
+Choice Chooser::fastest(Bytes size) const {
+  Choice choice = fastest_made(size, "the fastest we know");
+  if (!may_synthesize(request_) || request_.ranks() > most_ranks_to_try || size.count == 0)
+    return choice;
+  const topology::Calibration calibration = topology::at_size(request_.calibration, size);
+  const auto time_of = [&](const Schedule& schedule) {
+    const emulator::CollectiveRun run{schedule,
+                                      size,
+                                      request_.members,
+                                      detail_of(schedule, request_),
+                                      {},
+                                      request_.faults,
+                                      request_.type.bytes};
+    return emulator::emulate_collective(run, router_, calibration).time;
+  };
+  const Made made = synthesized_schedule(request_, size);
+  if (made && time_of(*made) < time_of(choice.schedule)) choice.schedule = *made;
+  return choice;
+}
+
 Choice Chooser::as_nccl(Bytes size) const {
   if (!placement_)
-    return fastest(size, "no data say what NCCL does with these ranks: the fastest we know");
+    return fastest_made(size, "no data say what NCCL does with these ranks: the fastest algorithm");
   const auto takes = nccl_takes(size);
   if (!takes)
-    return fastest(size, fmt::format("NCCL has no model of {}: the fastest we know",
-                                     to_string(request_.operation)));
+    return fastest_made(size, fmt::format("NCCL has no model of {}: the fastest algorithm",
+                                          to_string(request_.operation)));
   const std::string pick = fmt::format(
       "NCCL {} takes {}/{} on {}", request_.nccl_constants->version, to_string(takes->algorithm),
       to_string(takes->protocol), placement_->platform->name);
-  for (const Algorithm algorithm : kin_of(takes->algorithm)) {
-    const Schedule schedule = named_schedule(algorithm, request_);
-    if (refusal_of(schedule, request_.detail).empty()) return {schedule, "nccl", pick};
-  }
-  return fastest(size, pick + ", which has no schedule here: the fastest we know");
+  const Schedule schedule =
+      rooted(collectives::nccl_schedule(*takes, *placement_, request_.operation, size,
+                                        request_.members, request_.cluster),
+             request_);
+  if (refusal_of(schedule, request_).empty()) return {schedule, "nccl", pick};
+  return fastest_made(size, pick + ", which cannot be emulated here: the fastest algorithm");
 }
 
 Result<Choice> Chooser::choice(const Wanted& wanted, Bytes size) const {
-  Choice choice;
-  if (wanted.rule == Rule::nccl) choice = as_nccl(size);
-  if (wanted.rule == Rule::best) choice = fastest(size, "the fastest we know");
-  if (wanted.rule == Rule::named) choice.schedule = named_schedule(wanted.algorithm, request_);
-  const std::string why = refusal_of(choice.schedule, request_.detail);
+  if (wanted.rule == Rule::named) {
+    Made schedule = named_schedule(wanted.algorithm, request_, size);
+    if (!schedule) return refused(schedule.error(), request_);
+    return Choice{std::move(*schedule), {}, {}};
+  }
+  const Choice choice = wanted.rule == Rule::nccl ? as_nccl(size) : fastest(size);
+  const std::string why = refusal_of(choice.schedule, request_);
   if (!why.empty()) return refused(why, request_);
   return choice;
 }

@@ -12,8 +12,12 @@ struct Choice {
 };
 
 // In the order of the enum: those with a schedule for this operation and these members that this
-// machine can emulate.
+// machine can emulate. Nothing is synthesized for the answer.
 std::vector<collectives::Algorithm> applicable_algorithms(const CollectiveRequest& request);
+
+// What the request says, but a synthesized schedule runs by steps as long as that takes seconds:
+// its phases are far from the truth.
+emulator::Detail detail_of(const collectives::Schedule& schedule, const CollectiveRequest& request);
 
 class Chooser {
  public:
@@ -27,7 +31,10 @@ class Chooser {
 
  private:
   Choice as_nccl(Bytes size) const;
-  Choice fastest(Bytes size, const std::string& why) const;
+  // The least idle time of all algorithms, synthesis apart.
+  Choice fastest_made(Bytes size, const std::string& why) const;
+  // That, or what is synthesized for so few ranks where it emulates faster.
+  Choice fastest(Bytes size) const;
 
   const CollectiveRequest& request_;
   const topology::Router& router_;

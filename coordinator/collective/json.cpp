@@ -62,7 +62,14 @@ Json json_of(const CollectiveRequest& request, const Sweep& sweep, const Row& ro
     json["chosen_because"] = row.choice.why;
   }
   if (row.nccl_takes) json["nccl"] = json_of_nccl(*row.nccl_takes, *request.nccl_constants);
-  if (sweep.bound) json["bound"] = json_of_bound(*sweep.bound, *sweep.bound_time(row), graph);
+  if (const auto& bound = sweep.bound_of(row)) {
+    json["bound"] = json_of_bound(*bound, *sweep.bound_time(row), graph);
+    json["bound"]["in_network"] = collectives::switch_count(row.schedule()) > 0;
+  }
+  if (sweep.attainable)
+    json["attainable"] = {{"time_s", sweep.attainable_time(row)->value},
+                          {"how", sweep.attainable->how},
+                          {"exact", sweep.attainable->exact}};
   add_schedule(json, row.schedule());
   json["detail"] = row.result.stepwise ? "steps" : "phases";
   json["events"] = row.result.events;

@@ -59,11 +59,25 @@ ChartLine nccl_line(const CollectiveRequest& request, const Sweep& sweep) {
   return line;
 }
 
+// One line where the two meet.
+void add_limits(const CollectiveRequest& request, const Sweep& sweep, Chart& chart) {
+  const auto add = [&](const char* name, LineStyle style, Bandwidth rate) {
+    chart.lines.push_back(level_line(request, name, style, rate));
+  };
+  if (!sweep.bound) return;
+  const Bandwidth bound = sweep.bound->algorithm_bandwidth;
+  const bool meet = sweep.attainable && sweep.attainable->algorithm_bandwidth >= 0.9999 * bound;
+  add(meet ? "bound, which is attainable" : "bound", LineStyle::solid, bound);
+  if (sweep.bound_in_network && sweep.bound_in_network->algorithm_bandwidth > bound)
+    add("bound where switches reduce", LineStyle::solid,
+        sweep.bound_in_network->algorithm_bandwidth);
+  if (sweep.attainable && !meet)
+    add("attainable", LineStyle::dotted, sweep.attainable->algorithm_bandwidth);
+}
+
 Chart chart_of(const CollectiveRequest& request, const Sweep& sweep) {
   Chart chart{"Bus bandwidth against size: " + title_of(request), "bus bandwidth", {}};
-  if (sweep.bound)
-    chart.lines.push_back(
-        level_line(request, "bound", LineStyle::solid, sweep.bound->algorithm_bandwidth));
+  add_limits(request, sweep, chart);
   if (sweep.rows.front().nccl_takes) chart.lines.push_back(nccl_line(request, sweep));
   for (std::size_t w = 0; w < request.wanted.size(); ++w)
     chart.lines.push_back(measured_line(request, sweep, w));
@@ -92,12 +106,13 @@ std::string algorithm_text(const Row& row) {
 }
 
 std::string table_row(const CollectiveRequest& request, const Sweep& sweep, const Row& row) {
-  const auto bound = sweep.bound_time(row);
+  const auto bound = sweep.bound_time(row), attainable = sweep.attainable_time(row);
   std::string text = "<tr>" + cell(std::to_string(row.size.sent.count)) +
                      cell(std::to_string(count_of(request, row.size.sent)));
   text += cell(algorithm_text(row), true) + cell(time_text(row.time())) +
           cell(rate_text(row.algbw())) + cell(rate_text(row.busbw())) +
-          cell(time_text(row.expected)) + cell(bound ? time_text(*bound) : "-") +
+          cell(time_text(row.expected)) + cell(attainable ? time_text(*attainable) : "-") +
+          cell(bound ? time_text(*bound) : "-") +
           cell(row.nccl_takes ? time_text(row.nccl_takes->time()) : "-") +
           cell(row.nccl_takes ? nccl_name(*row.nccl_takes) : "-", true) +
           cell(limit_of(request, row), true);
@@ -108,7 +123,8 @@ std::string table_of(const CollectiveRequest& request, const Sweep& sweep) {
   std::string text = "<div class=\"wide\"><table>\n<thead><tr><th>size (B)</th><th>count</th>";
   text +=
       "<th class=\"words\">algorithm</th><th>time (us)</th><th>algbw (GB/s)</th>"
-      "<th>busbw (GB/s)</th><th>expected (us)</th><th>bound (us)</th><th>NCCL (us)</th>"
+      "<th>busbw (GB/s)</th><th>expected (us)</th><th>attainable (us)</th><th>bound "
+      "(us)</th><th>NCCL (us)</th>"
       "<th class=\"words\">NCCL takes</th><th class=\"words\">limited by</th></tr></thead>\n"
       "<tbody>\n";
   for (const Row& row : sweep.rows) text += table_row(request, sweep, row);
@@ -116,7 +132,7 @@ std::string table_of(const CollectiveRequest& request, const Sweep& sweep) {
 }
 
 constexpr std::string_view page_style = R"(:root { color-scheme: light dark; }
-body { margin: 0 auto; padding: 24px; max-width: 1240px; background: var(--paper);
+body { margin: 0 auto; padding: 24px; max-width: 1400px; background: var(--paper);
   color: var(--ink); font: 15px/1.45 system-ui, sans-serif; }
 h1 { font-size: 22px; margin: 0 0 4px; }
 p, .notes { color: var(--quiet); margin: 4px 0; }

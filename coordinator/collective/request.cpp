@@ -8,6 +8,7 @@
 
 #include "coordinator/collective/choice.hpp"
 #include "coordinator/collective/group.hpp"
+#include "topology/calibration_overlay.hpp"
 
 namespace railwright::coordinator {
 namespace {
@@ -145,7 +146,14 @@ class Reading {
       add_size(taken(parse_message_size(words_.bytes), "--bytes", errors_));
   }
 
-  void read_calibration() { request_.calibration = topology::default_calibration(); }
+  void read_calibration() {
+    if (words_.calibration.empty()) {
+      request_.calibration = topology::default_calibration();
+      return;
+    }
+    auto calibration = topology::load_calibration(words_.calibration);
+    if (!add_errors(calibration)) request_.calibration = std::move(*calibration);
+  }
 
   void add_wanted(const std::string& word, const std::string& option) {
     auto wanted = parse_wanted(word);

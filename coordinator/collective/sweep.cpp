@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "coordinator/console.hpp"
+#include "topology/calibration_overlay.hpp"
 
 namespace railwright::coordinator {
 namespace {
@@ -43,6 +44,8 @@ Errors unjoined_members(const CollectiveRequest& request, const topology::Router
   return {};
 }
 
+bool switches_take_part(const Row& row) { return collectives::switch_count(row.schedule()) > 0; }
+
 class Runner {
  public:
   explicit Runner(const CollectiveRequest& request)
@@ -55,8 +58,6 @@ class Runner {
       return failure(
           {}, fmt::format("{} could take longer than event time, 106 days", to_string(largest)),
           "write a smaller --bytes or --end");
-    sweep_.bound = collectives::bound_of(request_.operation, request_.members, request_.cluster,
-                                         request_.root);
     for (const MessageSize& size : request_.sizes)
       for (const Wanted& wanted : request_.wanted) {
         auto row = row_of(wanted, size);
@@ -64,6 +65,13 @@ class Runner {
         sweep_.rows.push_back(std::move(*row));
         tell(0);
       }
+    sweep_.bound = collectives::bound_of(request_.operation, request_.members, request_.cluster,
+                                         request_.root);
+    if (std::ranges::any_of(sweep_.rows, switches_take_part))
+      sweep_.bound_in_network = collectives::bound_in_network(request_.operation, request_.members,
+                                                              request_.cluster, request_.root);
+    sweep_.attainable = collectives::attainable_of(request_.operation, request_.members,
+                                                   request_.cluster, request_.root);
     return std::move(sweep_);
   }
 
@@ -80,24 +88,25 @@ class Runner {
     const emulator::CollectiveRun run{row.schedule(),
                                       size.sent,
                                       request_.members,
-                                      request_.detail,
+                                      detail_of(row.schedule(), request_),
                                       {},
                                       request_.faults,
                                       request_.type.bytes,
                                       [&](double part) { tell(part); }};
-    row.result = emulator::emulate_collective(run, router_, request_.calibration);
-    row.expected = expected(row);
+    const topology::Calibration calibration = topology::at_size(request_.calibration, size.sent);
+    row.result = emulator::emulate_collective(run, router_, calibration);
+    row.expected = expected(row, calibration);
     return row;
   }
 
   // In phases and without faults the emulation has priced just that.
-  Seconds expected(const Row& row) const {
+  Seconds expected(const Row& row, const topology::Calibration& calibration) const {
     if (!row.result.stepwise && request_.faults.links.empty()) return row.time();
     const std::uint64_t element = request_.type.bytes;
     auto loads = collectives::phase_loads(row.schedule(), {row.size.sent.count / element},
-                                          request_.members, router_, request_.calibration);
+                                          request_.members, router_, calibration);
     for (auto& load : loads) load.bytes_per_step *= static_cast<double>(element);
-    return collectives::idle_time(loads, request_.cluster.graph, request_.calibration);
+    return collectives::idle_time(loads, request_.cluster.graph, calibration);
   }
 
   const CollectiveRequest& request_;
@@ -120,10 +129,19 @@ Bandwidth Row::busbw() const {
   return collectives::bus_bandwidth_factor(schedule().operation, schedule().ranks) * algbw();
 }
 
+const std::optional<collectives::Bound>& Sweep::bound_of(const Row& row) const {
+  return switches_take_part(row) ? bound_in_network : bound;
+}
+
 std::optional<Seconds> Sweep::bound_time(const Row& row) const {
-  if (!bound) return {};
-  return collectives::bound_time(*bound, row.schedule().operation, row.schedule().ranks,
+  if (!bound_of(row)) return {};
+  return collectives::bound_time(*bound_of(row), row.schedule().operation, row.schedule().ranks,
                                  row.size.sent);
+}
+
+std::optional<Seconds> Sweep::attainable_time(const Row& row) const {
+  if (!attainable) return {};
+  return row.size.sent / attainable->algorithm_bandwidth;
 }
 
 Bandwidth bus_bandwidth(const CollectiveRequest& request, Bytes size, Seconds time) {

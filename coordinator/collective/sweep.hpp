@@ -1,7 +1,7 @@
 // Runs a request: every size with every algorithm that is wanted, and the numbers beside them.
 #pragma once
 
-#include "collectives/bound.hpp"
+#include "collectives/attainable.hpp"
 #include "coordinator/collective/choice.hpp"
 
 namespace railwright::coordinator {
@@ -22,9 +22,15 @@ struct Row {
 
 struct Sweep {
   std::vector<Row> rows;  // size by size, in each those that are wanted in their order
-  std::optional<collectives::Bound> bound;  // of the healthy cluster; absent: too large to know
+  // Of the healthy cluster; absent: too large to know.
+  std::optional<collectives::Bound> bound;
+  std::optional<collectives::Bound> bound_in_network;  // absent too where no switch takes part
+  std::optional<collectives::Attainable> attainable;
 
+  // Where switches reduce for the row it is the one that holds for them.
+  const std::optional<collectives::Bound>& bound_of(const Row& row) const;
   std::optional<Seconds> bound_time(const Row& row) const;
+  std::optional<Seconds> attainable_time(const Row& row) const;
 };
 
 // Bus bandwidth that `time` for `size` makes; 0 where no time passes.

@@ -86,6 +86,7 @@ std::string table_of_one(const CollectiveRequest& request, const Sweep& sweep) {
                                                             {"expected", "(us)"},
                                                             {"NCCL", "(us)"},
                                                             {"NCCL takes", "", true},
+                                                            {"attainable", "(us)"},
                                                             {"bound", "(us)"},
                                                             {"detail", "", true},
                                                             {"limited by", "", true}})
@@ -97,8 +98,8 @@ std::string table_of_one(const CollectiveRequest& request, const Sweep& sweep) {
            {microseconds_text(row.time()), rate_text(row.algbw()), rate_text(row.busbw()),
             to_string(row.schedule().algorithm), microseconds_text(row.expected),
             microseconds_text(nccl_time(row)), row.nccl_takes ? nccl_name(*row.nccl_takes) : "-",
-            microseconds_text(sweep.bound_time(row)), row.result.stepwise ? "steps" : "phases",
-            limit_of(request, row)});
+            microseconds_text(sweep.attainable_time(row)), microseconds_text(sweep.bound_time(row)),
+            row.result.stepwise ? "steps" : "phases", limit_of(request, row)});
     lines.add(std::move(cells));
   }
   return lines.text();
@@ -111,8 +112,11 @@ std::string table_of_several(const CollectiveRequest& request, const Sweep& swee
     columns.push_back({"busbw", "(GB/s)"});
     if (wanted.rule != Rule::named) columns.push_back({"takes", "", true});
   }
-  for (const Column& column : std::initializer_list<Column>{
-           {"fastest", "", true}, {"NCCL", "(us)"}, {"bound", "(us)"}, {"limited by", "", true}})
+  for (const Column& column : std::initializer_list<Column>{{"fastest", "", true},
+                                                            {"NCCL", "(us)"},
+                                                            {"attainable", "(us)"},
+                                                            {"bound", "(us)"},
+                                                            {"limited by", "", true}})
     columns.push_back(column);
   Lines lines(columns);
   for (std::size_t i = 0; i < request.sizes.size(); ++i) {
@@ -124,6 +128,7 @@ std::string table_of_several(const CollectiveRequest& request, const Sweep& swee
     }
     const Row& fastest = fastest_of(request, sweep, i);
     append(cells, {fastest.wanted.word, microseconds_text(nccl_time(fastest)),
+                   microseconds_text(sweep.attainable_time(fastest)),
                    microseconds_text(sweep.bound_time(fastest)), limit_of(request, fastest)});
     lines.add(std::move(cells));
   }
@@ -154,6 +159,9 @@ std::string sweep_text(const CollectiveRequest& request, const Sweep& sweep) {
   text += "#\n" + (request.wanted.size() == 1 ? table_of_one(request, sweep)
                                               : table_of_several(request, sweep));
   if (sweep.bound) text += fmt::format("# Bound: {}\n", sweep.bound->cut);
+  if (sweep.bound_in_network)
+    text += fmt::format("# Bound where switches reduce: {}\n", sweep.bound_in_network->cut);
+  if (sweep.attainable) text += fmt::format("# Attainable: {}\n", sweep.attainable->how);
   for (const std::string& note : notes_of(request, sweep)) text += "# " + note + "\n";
   return text + averages(request, sweep);
 }

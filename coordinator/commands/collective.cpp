@@ -63,6 +63,8 @@ void add_how(CLI::App& command, CollectiveWords& words) {
       .add_option("--detail", words.detail,
                   "steps: every send; phases: one variable for equal steps; automatic: by number")
       ->capture_default_str();
+  command.add_option("--calibration", words.calibration,
+                     "calibration.json, laid over the default one");
   command.add_option("--nccl-version", words.nccl_version, "whose constants predict [newest]");
   command.add_option("--report", words.report, "a page with a chart, HTML")->check(a_path());
   command.add_flag("--json", words.json, "one JSON document on stdout");

@@ -19,9 +19,30 @@ TEST_CASE("collective --json has the keys of the contract, and they agree with e
   INFO(run.err);
   REQUIRE(run.status == 0);
   const auto result = run.json();
-  for (const char* key : {"op", "algorithm", "ranks", "bytes", "time_s", "algbw_bytes_per_s",
-                          "busbw_bytes_per_s", "limiting_link_class", "limiting_link", "steps",
-                          "detail", "events", "wall_s", "peak_rss_bytes"})
+  for (const char* key : {"op",
+                          "algorithm",
+                          "ranks",
+                          "bytes",
+                          "time_s",
+                          "algbw_bytes_per_s",
+                          "busbw_bytes_per_s",
+                          "limiting_link_class",
+                          "limiting_link",
+                          "steps",
+                          "detail",
+                          "events",
+                          "wall_s",
+                          "peak_rss_bytes",
+                          "nccl",
+                          "bound",
+                          "attainable",
+                          "expected_s",
+                          "count",
+                          "type",
+                          "chunks",
+                          "segments",
+                          "chosen_by",
+                          "chosen_because"})
     CHECK(result.contains(key));
   // Eight GPUs, 450 GB/s of NVLink and 50 of NIC each, which lead back into the node over the
   // spines: 2 x 7 vectors out of 8 x 500 GB/s.

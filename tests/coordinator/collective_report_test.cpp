@@ -30,15 +30,16 @@ std::string page_of(const std::string& arguments) {
 
 }  // namespace
 
-TEST_CASE("the report draws every algorithm, the bound and NCCL's prediction, with their names") {
-  const std::string page = page_of(on_dgx + "-b 1K -e 1G -f 8 --compare ring,tree,best");
+TEST_CASE("the report draws every algorithm, the bound, what is attainable and NCCL's prediction") {
+  const std::string page = page_of(on_dgx + "-b 1K -e 1G -f 8 --compare ring,tree,auto");
   CHECK(count_of(page, "<path class=\"line measured c0\"") == 2);  // legend and chart
   CHECK(count_of(page, "<path class=\"line measured c2\"") == 2);
   CHECK(count_of(page, "<path class=\"line solid\"") == 2);
   CHECK(count_of(page, "<path class=\"line dashed\"") == 2);
-  CHECK_THAT(page, Contains("bound (500.00 GB/s)") && Contains("NCCL 2.30&#39;s prediction") &&
-                       Contains("bus bandwidth (GB/s)") && Contains("message size (logarithmic)") &&
-                       Contains("prefers-color-scheme") && Contains("node0/gpu0-&gt;node0/switch"));
+  CHECK_THAT(page, Contains("bound, which is attainable (500.00 GB/s)") &&
+                       Contains("NCCL 2.30&#39;s prediction") && Contains("bus bandwidth (GB/s)") &&
+                       Contains("message size (logarithmic)") && Contains("prefers-color-scheme") &&
+                       Contains("node0/gpu0-&gt;node0/switch"));
   CHECK(count_of(page, "<tr>") == 1 + 7 * 3);  // head, 7 sizes
 }
 
@@ -50,7 +51,7 @@ TEST_CASE("the report needs no other file and runs no script") {
 }
 
 TEST_CASE("the same request writes the same bytes") {
-  const std::string request = on_dgx + "-b 0 -e 1M -f 4 --compare all --group nodes=0-1";
+  const std::string request = on_dgx + "-b 0 -e 1M -f 64 --compare all --group nodes=0-1";
   CHECK(page_of(request) == page_of(request));
 }
 
