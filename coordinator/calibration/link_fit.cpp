@@ -17,6 +17,7 @@ constexpr double latency_part = 0.1;  // sizes whose bytes take less show the la
 constexpr double bytes_part = 0.2;    // sizes whose bytes take more show the efficiency
 constexpr double least_efficiency = 1e-3;
 constexpr std::size_t fewest_sizes = 3;
+constexpr int rounds = 4;  // latency and efficiency in turn; each round gains three digits
 
 struct Problem {
   const LinkSystem& system;
@@ -55,20 +56,21 @@ struct Curve {
   bool faster_than_ring = false;
 };
 
-// Without small sizes the least time is the best that is known of the latency.
+// Bytes of small sizes move as those of the smallest piece do, once that is known. Without small
+// sizes the least time is the best that is known of the latency.
 void fit_latency(Curve& curve, const Problem& problem, std::span<const SizeTime> sweep) {
+  const double efficiency = curve.pieces.empty() ? 1 : curve.pieces.back().efficiency;
+  const auto latency_of = [&](const SizeTime& point) {
+    return std::max(0.0, point.time.value - problem.wire(point.size) / efficiency) / problem.steps;
+  };
   std::vector<double> latencies;
-  curve.low = static_cast<double>(sweep.front().size.count);
+  curve.low = curve.high = static_cast<double>(sweep.front().size.count);
   for (const SizeTime& point : sweep)
     if (problem.wire(point.size) < latency_part * point.time.value) {
-      latencies.push_back((point.time.value - problem.wire(point.size)) / problem.steps);
+      latencies.push_back(latency_of(point));
       curve.high = static_cast<double>(point.size.count);
     }
-  if (latencies.empty()) {
-    const SizeTime& least = sweep.front();
-    latencies.push_back(std::max(0.0, least.time.value - problem.wire(least.size)) / problem.steps);
-    curve.high = curve.low;
-  }
+  if (latencies.empty()) latencies.push_back(latency_of(sweep.front()));
   curve.latency = median(latencies);
   curve.latency_error = spread(latencies);
   curve.n = static_cast<int>(latencies.size());
@@ -89,6 +91,8 @@ Piece piece_of(Curve& curve, const Problem& problem, std::span<const SizeTime> p
 
 // Ranges meet: each begins where the one below it ends.
 void fit_pieces(Curve& curve, const Problem& problem, std::span<const SizeTime> sweep) {
+  curve.pieces.clear();
+  curve.faster_than_ring = false;
   const auto shows = std::find_if(sweep.begin(), sweep.end(), [&](const SizeTime& point) {
     return problem.wire(point.size) > bytes_part * point.time.value;
   });
@@ -107,8 +111,10 @@ void fit_pieces(Curve& curve, const Problem& problem, std::span<const SizeTime> 
 
 Curve curve_of(const Problem& problem, std::span<const SizeTime> sweep) {
   Curve curve;
-  fit_latency(curve, problem, sweep);
-  fit_pieces(curve, problem, sweep);
+  for (int round = 0; round < rounds; ++round) {
+    fit_latency(curve, problem, sweep);
+    fit_pieces(curve, problem, sweep);
+  }
   return curve;
 }
 
@@ -168,8 +174,8 @@ Result<LinkFit> fit_links(const LinkSystem& system, Operation operation, int ran
     return failure({source, 0, 0},
                    fmt::format("{} sizes of {}", sizes.size(), to_string(operation)),
                    "a fit of links needs three");
-  const double rounds = operation == Operation::all_reduce ? 2 : 1;
-  const Problem problem{system, rounds * (ranks - 1),
+  const int times = operation == Operation::all_reduce ? 2 : 1;
+  const Problem problem{system, static_cast<double>(times) * (ranks - 1),
                         collectives::bus_bandwidth_factor(operation, ranks)};
   const Curve curve = curve_of(problem, sizes);
   LinkFit fit;

@@ -41,21 +41,26 @@ double line_time(const Run& run) {
          (run.size / collectives::library::line_rate(run)).value;
 }
 
-double mean_error(const std::vector<PredictedRow>& rows, double share, double latency) {
+struct LinePoint {
+  double line = 0, measured = 0;  // seconds
+};
+
+double sum_of_errors(const std::vector<LinePoint>& points, double share, double latency) {
   double sum = 0;
-  for (const PredictedRow& row : rows) {
-    const double time = latency + line_time(row.fit.run) / share;
-    sum += std::abs(std::log(time / row.fit.measured.value));
-  }
+  for (const LinePoint& point : points)
+    sum += std::abs(std::log((latency + point.line / share) / point.measured));
   return sum;
 }
 
 // Both constants over a grid that is finer than the differences it shows.
 void add_baseline(Evaluation& evaluation) {
+  std::vector<LinePoint> points;
+  for (const PredictedRow& row : evaluation.rows)
+    points.push_back({line_time(row.fit.run), row.fit.measured.value});
   double least = std::numeric_limits<double>::infinity();
   for (int percent = 30; percent <= 100; percent += 2)
     for (double latency = 1e-6; latency < 1e-3; latency *= 1.25) {
-      const double error = mean_error(evaluation.rows, percent / 100.0, latency);
+      const double error = sum_of_errors(points, percent / 100.0, latency);
       if (error >= least) continue;
       least = error;
       evaluation.baseline_share = percent / 100.0;
@@ -96,17 +101,27 @@ int decade_of(Bytes size) {
   return size.count == 0 ? 0 : static_cast<int>(std::log10(static_cast<double>(size.count)));
 }
 
-GroupErrors& group_named(std::vector<GroupErrors>& groups, const std::string& name) {
-  const auto found = std::find_if(groups.begin(), groups.end(),
-                                  [&](const GroupErrors& group) { return group.group == name; });
-  if (found != groups.end()) return *found;
-  groups.emplace_back().group = name;
-  return groups.back();
-}
+// Groups in the order in which they were first named.
+class Groups {
+ public:
+  explicit Groups(std::vector<GroupErrors>& groups) : groups_(groups) {
+    for (std::size_t i = 0; i < groups.size(); ++i) place_[groups[i].group] = i;
+  }
+  GroupErrors& named(const std::string& name) {
+    const auto [found, fresh] = place_.emplace(name, groups_.size());
+    if (fresh) groups_.emplace_back().group = name;
+    return groups_[found->second];
+  }
+
+ private:
+  std::vector<GroupErrors>& groups_;
+  std::map<std::string, std::size_t> place_;
+};
 
 void summarise(Evaluation& evaluation) {
+  Groups groups(evaluation.groups);
   for (const PredictedRow& row : evaluation.rows) {
-    GroupErrors& group = group_named(evaluation.groups, row.fit.group);
+    GroupErrors& group = groups.named(row.fit.group);
     add(group.all, row);
     add(row.fit.large() ? group.large : group.small, row);
     add(group.decades[decade_of(row.fit.run.size)], row);
@@ -125,9 +140,10 @@ void summarise(Evaluation& evaluation) {
 std::vector<std::string> describe(Evaluation& evaluation,
                                   const std::vector<Measurement>& measurements) {
   std::vector<std::string> systems;
+  Groups groups(evaluation.groups);
   for (std::size_t i = 0; i < measurements.size(); ++i) {
     const Described row = described(measurements[i]);
-    GroupErrors& group = group_named(evaluation.groups, measurements[i].group);
+    GroupErrors& group = groups.named(measurements[i].group);
     if (!row.why_not.empty()) {
       ++group.skipped;
       ++evaluation.skipped[row.why_not];

@@ -23,7 +23,7 @@ constexpr double first_step = 0.7, last_step = 0.003;  // of the logarithm of a 
 constexpr double longer = 1.3, shorter = 0.5;
 constexpr double improvement = 1e-7;
 constexpr double weight_of_large = 2;
-constexpr double pull = 0.03;                    // back to the start, per squared logarithm
+constexpr double pull = 0.03;                   // back to the start, per squared logarithm
 constexpr double nvlink_payload = 16.0 / 17.0;  // a packet of 16 flits has one for its header
 constexpr int most_left_out = 32;
 
@@ -169,16 +169,17 @@ void record(Calibration& calibration, const std::vector<std::size_t>& free,
   }
 }
 
-// What is left out together: a group, or where there is one only, every k-th row.
+// What is left out together: a group (several of more than 32), or where there is one only, every
+// k-th row.
 std::vector<std::vector<std::size_t>> parts_of(std::span<const FitRow> rows) {
-  std::map<std::string, std::vector<std::size_t>> groups;
-  for (std::size_t i = 0; i < rows.size(); ++i) groups[rows[i].group].push_back(i);
-  std::vector<std::vector<std::size_t>> parts;
-  for (auto& [group, part] : groups) parts.push_back(std::move(part));
-  if (parts.size() > 1) return parts;
-  const std::size_t count = std::min<std::size_t>(rows.size(), most_left_out);
-  parts.assign(count, {});
-  for (std::size_t i = 0; i < rows.size(); ++i) parts[i % count].push_back(i);
+  std::map<std::string, std::size_t> number;
+  for (const FitRow& row : rows) number.emplace(row.group, number.size());
+  const std::size_t units = number.size() > 1 ? number.size() : rows.size();
+  std::vector<std::vector<std::size_t>> parts(std::min<std::size_t>(units, most_left_out));
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    const std::size_t unit = number.size() > 1 ? number[rows[i].group] : i;
+    parts[unit % parts.size()].push_back(i);
+  }
   return parts;
 }
 

@@ -100,12 +100,12 @@ TEST_CASE("the floor is the best single value of a system and size over all sour
   CHECK(evaluation.groups[2].large.floor == Approx(0.45 / 2));  // the fourth row is alone
 }
 
-TEST_CASE("a fit finds the constants that made its rows, and what it left out too") {
-  std::vector<FitRow> rows;
+TEST_CASE("a fit finds the constants that made its rows, also without a third of them") {
   const auto truth =
       topology::overlaid(topology::default_calibration(),
                          {{{"nvlink-3", "wire_efficiency", "1", 0.7, 0, 1, 0, 0, "made"},
                            {"*", "hop_latency", "s", 2e-6, 0, 1, 0, 0, "made"}}});
+  std::vector<FitRow> rows;
   for (int ranks : {2, 4, 8})
     for (std::uint64_t size = 64; size <= (1ull << 32); size *= 8) {
       Described row = one("a,g,all_reduce,,a100-sxm-80gb," + std::to_string(ranks) + ",1," +
@@ -113,11 +113,14 @@ TEST_CASE("a fit finds the constants that made its rows, and what it left out to
       rows.push_back({row.run, predict(row.run, constants_of(row.run, truth)).time,
                       "ranks " + std::to_string(ranks)});
     }
-  const auto fit = fitted(truth, rows, FitStart::as_given);
-  CHECK(fit.value_or("nvlink-3", "wire_efficiency", 0) == Approx(0.7));
-  const LeftOut out = left_out(truth, rows, FitStart::as_given);
+  const auto fit = fitted(topology::default_calibration(), rows, FitStart::as_given);
+  CHECK(fit.value_or("nvlink-3", "wire_efficiency", 0) == Approx(0.7).epsilon(0.02));
+  CHECK(fit.value_or("*", "hop_latency", 0) == Approx(2e-6).epsilon(0.02));
+  CHECK(fit.value_or("nvlink-2", "wire_efficiency", 0) ==
+        topology::default_calibration().value_or("nvlink-2", "wire_efficiency", 0));
+  const LeftOut out = left_out(topology::default_calibration(), rows, FitStart::as_given);
   for (std::size_t i = 0; i < rows.size(); ++i)
-    CHECK(out.predicted[i].value == Approx(rows[i].measured.value));
+    CHECK(out.predicted[i].value == Approx(rows[i].measured.value).epsilon(0.1));
 }
 
 TEST_CASE("railwright validate reads its own table: every row cited, predicted, few skipped") {
