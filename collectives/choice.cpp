@@ -22,14 +22,19 @@ int most_ranks(Algorithm algorithm) {
       return any_ranks;
     case Algorithm::torus:
       return 1 << 16;
-    case Algorithm::pairwise:
     case Algorithm::direct:
     case Algorithm::one_shot:
       return 32;
+    case Algorithm::pairwise:     // its ranks drift apart and meet at one target: no phase tells
     case Algorithm::synthesized:  // made by synthesis.hpp, not here
       return 0;
-    default:
+    case Algorithm::recursive_doubling:
+    case Algorithm::halving_doubling:
       return 1024;
+    case Algorithm::chain:
+      return 64;
+    default:
+      return 256;
   }
 }
 // Of a ring with a channel per NIC: routes are asked for each channel.
