@@ -214,6 +214,12 @@ class Reading {
   void want_all() {
     for (const collectives::Algorithm algorithm : applicable_algorithms(request_))
       request_.wanted.push_back({to_string(algorithm), Rule::named, algorithm});
+    if (request_.wanted.empty())
+      add_error(errors_, "--compare",
+                {{},
+                 fmt::format("no algorithm does {} over these {} ranks",
+                             to_string(request_.operation), request_.ranks()),
+                 "choose fewer --ranks, or --detail phases"});
   }
 
   const CollectiveWords& words_;
