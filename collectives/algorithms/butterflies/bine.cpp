@@ -14,7 +14,6 @@ constexpr std::array operations = {Operation::all_reduce, Operation::reduce_scat
 // away instead of half, what a rank keeps are neighbouring ranks' blocks on the ring of all ranks:
 // parts stay in rank order, in at most two pieces.
 bool near_first(const Schedule& schedule) { return schedule.operation == Operation::all_reduce; }
-bool wraps(const Schedule& schedule) { return !near_first(schedule); }
 
 int partner(const Schedule& schedule, int copy, int index, int round) {
   if (near_first(schedule)) return swing::partner(schedule, copy, index, round);
@@ -37,7 +36,7 @@ int distance(const Schedule& schedule, int round) {
   return std::abs(negabinary::reach(Core(schedule.ranks).rounds - 1 - round));
 }
 
-constexpr Pairing pairing{swing::copies, wraps, partner, kept, distance};
+constexpr Pairing pairing{swing::copies, partner, kept, distance};
 constexpr Maker maker = butterfly_maker<pairing>(operations, swing::refusal);
 
 }  // namespace

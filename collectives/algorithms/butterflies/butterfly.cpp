@@ -68,13 +68,13 @@ void add_exchange(const Pairing& pairing, const Schedule& schedule, const Core& 
   const bool halving = stage.kind == Kind::halving;
   const Blocks blocks = pairing.kept(schedule, copy, halving ? target : source, stage.round);
   const int beyond = std::max(0, blocks.first + blocks.count - core.size);
-  const auto add = [&](Blocks piece, int channel) {
+  const auto add = [&](Blocks piece) {
     sends.push_back({core.rank_of(source), core.rank_of(target),
                      chunks_of(schedule, core, copy, piece),
-                     halving ? Action::reduce : Action::copy, channel});
+                     halving ? Action::reduce : Action::copy, copy});
   };
-  add({blocks.first, blocks.count - beyond}, copy);
-  if (beyond > 0) add({0, beyond}, copy + pairing.copies(schedule));
+  add({blocks.first, blocks.count - beyond});
+  if (beyond > 0) add({0, beyond});
 }
 
 }  // namespace
@@ -86,7 +86,7 @@ std::int64_t chunk_count(const Pairing& pairing, const Schedule& schedule) {
 }
 
 int channel_count(const Pairing& pairing, const Schedule& schedule) {
-  return pairing.copies(schedule) * (pairing.wraps(schedule) ? 2 : 1);
+  return pairing.copies(schedule);
 }
 
 // The outside rank's chunk is the second one of the block that it folded into.

@@ -10,7 +10,8 @@
 
 namespace railwright::collectives {
 
-// Neighbouring blocks of 0 .. size-1; after the last one comes block 0.
+// Neighbouring blocks of 0 .. size-1; after the last one comes block 0, and a message that goes past
+// it is sent in two pieces, one behind the other.
 struct Blocks {
   int first = 0, count = 0;
 };
@@ -25,7 +26,6 @@ inline int reversed_bits(int value, int bits) {
 // `copy` below copies(). All copies run at once, each on its share of the buffer.
 struct Pairing {
   int (*copies)(const Schedule&);
-  bool (*wraps)(const Schedule&);  // whether some Blocks go past the last block
   int (*partner)(const Schedule&, int copy, int index, int round);
   // What is left to a rank after a round: 2^(rounds-1-round) blocks, of which the partner keeps
   // none. After the last round it is the rank's own block.

@@ -9,7 +9,6 @@ constexpr std::array operations = {Operation::all_reduce, Operation::reduce_scat
                                    Operation::all_gather};
 
 int one_copy(const Schedule&) { return 1; }
-bool never_wraps(const Schedule&) { return false; }
 
 // An all-reduce may leave any block anywhere, so its first and largest exchange is with the nearest
 // rank. Parts in rank order ask for the farthest one first.
@@ -31,7 +30,7 @@ Blocks kept(const Schedule& schedule, int, int index, int round) {
   return {place & ~(count - 1), count};
 }
 
-constexpr Pairing pairing{one_copy, never_wraps, partner, kept, distance_of};
+constexpr Pairing pairing{one_copy, partner, kept, distance_of};
 constexpr Maker maker = butterfly_maker<pairing>(operations, no_refusal);
 
 }  // namespace

@@ -129,8 +129,6 @@ namespace {
 constexpr std::array operations = {Operation::all_reduce, Operation::reduce_scatter,
                                    Operation::all_gather};
 
-bool never_wraps(const Schedule&) { return false; }
-
 // Blocks lie in the order of the pairing, so those of folded ranks would not lie beside their
 // owners'.
 std::string refusal(const Schedule& schedule) {
@@ -142,7 +140,7 @@ std::string refusal(const Schedule& schedule) {
   return swing::refusal(schedule);
 }
 
-constexpr Pairing pairing{swing::copies, never_wraps, swing::partner, swing::kept, swing::distance};
+constexpr Pairing pairing{swing::copies, swing::partner, swing::kept, swing::distance};
 constexpr Maker maker = butterfly_maker<pairing>(operations, refusal);
 
 }  // namespace

@@ -32,11 +32,6 @@ int sources_of(const Schedule& schedule, int distance) {
   return beyond / (2 * distance) + 1;
 }
 
-// A message goes in two pieces where it passes the last block.
-int channel_count(const Schedule& schedule) {
-  return exchanges(schedule) ? 2 * sources_of(schedule, 1) : 2;
-}
-
 std::vector<Phase> phases(const Schedule& schedule) {
   std::vector<Phase> phases;
   for (int phase = 0; phase < rounds(schedule); ++phase)
@@ -52,13 +47,13 @@ struct Blocks {
   int first = 0, count = 0;
 };
 
-void add_message(const Schedule& schedule, int source, int target, Blocks blocks, int channel,
-                 std::vector<Send>& sends) {
+// A message goes in pieces, one behind the other on the only channel.
+void add_piece(const Schedule& schedule, int source, int target, Blocks blocks,
+               std::vector<Send>& sends) {
   const int beyond = std::max(0, blocks.first + blocks.count - schedule.ranks);
-  sends.push_back(
-      {source, target, {blocks.row + blocks.first, blocks.count - beyond}, Action::copy, channel});
-  if (beyond > 0)
-    sends.push_back({source, target, {blocks.row, beyond}, Action::copy, channel + 1});
+  const ChunkRange chunks{blocks.row + blocks.first, blocks.count - beyond};
+  sends.push_back({source, target, chunks, Action::copy, 0});
+  if (beyond > 0) sends.push_back({source, target, {blocks.row, beyond}, Action::copy, 0});
 }
 
 // What a rank has collected: its own block and those of the ranks behind it, at most what is
@@ -67,7 +62,7 @@ void add_gathered(const Schedule& schedule, int rank, int distance, std::vector<
   const int count = std::min(distance, schedule.ranks - distance);
   const Blocks blocks{0, modulo(rank - count + 1, schedule.ranks), count};
   const int target = modulo(std::int64_t{rank} + distance, schedule.ranks);
-  add_message(schedule, rank, target, blocks, 0, sends);
+  add_piece(schedule, rank, target, blocks, sends);
 }
 
 // Block (s, d) takes the far hops of its way d - s first: after them it waits at a multiple of
@@ -78,7 +73,7 @@ void add_passed_on(const Schedule& schedule, int rank, int distance, std::vector
     const int behind = 2 * distance * i;
     const std::int64_t origin = modulo(rank - behind, schedule.ranks);
     const int count = std::min(distance, schedule.ranks - behind - distance);
-    add_message(schedule, rank, target, {origin * schedule.ranks, target, count}, 2 * i, sends);
+    add_piece(schedule, rank, target, {origin * schedule.ranks, target, count}, sends);
   }
 }
 
@@ -101,7 +96,7 @@ void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
 //   all-gather   sum of latency + ceil(min(d, p-d) n / p) / bandwidth
 //   all-to-all   sum of latency + b(d) ceil(n / p) / bandwidth, b(d) = the numbers below p that
 //                have bit d set, about p / 2
-// A message in two pieces may be a byte longer.
+// A message in pieces may be some bytes longer.
 Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   Seconds total;
   for (int distance = 1; distance < schedule.ranks; distance *= 2) {
@@ -114,8 +109,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return total;
 }
 
-constexpr Maker maker{operations, no_refusal, chunk_count, channel_count, part_of_rank, phases,
-                      first_step, all_steps,  sends_from,  sends_to,      closed_form};
+constexpr Maker maker{operations, no_refusal, chunk_count, one_channel, part_of_rank, phases,
+                      first_step, all_steps,  sends_from,  sends_to,    closed_form};
 
 }  // namespace
 

@@ -43,12 +43,10 @@ std::string refusal(const Schedule& schedule) {
 }
 
 std::int64_t chunk_count(const Schedule& schedule) { return schedule.ranks; }
-int channels(const Schedule& schedule) {
-  return is_power_of_two(schedule) ? 1 : most_blocks(schedule);
-}
 
 // The blocks of a message are those of one residue class, which lie side by side when ranks are
-// sorted by their reversed bits. That needs a power of two; else each block is a send of its own.
+// sorted by their reversed bits. That needs a power of two; else a message is sent block
+// after block.
 std::int64_t chunk_of(const Schedule& schedule, int rank) {
   if (!is_power_of_two(schedule)) return rank;
   int reversed = 0;
@@ -89,7 +87,7 @@ void add_message(const Schedule& schedule, int rank, int phase, std::int64_t ste
   for (int i = 0; i < count; ++i) {
     const std::int64_t owner =
         modulo(rank - 2 * distance * std::int64_t{begin + i}, schedule.ranks);
-    sends.push_back({source, target, {owner, 1}, action, i});
+    sends.push_back({source, target, {owner, 1}, action, 0});
   }
 }
 
@@ -122,8 +120,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return total;
 }
 
-constexpr Maker maker{operations, refusal,       chunk_count, channels, own_part,   phases,
-                      first_step, waiting_steps, sends_from,  sends_to, closed_form};
+constexpr Maker maker{operations, refusal,       chunk_count, one_channel, own_part,   phases,
+                      first_step, waiting_steps, sends_from,  sends_to,    closed_form};
 
 }  // namespace
 
