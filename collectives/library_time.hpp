@@ -16,8 +16,9 @@
 //            2 (p-1)/p n in two steps over a full mesh (RCCL)
 //          inside = line rate x wire efficiency, NICs = line rate x network efficiency
 //   share  of a line that is data: LL 1/2, LL128 15/16, Simple 1
-//   C      own part of the vector, n/p, over the local copy rate; a broadcast has none
-//   fill   a pipeline of k pieces costs L k + W / k more than W: about sqrt(L W) at the best k
+//   C      own part of the vector, n/p, over memory bandwidth x local copy efficiency; a broadcast
+//   has none fill   a pipeline of k pieces costs L k + W / k more than W: about sqrt(L W) at the
+//   best k
 //
 // It is of an idle machine. It knows no faults, no neighbours, no rails that share a switch.
 #pragma once
@@ -47,7 +48,8 @@ struct Server {
   Wiring wiring = Wiring::switched;
   // One direction. Switched and host: of an accelerator. Meshes: of a pair, of one link.
   Bandwidth rate;
-  int rack = 0;  // accelerators of a rack on one switch, over its nodes; 0: a node each
+  int rack = 0;      // accelerators of a rack on one switch, over its nodes; 0: a node each
+  Bandwidth memory;  // of an accelerator
   int compute_capability = 0;
   Bandwidth nic;  // per accelerator, where a run does not say
   bool operator==(const Server&) const = default;
@@ -81,7 +83,7 @@ enum class Constant : std::uint8_t {
   tree_efficiency,
   nvls_efficiency,
   nvls_latency,
-  local_copy_rate,
+  local_copy_efficiency,
   call_latency,
 };
 inline constexpr std::size_t constant_count = 12;

@@ -36,7 +36,7 @@ constexpr std::array<Parameter, 20> parameters{
      {"tree_efficiency", "1", smallest_efficiency, 1, library},
      {"nvls_efficiency", "1", smallest_efficiency, 1, library},
      {"nvls_latency", "s", 0, 1, library},
-     {"local_copy_rate", "B/s", 1e6, 1e15, library},
+     {"local_copy_efficiency", "1", smallest_efficiency, 1, library},
      {"call_latency", "s", 0, 1, framework}}};
 
 // Reads `parameter` and what depends on it: the unit it must have, the range of its value.

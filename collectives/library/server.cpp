@@ -25,6 +25,7 @@ Server server_in(const topology::CsvRow& row) {
           .wiring = wiring->second,
           .rate = gigabytes_per_second(row.number("gigabytes_per_second")),
           .rack = static_cast<int>(row.number("rack")),
+          .memory = gigabytes_per_second(row.number("memory_gigabytes_per_second")),
           .compute_capability = static_cast<int>(row.number("compute_capability")),
           .nic = gigabits_per_second(row.number("nic_gigabits_per_second"))};
 }

@@ -15,9 +15,9 @@ constexpr std::array protocols{Protocol::ll, Protocol::ll128, Protocol::simple};
 // Data on a line: 4 of 8 bytes beside a flag, 120 of 128 bytes, all.
 constexpr std::array<double, 3> data_share{0.5, 0.9375, 1};
 constexpr std::array<const char*, constant_count> parameters = {
-    "wire_efficiency",    "network_efficiency", "network_latency", "hop_latency",
-    "hop_latency_simple", "exchange_latency",   "pipeline_fill",   "tree_efficiency",
-    "nvls_efficiency",    "nvls_latency",       "local_copy_rate", "call_latency"};
+    "wire_efficiency",    "network_efficiency", "network_latency",       "hop_latency",
+    "hop_latency_simple", "exchange_latency",   "pipeline_fill",         "tree_efficiency",
+    "nvls_efficiency",    "nvls_latency",       "local_copy_efficiency", "call_latency"};
 constexpr int first_nvls = 90;           // compute capability
 constexpr int fewest_nvls_ranks = 3;     // two exchange directly
 constexpr int most_cube_mesh_ranks = 8;  // of a node
@@ -187,7 +187,8 @@ struct Best {
 
 // NVLS reduces in the switch and has no part of its own to copy.
 double copy_time(const Machine& machine) {
-  const double rate = machine.of(Constant::local_copy_rate);
+  const double rate =
+      machine.of(Constant::local_copy_efficiency) * machine.run.server.memory.bytes_per_second;
   const bool copies = machine.run.operation != Operation::broadcast && rate > 0;
   return copies ? machine.size / machine.ranks() / rate : 0;
 }

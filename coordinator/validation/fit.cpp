@@ -33,7 +33,7 @@ double start_of(std::string_view parameter) {
       {"wire_efficiency", 0.87}, {"network_efficiency", 0.92},   {"network_latency", 18e-6},
       {"hop_latency", 1.2e-6},   {"hop_latency_simple", 3.8e-6}, {"exchange_latency", 3e-6},
       {"pipeline_fill", 0.8},    {"tree_efficiency", 0.6},       {"nvls_efficiency", 0.6},
-      {"nvls_latency", 35e-6},   {"local_copy_rate", 4e11},      {"call_latency", 20e-6}};
+      {"nvls_latency", 35e-6},   {"local_copy_efficiency", 0.2}, {"call_latency", 20e-6}};
   return starts.at(parameter);
 }
 
