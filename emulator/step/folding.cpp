@@ -132,7 +132,8 @@ Schedule by_its_ways(Schedule schedule) {
                      schedule.algorithm == collectives::Algorithm::hierarchical;
   const bool halves = schedule.operation == workload::Operation::all_reduce ||
                       schedule.operation == workload::Operation::reduce_scatter;
-  if (rings && halves) schedule.operation = workload::Operation::all_gather;
+  const bool overlaps = schedule.segments > 1;  // which an all-gather does not do
+  if (rings && halves && !overlaps) schedule.operation = workload::Operation::all_gather;
   return schedule;
 }
 
