@@ -14,6 +14,7 @@ namespace railwright::collectives {
 namespace {
 
 constexpr int most_segments = 512;
+constexpr int most_ranks_outwards = 32, most_links = 1500;  // a packing takes a second or so
 constexpr std::size_t most_edges = 200'000;
 constexpr double worthwhile = 0.999;  // of the time with half as many segments
 
@@ -28,8 +29,27 @@ struct RootedTree {
   std::vector<Edge> edges;
 };
 
-RootedTree rooted_at(int root, const SpanningTree& tree, const UndirectedNetwork& network,
-                     const Fabric& fabric) {
+// Links of the graph along an edge, from one end to the other and back.
+using Ways = std::pair<std::vector<int>, std::vector<int>>;
+
+Ways ways_along(const SpanningTree::Edge& edge, bool forth, const UndirectedNetwork& network) {
+  Ways ways;
+  int at = forth ? edge.a : edge.b;
+  std::vector<int> way = edge.way;
+  if (!forth) std::ranges::reverse(way);
+  for (const int l : way) {
+    const UndirectedNetwork::Link& link = network.links[l];
+    const bool along = link.a == at;
+    ways.first.push_back(along ? link.forth : link.back);
+    ways.second.push_back(along ? link.back : link.forth);
+    at = along ? link.b : link.a;
+  }
+  std::ranges::reverse(ways.second);
+  return ways;
+}
+
+template <class Along>
+RootedTree rooted_at(int root, const SpanningTree& tree, const Fabric& fabric, Along along) {
   RootedTree rooted{root, 0, 0, {}};
   std::vector<int> depth(fabric.ranks(), -1), queue{root};
   depth[root] = 0;
@@ -37,37 +57,34 @@ RootedTree rooted_at(int root, const SpanningTree& tree, const UndirectedNetwork
     for (const SpanningTree::Edge& edge : tree.edges) {
       const int a = fabric.rank_at[edge.a], b = fabric.rank_at[edge.b];
       const bool forth = a == queue[i];
-      if (!forth && b != queue[i]) continue;
       const int child = forth ? b : a;
-      if (depth[child] >= 0) continue;
+      if ((!forth && b != queue[i]) || depth[child] >= 0) continue;
       depth[child] = depth[queue[i]] + 1;
       rooted.depth = std::max(rooted.depth, depth[child]);
       queue.push_back(child);
-      RootedTree::Edge out{queue[i], child, {}, {}};
-      int at = fabric.vertex[queue[i]];
-      std::vector<int> way = edge.way;
-      if (!forth) std::ranges::reverse(way);
-      for (const int l : way) {
-        const UndirectedNetwork::Link& link = network.links[l];
-        const bool along = link.a == at;
-        out.down.push_back(along ? link.forth : link.back);
-        out.up.push_back(along ? link.back : link.forth);
-        at = along ? link.b : link.a;
-      }
-      std::ranges::reverse(out.up);
-      rooted.edges.push_back(std::move(out));
+      auto [down, up] = along(edge, forth);
+      rooted.edges.push_back({queue[i], child, std::move(down), std::move(up)});
     }
   return rooted;
 }
 
 RootedTree centred(const SpanningTree& tree, const UndirectedNetwork& network,
                    const Fabric& fabric) {
-  RootedTree best = rooted_at(0, tree, network, fabric);
+  const auto along = [&](const SpanningTree::Edge& edge, bool forth) {
+    return ways_along(edge, forth, network);
+  };
+  RootedTree best = rooted_at(0, tree, fabric, along);
   for (int root = 1; root < fabric.ranks(); ++root) {
-    RootedTree other = rooted_at(root, tree, network, fabric);
+    RootedTree other = rooted_at(root, tree, fabric, along);
     if (other.depth < best.depth) best = std::move(other);
   }
   return best;
+}
+
+RootedTree outwards(int root, const SpanningTree& tree, const Fabric& fabric) {
+  return rooted_at(root, tree, fabric, [](const SpanningTree::Edge& edge, bool) {
+    return Ways{edge.way, {}};
+  });
 }
 
 // Whole chunks in proportion to the weights, the largest remainders rounded up.
@@ -87,25 +104,24 @@ std::vector<std::int64_t> widths_of(const TreePacking& packing, std::int64_t tot
 
 // How much longer than with the exact weights the busiest link takes.
 double stretch_of(const std::vector<std::int64_t>& width, std::int64_t total,
-                  const TreePacking& packing, const UndirectedNetwork& network) {
-  std::vector<double> load(network.links.size(), 0);
+                  const TreePacking& packing, const std::vector<double>& capacity) {
+  std::vector<double> load(capacity.size(), 0);
   for (std::size_t t = 0; t < width.size(); ++t)
     for (const SpanningTree::Edge& edge : packing.trees[t].edges)
       for (const int l : edge.way) load[l] += static_cast<double>(width[t]);
   double worst = 0;
-  for (std::size_t l = 0; l < load.size(); ++l)
-    worst = std::max(worst, load[l] / network.links[l].capacity);
+  for (std::size_t l = 0; l < load.size(); ++l) worst = std::max(worst, load[l] / capacity[l]);
   return worst * packing.rate / static_cast<double>(total);
 }
 
 std::vector<std::int64_t> best_widths(const TreePacking& packing,
-                                      const UndirectedNetwork& network) {
+                                      const std::vector<double>& capacity) {
   std::vector<std::int64_t> best;
   double least = INFINITY;
   const auto count = static_cast<std::int64_t>(packing.trees.size());
   for (std::int64_t total = count / 2 + 1; total <= 8 * count; ++total) {
     std::vector<std::int64_t> width = widths_of(packing, total);
-    const double stretch = stretch_of(width, total, packing, network);
+    const double stretch = stretch_of(width, total, packing, capacity);
     if (stretch >= least * 0.999) continue;
     least = stretch;
     best = std::move(width);
@@ -116,76 +132,101 @@ std::vector<std::int64_t> best_widths(const TreePacking& packing,
 class PipelineMaker {
  public:
   PipelineMaker(const SynthesisTask& task, const topology::Cluster& cluster,
-                const topology::Calibration& calibration)
-      : task_(task), fabric_(fabric_of(task.members, cluster, calibration, Towards::forward)) {
-    timing_ = {software_latency(calibration).value, task.occupancy == Occupancy::bytes_and_latency};
-    const UndirectedNetwork network = undirected(cluster.graph, fabric_.vertex);
-    const TreePacking packing = packed_trees(network);
-    const std::vector<std::int64_t> widths = best_widths(packing, network);
-    for (std::size_t t = 0; t < widths.size(); ++t) {
-      if (widths[t] == 0) continue;
-      trees_.push_back(centred(packing.trees[t], network, fabric_));
-      trees_.back().width = widths[t];
-      chunks_ += widths[t];
-    }
-  }
+                const topology::Calibration& calibration);
 
   std::optional<Pipeline> best();
 
  private:
+  void pack_spanning(const topology::Graph& graph);
+  void pack_outwards();
+  template <class Rooted>
+  void take(const TreePacking& packing, const std::vector<double>& capacity, Rooted rooted);
   std::vector<Job> jobs_of(int segments) const;
   void add_tree(const RootedTree& tree, int segment, double chunk, std::vector<Job>& jobs) const;
   Pipeline with(int segments) const;
 
   const SynthesisTask& task_;
+  bool both_ways_, played_backwards_;  // an all-reduce; a reduction
   Fabric fabric_;
   SendTiming timing_;
   std::vector<RootedTree> trees_;
   std::int64_t chunks_ = 0;
 };
 
-// Jobs 2 i and 2 i + 1 are the ways up and down of edge i. Earlier segments go first; of one
+PipelineMaker::PipelineMaker(const SynthesisTask& task, const topology::Cluster& cluster,
+                             const topology::Calibration& calibration)
+    : task_(task),
+      both_ways_(task.operation == Operation::all_reduce),
+      played_backwards_(task.operation == Operation::reduce),
+      fabric_(fabric_of(task.members, cluster, calibration,
+                        played_backwards_ ? Towards::reversed : Towards::forward)) {
+  timing_ = {software_latency(calibration).value, task.occupancy == Occupancy::bytes_and_latency};
+  if (both_ways_)
+    pack_spanning(cluster.graph);
+  else
+    pack_outwards();
+}
+
+template <class Rooted>
+void PipelineMaker::take(const TreePacking& packing, const std::vector<double>& capacity,
+                         Rooted rooted) {
+  const std::vector<std::int64_t> widths = best_widths(packing, capacity);
+  for (std::size_t t = 0; t < widths.size(); ++t) {
+    if (widths[t] == 0) continue;
+    trees_.push_back(rooted(packing.trees[t]));
+    trees_.back().width = widths[t];
+    chunks_ += widths[t];
+  }
+}
+
+void PipelineMaker::pack_spanning(const topology::Graph& graph) {
+  const UndirectedNetwork network = undirected(graph, fabric_.vertex);
+  std::vector<double> capacity;
+  for (const UndirectedNetwork::Link& link : network.links) capacity.push_back(link.capacity);
+  take(packed_trees(network), capacity,
+       [&](const SpanningTree& tree) { return centred(tree, network, fabric_); });
+}
+
+void PipelineMaker::pack_outwards() {
+  DirectedNetwork network{fabric_.vertices(), {}, fabric_.vertex};
+  std::vector<double> capacity;
+  for (const Fabric::Link& link : fabric_.links) {
+    network.links.push_back({link.source, link.target, link.rate});
+    capacity.push_back(link.rate);
+  }
+  take(packed_arborescences(network, task_.root), capacity,
+       [&](const SpanningTree& tree) { return outwards(task_.root, tree, fabric_); });
+}
+
+// A job per edge and direction, the way up before the way down. Earlier segments go first; of one
 // segment what has the longest way to go.
 void PipelineMaker::add_tree(const RootedTree& tree, int segment, double chunk,
                              std::vector<Job>& jobs) const {
-  const auto first = static_cast<int>(jobs.size());
+  const int first = static_cast<int>(jobs.size()), each = both_ways_ ? 2 : 1;
   std::vector<int> edge_into(fabric_.ranks(), -1), depth(fabric_.ranks(), 0);
+  const double bytes = chunk * static_cast<double>(tree.width);
   for (std::size_t e = 0; e < tree.edges.size(); ++e) {
     const RootedTree::Edge& edge = tree.edges[e];
-    depth[edge.child] = depth[edge.parent] + 1;
-    edge_into[edge.child] = first + 2 * static_cast<int>(e);
-    const std::int64_t base = segment * std::int64_t{1000};
-    jobs.push_back({edge.up,
-                    chunk * static_cast<double>(tree.width),
-                    base + tree.depth - depth[edge.child],
-                    {},
-                    0,
-                    0,
-                    0,
-                    0});
-    jobs.push_back({edge.down,
-                    chunk * static_cast<double>(tree.width),
-                    base + tree.depth + depth[edge.child],
-                    {},
-                    0,
-                    0,
-                    0,
-                    0});
+    const int at = depth[edge.child] = depth[edge.parent] + 1;
+    edge_into[edge.child] = first + each * static_cast<int>(e);
+    const std::int64_t base = segment * std::int64_t{1000} + tree.depth;
+    if (both_ways_) jobs.push_back({edge.up, bytes, base - at, {}, 0, 0, 0, 0});
+    jobs.push_back({edge.down, bytes, base + at, {}, 0, 0, 0, 0});
   }
   const auto follows = [&](int later, int earlier) {
     jobs[earlier].successors.push_back(later);
     ++jobs[later].waits;
   };
   for (std::size_t e = 0; e < tree.edges.size(); ++e) {
-    const int up = first + 2 * static_cast<int>(e), above = edge_into[tree.edges[e].parent];
+    const int job = first + each * static_cast<int>(e), above = edge_into[tree.edges[e].parent];
     if (above >= 0) {
-      follows(above, up);
-      follows(up + 1, above + 1);
+      follows(job + each - 1, above + each - 1);
+      if (both_ways_) follows(above, job);
       continue;
     }
-    for (std::size_t other = 0; other < tree.edges.size(); ++other)
+    for (std::size_t other = 0; both_ways_ && other < tree.edges.size(); ++other)
       if (tree.edges[other].parent == tree.root)
-        follows(first + 2 * static_cast<int>(other) + 1, up);
+        follows(first + each * static_cast<int>(other) + 1, job);
   }
 }
 
@@ -203,18 +244,24 @@ Pipeline PipelineMaker::with(int segments) const {
   Pipeline pipeline;
   pipeline.plan.time = schedule_jobs(fabric_, timing_, jobs);
   pipeline.chunks = static_cast<int>(chunks_) * segments;
-  std::size_t job = 0;
+  std::size_t next = 0;
+  const auto add = [&](int source, int target, bool up) {
+    Job& job = jobs[next++];
+    const std::int64_t start = played_backwards_ ? pipeline.plan.time - job.arrival : job.start;
+    if (played_backwards_) std::ranges::reverse(job.way);
+    pipeline.plan.edges.push_back({static_cast<int>(pipeline.root.size()) - 1, source, target, up,
+                                   start, start + job.left - job.start, std::move(job.way)});
+  };
   for (int segment = 0; segment < segments; ++segment)
     for (const RootedTree& tree : trees_) {
-      const auto number = static_cast<int>(pipeline.root.size());
       pipeline.root.push_back(tree.root);
       pipeline.width.push_back(tree.width);
       for (const RootedTree::Edge& edge : tree.edges) {
-        Job &up = jobs[job++], &down = jobs[job++];
-        pipeline.plan.edges.push_back(
-            {number, edge.child, edge.parent, true, up.start, up.left, std::move(up.way)});
-        pipeline.plan.edges.push_back(
-            {number, edge.parent, edge.child, false, down.start, down.left, std::move(down.way)});
+        if (both_ways_) add(edge.child, edge.parent, true);
+        if (played_backwards_)
+          add(edge.child, edge.parent, true);
+        else
+          add(edge.parent, edge.child, false);
       }
     }
   return pipeline;
@@ -223,7 +270,7 @@ Pipeline PipelineMaker::with(int segments) const {
 std::optional<Pipeline> PipelineMaker::best() {
   if (trees_.empty()) return std::nullopt;
   std::size_t edges = 0;
-  for (const RootedTree& tree : trees_) edges += 2 * tree.edges.size();
+  for (const RootedTree& tree : trees_) edges += (both_ways_ ? 2 : 1) * tree.edges.size();
   std::optional<Pipeline> best;
   int worse = 0;
   for (int segments = 1; segments <= most_segments && worse < 2; segments *= 2) {
@@ -241,8 +288,13 @@ std::optional<Pipeline> PipelineMaker::best() {
 
 std::optional<Pipeline> best_pipeline(const SynthesisTask& task, const topology::Cluster& cluster,
                                       const topology::Calibration& calibration) {
-  const auto attainable = attainable_of(Operation::all_reduce, task.members, cluster);
-  if (!attainable || attainable->how.find("trees") == std::string::npos) return std::nullopt;
+  if (task.operation == Operation::all_reduce) {
+    const auto attainable = attainable_of(Operation::all_reduce, task.members, cluster);
+    if (!attainable || attainable->how.find("trees") == std::string::npos) return std::nullopt;
+  } else if (static_cast<int>(task.members.size()) > most_ranks_outwards) {
+    return std::nullopt;
+  }
+  if (cluster.graph.links() > most_links) return std::nullopt;
   return PipelineMaker(task, cluster, calibration).best();
 }
 

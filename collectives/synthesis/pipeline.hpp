@@ -1,5 +1,6 @@
-// An all-reduce along packed spanning trees: every tree reduces to its middle and broadcasts from
-// there, segment after segment, both at once. Internal to the synthesis.
+// Packed trees, segment after segment. An all-reduce goes up spanning trees to their middle and
+// down again, both at once; a broadcast goes down trees at the root, and a reduction is one played
+// backwards. Internal to the synthesis.
 #pragma once
 
 #include <optional>
@@ -16,7 +17,8 @@ struct Pipeline {
   int chunks = 0;                   // of the buffer
 };
 
-// Nothing where packed trees attain no more than a reduce-scatter and an all-gather in turn.
+// Nothing where packed trees attain no more than a reduce-scatter and an all-gather in turn, and
+// where the packing would take too long.
 std::optional<Pipeline> best_pipeline(const SynthesisTask& task, const topology::Cluster& cluster,
                                       const topology::Calibration& calibration);
 

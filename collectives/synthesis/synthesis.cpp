@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "collectives/bound.hpp"
 #include "collectives/synthesis/pipeline.hpp"
 #include "collectives/synthesis/plan.hpp"
 #include "collectives/synthesis/search.hpp"
@@ -98,9 +99,19 @@ std::optional<Synthesis> by_matching(const SynthesisTask& task, const topology::
   return Synthesis{schedule_of(task, std::move(forest)), time, chunks, "matching"};
 }
 
+// As good as: nothing that takes another second could gain much.
+bool is_optimal(const Synthesis& synthesis, const SynthesisTask& task,
+                const topology::Cluster& cluster) {
+  const auto bound = bound_of(task.operation, task.members, cluster, task.root);
+  const auto ranks = static_cast<int>(task.members.size());
+  return bound &&
+         synthesis.time.value <= 1.01 * bound_time(*bound, task.operation, ranks, task.size).value;
+}
+
 std::optional<Synthesis> by_packing(const SynthesisTask& task, const topology::Cluster& cluster,
                                     const topology::Calibration& calibration) {
-  if (task.operation != Operation::all_reduce || task.chunks > 0) return std::nullopt;
+  const bool whole = rooted(task.operation) || task.operation == Operation::all_reduce;
+  if (!whole || task.chunks > 0) return std::nullopt;
   auto pipeline = best_pipeline(task, cluster, calibration);
   if (!pipeline) return std::nullopt;
   const Seconds time{static_cast<double>(pipeline->plan.time) / 1e12};
@@ -117,6 +128,7 @@ tl::expected<Synthesis, std::string> synthesize(const SynthesisTask& task,
   if (std::string refusal = refusal_of(task); !refusal.empty()) return tl::unexpected(refusal);
   auto best = by_matching(task, cluster, calibration);
   if (!best) return tl::unexpected<std::string>("some ranks cannot reach the others");
+  if (is_optimal(*best, task, cluster)) return std::move(*best);
   auto packed = by_packing(task, cluster, calibration);
   return packed && packed->time < best->time ? std::move(*packed) : std::move(*best);
 }
