@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cmath>
+#include <optional>
 
 #include "collectives/choice/layout.hpp"
 #include "collectives/cost.hpp"
@@ -88,6 +89,31 @@ void add_rings(Operation operation, Bytes size, const Members& members, const Cl
   if (laid.inner > 1 && affordable) all.push_back(laid);
 }
 
+bool is_always_priced(Algorithm algorithm) {
+  return algorithm == Algorithm::ring || algorithm == Algorithm::binomial_tree ||
+         algorithm == Algorithm::halving_doubling || algorithm == Algorithm::hierarchical ||
+         algorithm == Algorithm::direct;
+}
+
+// Leaves out what promises nothing: of the others those that equal hops would not make faster than
+// these. Where members are neighbours on cables hops differ too much for that.
+void thin_out(std::vector<Schedule>& all, Bytes size, const Members& members,
+              const Cluster& cluster) {
+  if (members.size() < 2 || are_cabled(members, cluster)) return;
+  const Hop hop = assumed_hop(members, cluster);
+  std::optional<Seconds> least;
+  for (const Schedule& schedule : all) {
+    if (!is_always_priced(schedule.algorithm)) continue;
+    const Seconds time = closed_form_time(schedule, size, hop);
+    least = least ? std::min(*least, time) : time;
+  }
+  if (!least) return;
+  std::erase_if(all, [&](const Schedule& schedule) {
+    return !is_always_priced(schedule.algorithm) && schedule.dims.empty() &&
+           closed_form_time(schedule, size, hop) >= *least;
+  });
+}
+
 // In the order in which ties are decided.
 std::vector<Schedule> candidates(Operation operation, Bytes size, const Members& members,
                                  const Cluster& cluster) {
@@ -108,6 +134,7 @@ std::vector<Schedule> candidates(Operation operation, Bytes size, const Members&
   }
   std::erase_if(
       all, [&](const Schedule& schedule) { return !why_not(schedule, members, cluster).empty(); });
+  thin_out(all, size, members, cluster);
   if (all.empty()) all.push_back({operation, Algorithm::direct, ranks});
   return all;
 }

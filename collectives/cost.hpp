@@ -64,7 +64,9 @@ Seconds idle_time(const std::vector<PhaseLoad>& phases, const topology::Graph& g
 // The fastest of all schedules that apply to this group and size, by idle_time. Ties go to the
 // simpler one (order of the enum, fewer channels). Exchanges of everybody with everybody (p^2
 // routes) are priced up to 32 ranks, most others up to 256, recursive doubling and halving-doubling
-// up to 1,024; ring, binomial tree and hierarchical always. Not among them: synthesized ones
+// up to 1,024; ring, binomial tree and hierarchical always. What equal hops would not make faster
+// than ring, binomial tree, halving-doubling, hierarchical and direct is priced only for members
+// that are neighbours on cables. Not among them: synthesized ones
 // (synthesis.hpp) and pairwise, whose phases promise too much.
 Schedule best_schedule(Operation operation, Bytes size,
                        const std::vector<topology::AcceleratorId>& members,
