@@ -19,23 +19,13 @@ namespace {
 
 const std::string h100_sweep = "tests/coordinator/data/nccl-tests-h100.txt";
 
-// The table of NCCL before 2.9, without a root column, as mpirun --tag-output passes it on.
-const char* old_table =
-    R"([1,0]<stdout>:# nThread 1 nGpus 1 minBytes 1024 maxBytes 1048576 step: 2(factor)
-[1,0]<stdout>:# Using devices
-[1,0]<stdout>:#   Rank  0 Pid   1320 on  node-a device  0 [0x00] Tesla V100-SXM2-16GB
-[1,0]<stdout>:#   Rank  1 Pid   2066 on  node-b device  0 [0x00] Tesla V100-SXM2-16GB
-[1,0]<stdout>:NCCL version 2.7.8+cuda10.2
-[1,0]<stdout>:#       size         count      type   redop     time   algbw   busbw  error     time   algbw   busbw  error
-[1,0]<stdout>:        1024           256     float     sum    31.25    0.03    0.03  4e-07    16.80    0.06    0.06  2e-07
-[1,0]<stdout>:     1048576        262144     float     sum    130.2    8.05    8.05  4e-07    129.9    8.07    8.07  2e-07
-)";
+// A table without a root column, as mpirun --tag-output passes it on.
+const std::string old_sweep = "tests/coordinator/data/nccl-tests-v100.txt";
+const std::string json_sweep = "tests/coordinator/data/nccl-tests-b200.json";
 
-const char* nccl_json =
-    R"({"version":1,"args":["./all_gather_perf","-J","o.json"],"nccl_version":23007,
-"devices":[{"rank":0,"hostname":"a","device_info":"NVIDIA B200"},{"rank":1,"hostname":"a","device_info":"NVIDIA B200"}],
-"results":[{"size":1024,"root":"    -1","out_of_place":{"time":9.500000},"in_place":{"time":9.400000}},
-{"size":2048,"root":"    -1","out_of_place":null,"in_place":{"time":9.600000}}]})";
+Result<std::vector<Measurement>> read(const std::string& path, const RunHints& hints = {}) {
+  return read_runs(test::read_text(test::source_file(path)), "run", hints);
+}
 
 // A ring of `ranks` whose links have this latency and efficiency.
 std::vector<SizeTime> ring_sweep(int ranks, Seconds step, double efficiency, Bandwidth line) {
@@ -60,7 +50,7 @@ const topology::CalibrationEntry& entry_of(const LinkFit& fit, const std::string
 }  // namespace
 
 TEST_CASE("the table of nccl-tests is read with its devices, version and columns") {
-  const auto runs = read_runs(test::read_text(test::source_file(h100_sweep)), "h100.txt", {});
+  const auto runs = read(h100_sweep);
   REQUIRE(runs);
   REQUIRE(runs->size() == 10);
   const Measurement& last = runs->back();
@@ -73,17 +63,16 @@ TEST_CASE("the table of nccl-tests is read with its devices, version and columns
   CHECK(last.time.value == Approx(4600e-6));
   RunHints in_place;
   in_place.in_place = true;
-  const auto second =
-      read_runs(test::read_text(test::source_file(h100_sweep)), "h100.txt", in_place);
+  const auto second = read(h100_sweep, in_place);
   CHECK(second->back().time.value == Approx(4590e-6));
 }
 
 TEST_CASE("old tables, tags of mpirun and a missing operation are understood or named") {
-  CHECK(to_string(read_runs(old_table, "v100.txt", {}).error()) ==
-        "v100.txt: error: does not say which collective it ran; say it: --op all_reduce\n");
+  CHECK(to_string(read(old_sweep).error()) ==
+        "run: error: does not say which collective it ran; say it: --op all_reduce\n");
   RunHints hints;
   hints.operation = Operation::all_reduce;
-  const auto runs = read_runs(old_table, "v100.txt", hints);
+  const auto runs = read(old_sweep, hints);
   REQUIRE(runs);
   REQUIRE(runs->size() == 2);
   CHECK(runs->front().nodes == 2);
@@ -93,15 +82,15 @@ TEST_CASE("old tables, tags of mpirun and a missing operation are understood or 
 }
 
 TEST_CASE("the JSON of nccl-tests and of our own bench are read") {
-  const auto nccl = read_runs(nccl_json, "b200.json", {});
+  const auto nccl = read(json_sweep);
   REQUIRE(nccl);
   CHECK(nccl->front().operation == Operation::all_gather);
   CHECK(nccl->front().library == "NCCL 2.30.7");
   CHECK(nccl->front().accelerator == "b200-sxm-180gb");
   CHECK(nccl->back().time.value == Approx(9.6e-6));  // in place is all there is
-  const auto bench = read_runs(
-      R"({"op":"all_reduce","backend":"shm","ranks":2,"nodes":1,"results":[{"bytes":8,"time_s":1e-6}]})",
-      "bench.json", {});
+  const auto bench = read_runs(R"({"op":"all_reduce","backend":"shm","ranks":2,"nodes":1,)"
+                               R"("results":[{"bytes":8,"time_s":1e-6}]})",
+                               "bench.json", {});
   REQUIRE(bench);
   CHECK(bench->front().accelerator == "cpu-core");
   CHECK(bench->front().library == "shm");
