@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <map>
 
+#include "collectives/turns.hpp"
+
 namespace railwright::collectives {
 
 namespace {
@@ -33,18 +35,26 @@ class Channels {
 
 class Builder {
  public:
-  explicit Builder(std::vector<int> root) { forest_.root = std::move(root); }
+  Builder(std::vector<int> root, const topology::Graph& graph) : graph_(graph) {
+    forest_.root = std::move(root);
+  }
 
   void add(const TimedEdge& edge) {
     Channels::Channel& channel = channels_[edge.source].take(edge);
     const auto arrived = arrived_.find({edge.tree, edge.source});
     std::int64_t step = channel.step + 1;
     if (arrived != arrived_.end()) step = std::max(step, arrived->second + 1);
+    const int route = route_of(edge.way);
+    for (const topology::LinkId link : filled_links(forest_.routes[route], graph_))
+      if (const auto last = last_step_.find(link.index); last != last_step_.end())
+        step = std::max(step, last->second + 1);
+    for (const topology::LinkId link : filled_links(forest_.routes[route], graph_))
+      last_step_[link.index] = step;
     channel.step = step;
     std::int64_t& latest = arrived_.try_emplace({edge.tree, edge.target}, step).first->second;
     latest = std::max(latest, step);
     (edge.up ? forest_.up : forest_.down)
-        .push_back({edge.tree, edge.source, edge.target, step, channel.number, route_of(edge.way)});
+        .push_back({edge.tree, edge.source, edge.target, step, channel.number, route});
   }
 
   Forest take() && {
@@ -64,7 +74,9 @@ class Builder {
     return place->second;
   }
 
+  const topology::Graph& graph_;
   Forest forest_;
+  std::map<int, std::int64_t> last_step_;  // of a send that fills the link
   std::map<int, Channels> channels_;
   std::map<std::pair<int, int>, std::int64_t> arrived_;  // latest step, by tree and rank
   std::map<std::vector<int>, int> routes_;
@@ -101,9 +113,9 @@ Plan followed_by(Plan first, const Plan& second) {
   return first;
 }
 
-Forest forest_of(Plan plan, std::vector<int> root) {
+Forest forest_of(Plan plan, std::vector<int> root, const topology::Graph& graph) {
   std::ranges::stable_sort(plan.edges, {}, &TimedEdge::start);
-  Builder builder(std::move(root));
+  Builder builder(std::move(root), graph);
   for (const TimedEdge& edge : plan.edges) builder.add(edge);
   return std::move(builder).take();
 }

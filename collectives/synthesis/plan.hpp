@@ -29,9 +29,9 @@ Plan collecting(const Matching& matching);
 // One after the other.
 Plan followed_by(Plan first, const Plan& second);
 
-// The plan as trees. A step is as early as what it waits for allows: arrivals of the same tree, and
-// the previous edge of the source's channel. Sends of a rank that start on one link and do not
-// overlap share a channel.
-Forest forest_of(Plan plan, std::vector<int> root);
+// The plan as trees. A step is as early as what it waits for allows: arrivals of the same tree, the
+// previous edge of the source's channel, turns on the links of its way. Sends of a rank that start
+// on one link and do not overlap share a channel.
+Forest forest_of(Plan plan, std::vector<int> root, const topology::Graph& graph);
 
 }  // namespace railwright::collectives

@@ -95,7 +95,7 @@ std::optional<Synthesis> by_matching(const SynthesisTask& task, const topology::
   if (down) plan = followed_by(std::move(plan), spreading(down->matching));
   const Seconds time{static_cast<double>(plan.time) / 1e12};
   const int chunks = found.chunks;
-  Forest forest = forest_of(std::move(plan), found.owner);
+  Forest forest = forest_of(std::move(plan), found.owner, cluster.graph);
   return Synthesis{schedule_of(task, std::move(forest)), time, chunks, "matching"};
 }
 
@@ -115,7 +115,7 @@ std::optional<Synthesis> by_packing(const SynthesisTask& task, const topology::C
   auto pipeline = best_pipeline(task, cluster, calibration);
   if (!pipeline) return std::nullopt;
   const Seconds time{static_cast<double>(pipeline->plan.time) / 1e12};
-  Forest forest = forest_of(std::move(pipeline->plan), std::move(pipeline->root));
+  Forest forest = forest_of(std::move(pipeline->plan), std::move(pipeline->root), cluster.graph);
   forest.width = std::move(pipeline->width);
   return Synthesis{schedule_of(task, std::move(forest)), time, pipeline->chunks, "tree packing"};
 }

@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <utility>
 
+#include "collectives/turns.hpp"
 #include "collectives/ways.hpp"
 #include "emulator/collective/medium.hpp"
 
@@ -31,9 +32,11 @@ struct Flow {
 // What waits for what, by the rule of schedule.hpp.
 class Dependencies {
  public:
-  explicit Dependencies(const collectives::Schedule& schedule);
+  Dependencies(const collectives::Schedule& schedule, const topology::Graph& graph);
   std::vector<TimedSend>& sends() { return sends_; }
   std::vector<Flow>& flows() { return flows_; }
+  // Sends that wait for `i` to leave a link that they fill, too.
+  auto turns_after(int i) const { return turns_.equal_range(i); }
   // Sends that wait for the arrival of `i`.
   auto dependents_of(int i) const {
     return std::pair{dependents_.begin() + sends_[i].first_dependent,
@@ -45,6 +48,7 @@ class Dependencies {
   void add_send(const Send& send, std::map<collectives::Bundle, int>& bundles);
   void wait_for_chunks(int i);
   void wait_for_channel(int i);
+  void wait_for_turns(int i);
   void note_arrival(int i);
   void sort_dependents();
   std::uint64_t cell(int rank, std::int64_t chunk) const {
@@ -64,10 +68,15 @@ class Dependencies {
   std::unordered_map<std::uint64_t, int> last_arrival_;  // looked up, never walked through
   std::map<std::pair<int, int>, int> last_on_channel_;   // by source and channel
   std::vector<int> seen_by_;                             // send -> the last that waits for it
+  std::vector<std::vector<topology::LinkId>> filled_;    // by each route
+  std::map<int, int> last_on_link_;                      // of those that fill it
+  std::multimap<int, int> turns_;                        // send -> those that wait for it to leave
 };
 
-Dependencies::Dependencies(const collectives::Schedule& schedule)
+Dependencies::Dependencies(const collectives::Schedule& schedule, const topology::Graph& graph)
     : schedule_(schedule), chunks_(static_cast<std::uint64_t>(collectives::chunk_count(schedule))) {
+  for (const auto& route : schedule.forest.routes)
+    filled_.push_back(collectives::filled_links(route, graph));
   const auto phases = collectives::phases_of(schedule);
   for (std::size_t p = 0; p < phases.size(); ++p)
     for (std::int64_t step = 0; step < phases[p].steps; ++step) add_step(static_cast<int>(p), step);
@@ -87,6 +96,7 @@ void Dependencies::add_step(int phase, std::int64_t step) {
   for (int i = first; i < end; ++i) {
     wait_for_chunks(i);
     wait_for_channel(i);
+    wait_for_turns(i);
   }
   for (int i = first; i < end; ++i) note_arrival(i);
 }
@@ -130,6 +140,17 @@ void Dependencies::wait_for_channel(int i) {
   ++flows_[flow].waits;
 }
 
+void Dependencies::wait_for_turns(int i) {
+  const Send& send = sends_[i].send;
+  if (send.route < 0) return;
+  for (const topology::LinkId link : filled_[send.route]) {
+    const auto [place, first] = last_on_link_.try_emplace(link.index, i);
+    if (first) continue;
+    turns_.emplace(std::exchange(place->second, i), i);
+    ++flows_[sends_[i].flow].waits;
+  }
+}
+
 void Dependencies::note_arrival(int i) {
   const Send& send = sends_[i].send;
   for (std::int64_t c = 0; c < send.chunks.count; ++c) {
@@ -162,7 +183,7 @@ class StepRun {
       : run_(run),
         ways_(run.schedule, run.members, router, calibration),
         medium_(medium),
-        dependencies_(run.schedule) {}
+        dependencies_(run.schedule, router.cluster().graph) {}
 
   Instant execute();
 
@@ -224,6 +245,8 @@ void StepRun::leave(int flow) {
     const Seconds latency = route_of(send).latency + ways_.software_latency(send);
     arrivals_.push({now_ + ceil_picoseconds(latency), i});
     if (sends[i].next_on_channel >= 0) release(sends[i].next_on_channel);
+    const auto [first, last] = dependencies_.turns_after(i);
+    for (auto turn = first; turn != last; ++turn) release(turn->second);
   }
 }
 
