@@ -4,11 +4,18 @@
 #include <cassert>
 #include <cmath>
 
-#include "emulator/network_state.hpp"
+#include "emulator/network/network_state.hpp"
 
 namespace railwright::emulator {
 
 using topology::LinkId;
+
+namespace {
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+constexpr int ended_flow = -1, immediate_flow = -2;
+
+}  // namespace
 
 double Network::State::effective_capacity(LinkId link) {
   const double line_rate = graph->capacity(link).bytes_per_second;
@@ -23,83 +30,92 @@ double Network::State::effective_capacity(LinkId link) {
 int Network::State::index_of(LinkId link) {
   int& index = index_of_link[link.index];
   if (index < 0) {
-    index = static_cast<int>(links.size());
-    links.push_back({});
-    links.back().id = link.index;
-    links.back().capacity = effective_capacity(link);
+    const double capacity = effective_capacity(link);
+    index = levels.add_link(capacity, link.index);
+    links.resize(index + 1);  // caps may lie between
+    links[index].id = link.index;
+    links[index].capacity = capacity;
   }
   return index;
 }
 
-int Network::State::free_flow() {
-  if (free_flows.empty()) {
-    flows.emplace_back();
-    return static_cast<int>(flows.size()) - 1;
+void Network::State::attach(int id, const Transfer& transfer) {
+  loads.clear();
+  for (const topology::LinkShare& load : transfer.consumption) {
+    const int l = index_of(load.link);
+    if (levels.members(l).empty()) links[l].busy_since = now.picoseconds;
+    loads.push_back({l, load.share});
   }
-  const int f = free_flows.back();
-  free_flows.pop_back();
-  return f;
-}
-
-void Network::State::attach(int f, const topology::LinkShare& load) {
-  const int l = index_of(load.link);
-  UsedLink& link = links[l];
-  if (link.members.empty()) link.busy_since = now.picoseconds;
-  Flow& flow = flows[f];
-  flow.uses.push_back({l, load.share, static_cast<int>(link.members.size())});
-  link.members.push_back({f, static_cast<int>(flow.uses.size()) - 1});
-}
-
-void Network::State::detach(int f) {
-  Flow& flow = flows[f];
-  for (const Use& use : flow.uses) {
-    UsedLink& link = links[use.link];
-    const Member last = link.members.back();
-    link.members[use.place] = last;
-    flows[last.flow].uses[last.use].place = use.place;
-    link.members.pop_back();
-    link.bytes += use.per_rate * flow.bytes;
-    if (link.members.empty()) link.busy += now.picoseconds - link.busy_since;
-    concern_limited_by(use.link);
-  }
-  flow.uses.clear();
+  const int f = levels.add_flow(transfer.share, transfer.cap, loads);
+  if (f >= static_cast<int>(flows.size())) flows.resize(f + 1);
+  flows[f] = {id, -1, now};
+  flow_of[id] = f;
+  clocks.open(f, transfer.bytes, transfer.share);
+  unsettled = true;
 }
 
 void Network::State::move_clock(Instant to) {
   assert(to >= now && "time never goes back");
   if (to == now) return;
   settle();
-  assert((ends.empty() || ends.first_end() >= to.picoseconds) && "an end was passed over");
+  assert(at_once.empty() && (clocks.none_ends() || clocks.first_end() >= to.picoseconds) &&
+         "an end was passed over");
   now = to;
 }
 
-void Network::State::cut_piece(Flow& flow) {
+// Clocks stop at `now` before flows go from one to another: all read what has been until now.
+void Network::State::settle() {
+  if (!unsettled) return;
+  unsettled = false;
+  levels.settle();
+  for (const int l : levels.changed_links()) clocks.set_level(l, levels.level(l), now);
+  for (const int f : levels.relimited_flows()) relimit(f);
+  clocks.refresh();
+}
+
+void Network::State::relimit(int f) {
+  Flow& flow = flows[f];
+  const int limiting = levels.limiting(f);
+  if (levels.is_cap(limiting)) clocks.set_level(limiting, levels.level(limiting), now);
+  if (flow.limiting >= 0) {
+    cut_piece(flow);
+    flow.piece_start = now;
+    clocks.leave(f, now);
+  }
+  flow.limiting = limiting;
+  clocks.join(f, limiting, now);
+}
+
+void Network::State::cut_piece(const Flow& flow) {
   if (flow.piece_start == now) return;
-  pieces[flow.id].push_back({now, {flow.limiting}});
-  flow.piece_start = now;
+  const int link = levels.is_cap(flow.limiting) ? -1 : links[flow.limiting].id;
+  pieces[flow.id].push_back({now, {link}});
 }
 
 void Network::State::finish(int f) {
-  cut_piece(flows[f]);
-  flows[f].pending = false;
-  flow_of[flows[f].id] = -1;
-  detach(f);
-  ends.remove(f);
-  free_flows.push_back(f);
-}
-
-double Network::State::moved_by(const Flow& flow) const {
-  if (flow.updated == now) return flow.moved;
-  return std::min(flow.bytes, flow.moved + flow.rate * in_seconds(now - flow.updated).value);
+  const Flow& flow = flows[f];
+  cut_piece(flow);
+  const double bytes = clocks.bytes(f);
+  levels.for_uses(f, [&](int l, double per_rate) { links[l].bytes += per_rate * bytes; });
+  flow_of[flow.id] = ended_flow;
+  levels.for_uses(f, [&](int l, double) {
+    if (levels.members(l).size() == 1) links[l].busy += now.picoseconds - links[l].busy_since;
+  });
+  levels.remove_flow(f);
+  unsettled = true;
 }
 
 System Network::State::current_system() const {
   System system;
-  for (const UsedLink& link : links) system.capacity.push_back(link.capacity * link.factor);
+  std::vector<double>& capacity = system.capacity;
+  for (const UsedLink& link : links)
+    capacity.push_back(link.id < 0 ? 1 : link.capacity * link.factor);
   for (const int f : flow_of) {
     if (f < 0) continue;
-    Variable variable{{}, flows[f].share, flows[f].cap};
-    for (const Use& use : flows[f].uses) variable.consumption.push_back({use.link, use.per_rate});
+    Variable variable{{}, levels.share(f), levels.cap(f)};
+    levels.for_uses(f, [&](int l, double per_rate) {
+      variable.consumption.push_back({l, per_rate});
+    });
     system.variables.push_back(std::move(variable));
   }
   return system;
@@ -121,21 +137,13 @@ TransferId Network::start(Transfer transfer, Instant now) {
   State& state = *state_;
   state.move_clock(now);
   const int id = static_cast<int>(state.flow_of.size());
-  const int f = state.free_flow();
-  state.flow_of.push_back(f);
+  state.flow_of.push_back(immediate_flow);
   state.pieces.emplace_back();
-  Flow& flow = state.flows[f];
-  flow = {.id = id,
-          .bytes = transfer.bytes,
-          .share = transfer.share,
-          .cap = transfer.cap,
-          .updated = now,
-          .piece_start = now,
-          .uses = std::move(flow.uses)};
-  if (transfer.bytes > 0)
-    for (const topology::LinkShare& load : transfer.consumption) state.attach(f, load);
-  for (const Use& use : flow.uses) state.concern_limited_by(use.link);
-  state.concern(f);
+  const bool limited = !transfer.consumption.empty() || std::isfinite(transfer.cap);
+  if (transfer.bytes > 0 && limited)
+    state.attach(id, transfer);
+  else if (std::isfinite(transfer.bytes))
+    state.at_once.push_back(id);
   return {id};
 }
 
@@ -148,13 +156,15 @@ void Network::scale_capacity(LinkId link, double factor, Instant now) {
       used.capacity * used.factor * in_seconds({now.picoseconds - used.factor_since}).value;
   used.factor_since = now.picoseconds;
   used.factor = factor;
-  state_->concern_all_on(l);
+  state_->levels.set_capacity(l, used.capacity * factor);
+  state_->unsettled = true;
 }
 
 std::optional<Instant> Network::next_end() const {
   state_->settle();
-  if (state_->ends.empty()) return std::nullopt;
-  return Instant{state_->ends.first_end()};
+  if (!state_->at_once.empty()) return state_->now;
+  if (state_->clocks.none_ends()) return std::nullopt;
+  return Instant{state_->clocks.first_end()};
 }
 
 std::vector<TransferId> Network::advance_to(Instant now) {
@@ -162,8 +172,14 @@ std::vector<TransferId> Network::advance_to(Instant now) {
   state.move_clock(now);
   state.settle();
   std::vector<TransferId> ended;
-  while (!state.ends.empty() && state.ends.first_end() == now.picoseconds) {
-    const int f = state.ends.first_key();
+  for (const int id : state.at_once) {
+    state.flow_of[id] = ended_flow;
+    ended.push_back({id});
+  }
+  state.at_once.clear();
+  state.ended.clear();
+  state.clocks.take_ended(now, state.ended);
+  for (const int f : state.ended) {
     ended.push_back({state.flows[f].id});
     state.finish(f);
   }
@@ -174,16 +190,17 @@ std::vector<TransferId> Network::advance_to(Instant now) {
 double Network::rate(TransferId id) const {
   state_->settle();
   const int f = state_->flow_of[id.index];
-  return f < 0 ? 0 : state_->flows[f].rate;
+  if (f == immediate_flow) return infinity;
+  return f == ended_flow ? 0 : state_->levels.flow_level(f) * state_->levels.share(f);
 }
 
 const std::vector<Piece>& Network::pieces(TransferId id) const {
-  assert(state_->flow_of[id.index] < 0 && "the transfer is in flight");
+  assert(state_->flow_of[id.index] == ended_flow && "the transfer is in flight");
   return state_->pieces[id.index];
 }
 
 void Network::forget(TransferId id) {
-  assert(state_->flow_of[id.index] < 0 && "the transfer is in flight");
+  assert(state_->flow_of[id.index] == ended_flow && "the transfer is in flight");
   std::vector<Piece>().swap(state_->pieces[id.index]);
 }
 
@@ -192,12 +209,12 @@ LinkUse Network::use_of(LinkId link) const {
   const int l = state_->index_of_link[link.index];
   if (l < 0) return {};
   const UsedLink& used = state_->links[l];
+  const auto& members = state_->levels.members(l);
   LinkUse use{used.bytes, 0, used.offered};
-  for (const Member& member : used.members) {
-    const Flow& flow = state_->flows[member.flow];
-    use.bytes += flow.uses[member.use].per_rate * state_->moved_by(flow);
-  }
-  const std::int64_t open = used.members.empty() ? 0 : state_->now.picoseconds - used.busy_since;
+  for (const Levels::Member& member : members)
+    use.bytes += member.weight / state_->levels.share(member.flow) *
+                 state_->clocks.moved(member.flow, state_->now);
+  const std::int64_t open = members.empty() ? 0 : state_->now.picoseconds - used.busy_since;
   use.busy_seconds = in_seconds({used.busy + open}).value;
   const std::int64_t steady = state_->now.picoseconds - used.factor_since;
   use.offered_bytes += used.capacity * used.factor * in_seconds({steady}).value;
@@ -206,7 +223,8 @@ LinkUse Network::use_of(LinkId link) const {
 
 std::vector<LinkId> Network::used_links() const {
   std::vector<LinkId> used;
-  for (const UsedLink& link : state_->links) used.push_back({link.id});
+  for (const UsedLink& link : state_->links)
+    if (link.id >= 0) used.push_back({link.id});
   std::sort(used.begin(), used.end());
   return used;
 }
@@ -217,16 +235,16 @@ double Network::capacity_of(LinkId link) const {
   return state_->links[l].capacity * state_->links[l].factor;
 }
 
-std::int64_t Network::solves() const { return state_->solves; }
+std::int64_t Network::solves() const { return state_->levels.evaluations(); }
 
 std::string Network::violation() const {
   state_->settle();
   Allocation allocation;
   for (const int f : state_->flow_of) {
     if (f < 0) continue;
-    const int limiting = state_->flows[f].limiting;
-    allocation.rate.push_back(state_->flows[f].rate);
-    allocation.limiting_link.push_back(limiting < 0 ? -1 : state_->index_of_link[limiting]);
+    const int limiting = state_->levels.limiting(f);
+    allocation.rate.push_back(state_->levels.flow_level(f) * state_->levels.share(f));
+    allocation.limiting_link.push_back(state_->levels.is_cap(limiting) ? -1 : limiting);
   }
   return certificate_violation(state_->current_system(), allocation);
 }

@@ -1,8 +1,9 @@
 // Transfers in flight on the links of a cluster, in virtual time.
 //
 // Between two changes every transfer moves at its max-min rate. A change (a transfer starts or
-// ends, a link's capacity changes) re-solves only the transfers that it can reach over shared
-// links. The network never waits and never decides: it says when the next transfer ends.
+// ends, a link's capacity changes) touches only the links whose level it can reach
+// (network/levels.hpp). The network never waits and never decides: it says when the next transfer
+// ends.
 #pragma once
 
 #include <cstdint>
@@ -46,8 +47,8 @@ struct LinkUse {
 // Half of event time, 53 days: the other half is for what follows.
 inline constexpr Instant latest_end{std::numeric_limits<std::int64_t>::max() / 2};
 
-// Rates are doubles, time is a whole number of picoseconds: an end is rounded up once per change of
-// rate, so that it lies within 2 ps x changes of the exact one.
+// Rates are doubles, time is a whole number of picoseconds: an end is rounded up, and lies within
+// 2 ps x changes of the transfer's rate of the exact one.
 class Network {
  public:
   // Capacities are effective (calibrated) unless `raw`. Both arguments must outlive the network.
@@ -74,7 +75,7 @@ class Network {
   LinkUse use_of(topology::LinkId link) const;       // up to now
   std::vector<topology::LinkId> used_links() const;  // that carried or were scaled, ascending
   double capacity_of(topology::LinkId link) const;   // bytes per second, scaled as it is now
-  std::int64_t solves() const;                       // components solved so far
+  std::int64_t solves() const;                       // levels of links computed so far
   // Checks the certificate of the current allocation; empty when it holds.
   std::string violation() const;
 

@@ -6,7 +6,7 @@
 #include <cassert>
 #include <cmath>
 
-#include "emulator/filling.hpp"
+#include "emulator/network/filling.hpp"
 
 namespace railwright::emulator {
 namespace {

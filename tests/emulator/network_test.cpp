@@ -268,19 +268,20 @@ TEST_CASE("an endless flow takes its share for ever and never ends") {
 
 TEST_CASE("what does not share links does not notice") {
   const auto graph = star(6, gigabytes_per_second(1));
-  Network network(graph, none);
-  const TransferId id = network.start(between(graph, 0, 1, 1'000'000), {0});
-  network.next_end();
-  const std::int64_t before = network.solves();
-  for (int i = 0; i < 10; ++i) {
-    network.start(between(graph, 2, 3, 1000), {i * 1'000'000});
-    network.start(between(graph, 4, 5, 1000), {i * 1'000'000});
-    CHECK(network.advance_to({(i + 1) * 1'000'000}).size() == 2);
-  }
-  CHECK(network.solves() == before + 20);
-  CHECK(network.next_end() == Instant{1'000'000'000});
-  network.advance_to({1'000'000'000});
-  CHECK(network.pieces(id).size() == 1);
+  Network beside(graph, none), alone(graph, none);
+  const TransferId id = beside.start(between(graph, 0, 1, 1'000'000), {0});
+  beside.next_end();
+  const std::int64_t before = beside.solves();
+  for (int i = 0; i < 10; ++i)
+    for (Network* network : {&beside, &alone}) {
+      network->start(between(graph, 2, 3, 1000), {i * 1'000'000});
+      network->start(between(graph, 4, 5, 1000), {i * 1'000'000});
+      CHECK(network->advance_to({(i + 1) * 1'000'000}).size() == 2);
+    }
+  CHECK(beside.solves() - before == alone.solves());
+  CHECK(beside.next_end() == Instant{1'000'000'000});
+  beside.advance_to({1'000'000'000});
+  CHECK(beside.pieces(id).size() == 1);
 }
 
 TEST_CASE("raw capacities ignore the calibration, effective ones follow it") {
@@ -296,4 +297,82 @@ TEST_CASE("raw capacities ignore the calibration, effective ones follow it") {
   CHECK(effective.rate(effective.start(between(graph, 0, 1, 1), {0})) == Approx(4e9));
   CHECK(raw.rate(raw.start(between(graph, 0, 1, 1), {0})) == Approx(8e9));
   CHECK(effective.capacity_of(up(graph, 0)) == Approx(4e9));
+}
+
+// ASTRA-sim's unit tests of its congestion-aware backend (network/analytical): 1 MiB over links of
+// 50 "GB/s" of 2^30 bytes, 500 ns a hop, every hop cut off to whole nanoseconds. A hop takes
+// 500 + 2^20 / (50 x 2^30) s = 500 + 19,531.25 ns.
+TEST_CASE("hop by hop a chunk takes ASTRA-sim's time") {
+  const auto graph = star(2, bytes_per_second(50 * 1024.0 * 1024 * 1024));
+  const auto hop = [&](Network& network, LinkId link, std::int64_t start) {
+    const TransferId id = network.start({{{link}}, 1 << 20}, {start});
+    const Instant end = *network.next_end();
+    CHECK(network.advance_to(end) == std::vector<TransferId>{id});
+    return (end.picoseconds - start) / 1000 + 500;
+  };
+  Network network(graph, none);
+  std::int64_t ring = 0, crossbar = 0;
+  for (int i = 0; i < 3; ++i) ring += hop(network, up(graph, 0), ring * 1000);
+  CHECK(ring == 60'093);  // three hops
+  for (int i = 0; i < 2; ++i) crossbar += hop(network, down(graph, 1), (ring + crossbar) * 1000);
+  CHECK(crossbar == 40'062);  // up and down
+}
+
+// The same backend: all pairs of a ring of 16 exchange a chunk, the shorter way round, 8 hops
+// clockwise. A clockwise link carries 1 + 2 + .. + 8 = 36 chunks; the published 704,116 ns are 36
+// times 19,531 and two latencies. Shared evenly all that crosses it ends together, after 36 times
+// 19,531.25 ns; what goes the other way has 28 chunks a link.
+TEST_CASE("all pairs of a ring take as long as the chunks of the busiest link") {
+  topology::GraphBuilder builder;
+  topology::LinkClass wire;
+  wire.name = "wire";
+  wire.capacity = bytes_per_second(50 * 1024.0 * 1024 * 1024);
+  const auto id = builder.add_class(wire);
+  builder.add_block(topology::VertexKind::accelerator, "npu{}", {16});
+  for (int i = 0; i < 16; ++i) builder.add_duplex({i}, {(i + 1) % 16}, id);
+  const auto graph = std::move(builder).build();
+  Network network(graph, none);
+  for (int source = 0; source < 16; ++source)
+    for (int distance = 1; distance < 16; ++distance) {
+      const int turn = distance <= 8 ? 1 : 15;
+      Transfer transfer{{}, 1 << 20};
+      for (int at = source; at != (source + distance) % 16; at = (at + turn) % 16)
+        transfer.consumption.push_back({*graph.link_between({at}, {(at + turn) % 16})});
+      network.start(std::move(transfer), {0});
+    }
+  CHECK(network.next_end() == Instant{28 * 19'531'250});
+  CHECK(network.advance_to({28 * 19'531'250}).size() == 16 * 7);
+  CHECK(network.next_end() == Instant{36 * 19'531'250});
+  CHECK(network.advance_to({36 * 19'531'250}).size() == 16 * 8);
+}
+
+// SimGrid's teshsuite/models/cm02-tcpgamma, where latency is zero and the window plays no part.
+TEST_CASE("ten gigabits over ten gigabits per second take a second") {
+  const auto graph = star(2, gigabits_per_second(10));
+  Network network(graph, none);
+  network.start(between(graph, 0, 1, 10e9 / 8), {0});
+  CHECK(in_seconds({network.next_end()->picoseconds}).value == Approx(1).margin(2e-12));
+}
+
+TEST_CASE("many flows that start, end and slow down at their own times end as a full solve says") {
+  const auto graph = star(40, gigabytes_per_second(10));
+  std::mt19937_64 generator(5);
+  Network network(graph, none);
+  std::int64_t now = 0;
+  int started = 0, ended = 0;
+  while (ended < 600) {
+    const auto end = network.next_end();
+    const std::int64_t next = now + below(generator, 2'000'000);
+    if (started < 600 && (!end || next < end->picoseconds)) {
+      now = next;
+      const int source = below(generator, 40), target = (source + 1 + below(generator, 39)) % 40;
+      network.start(between(graph, source, target, uniform(generator, 1e4, 1e6)), {now});
+      if (++started % 20 == 0)
+        network.scale_capacity(up(graph, source), uniform(generator, 0.1, 1), {now});
+    } else {
+      now = end->picoseconds;
+      ended += static_cast<int>(network.advance_to(*end).size());
+    }
+    if (started % 5 == 0) REQUIRE(network.violation() == "");
+  }
 }

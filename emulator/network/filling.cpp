@@ -1,4 +1,4 @@
-#include "emulator/filling.hpp"
+#include "emulator/network/filling.hpp"
 
 #include <algorithm>
 #include <cassert>
@@ -15,10 +15,9 @@ void Filling::clear() {
   entries_.clear();
 }
 
-int Filling::add_link(double capacity, int label, double used, double top) {
+int Filling::add_link(double capacity, int label) {
   assert(capacity > 0);
-  used = std::min(used, capacity);  // rounding aside, nobody uses more
-  links_.push_back({capacity, used, top, capacity - used, 0, 0, 0, label, 0});
+  links_.push_back({capacity, capacity, 0, 0, 0, label, 0});
   return static_cast<int>(links_.size()) - 1;
 }
 
@@ -41,7 +40,6 @@ void Filling::solve() {
   rate_.assign(share_.size(), std::numeric_limits<double>::infinity());
   limiting_.assign(share_.size(), -1);
   frozen_.assign(share_.size(), 0);
-  contested_.assign(share_.size(), 0);
   current_ = 0;
   growing_ = variables();
   fold_private_links();
@@ -58,7 +56,7 @@ void Filling::fold_private_links() {
   for (int v = 0; v < variables(); ++v)
     for (int e = first_[v]; e < first_[v + 1]; ++e) {
       const Link& link = links_[entries_[e].link];
-      const double cap = (link.capacity - link.used) / entries_[e].per_rate;
+      const double cap = link.capacity / entries_[e].per_rate;
       if (link.growing > 1 || cap >= cap_[v]) continue;
       cap_[v] = cap;
       cap_link_[v] = entries_[e].link;
@@ -129,7 +127,7 @@ bool Filling::settle_top_link() {
 // What is subtracted one by one drifts, so the link that is about to bind is summed afresh.
 void Filling::recount(int l) {
   Link& link = links_[l];
-  long double used = link.used, weight = 0;
+  long double used = 0, weight = 0;
   const int end = l + 1 < static_cast<int>(links_.size()) ? links_[l + 1].first
                                                           : static_cast<int>(member_.size());
   for (int m = link.first; m < end; ++m) {
@@ -190,7 +188,7 @@ bool Filling::binds(int link, double level) const {
 // Of the links that bind a variable at once the lowest label is named, whatever froze it first; in
 // passing no link may be found over its capacity.
 void Filling::find_limiting() {
-  for (Link& link : links_) link.slack = link.capacity - link.used, link.level = link.top;
+  for (Link& link : links_) link.slack = link.capacity, link.level = 0;
   for (int v = 0; v < variables(); ++v)
     for (int e = first_[v]; e < first_[v + 1]; ++e) {
       Link& link = links_[entries_[e].link];
@@ -208,10 +206,7 @@ void Filling::name_limiting(int v) {
     if (!binds(l, rate_[v] / share_[v])) continue;
     if (lowest < 0 || links_[l].label < links_[lowest].label) lowest = l;
   }
-  if (lowest >= 0)
-    limiting_[v] = lowest;
-  else
-    contested_[v] = limiting_[v] >= 0;
+  if (lowest >= 0) limiting_[v] = lowest;
 }
 
 }  // namespace railwright::emulator

@@ -8,8 +8,8 @@
 
 namespace railwright::emulator {
 
-// One weighted max-min problem, or a part of one beside variables whose rates stay. Fill it (clear,
-// add_link, add_variable with add_consumption), then solve; O(total consumption x log links).
+// One weighted max-min problem. Fill it (clear, add_link, add_variable with add_consumption), then
+// solve; O(total consumption x log links).
 //
 // All rates grow as share x level. A link whose load reaches its capacity freezes its variables; so
 // does a cap. The level of a link, slack / weight, never falls while others freeze, so that a heap
@@ -20,8 +20,7 @@ class Filling {
 
   void clear();
   // `label` decides between links that bind at once: the lowest wins. Returns the link's index.
-  // Variables that stay out of the problem use `used` of the capacity, at a level of at most `top`.
-  int add_link(double capacity, int label, double used = 0, double top = 0);
+  int add_link(double capacity, int label);
   void add_variable(double share, double cap);
   void add_consumption(int link, double per_rate);  // of the variable added last; per_rate > 0
   void solve();
@@ -31,11 +30,8 @@ class Filling {
   int label(int link) const { return links_[link].label; }
   // Index of the lowest-labelled saturated link that binds the variable; -1: its cap.
   int limiting(int variable) const { return limiting_[variable]; }
-  // A variable that was stopped by a link on which somebody outside has a higher level: the rates
-  // are not those of the whole problem.
-  bool contested(int variable) const { return contested_[variable] != 0; }
   bool saturated(int link) const { return links_[link].slack <= links_[link].capacity * tie; }
-  double level(int link) const { return links_[link].level; }  // highest on it, outside too
+  double level(int link) const { return links_[link].level; }  // highest on it
 
  private:
   struct Entry {
@@ -44,11 +40,10 @@ class Filling {
   };
   struct Link {
     double capacity;
-    double used, top;  // by variables outside
-    double slack;      // capacity less what frozen variables take
-    double weight;     // sum of consumption x share over the variables that still grow
-    int growing;       // how many those are
-    int first;         // into member_; members are variables
+    double slack;   // capacity less what frozen variables take
+    double weight;  // sum of consumption x share over the variables that still grow
+    int growing;    // how many those are
+    int first;      // into member_; members are variables
     int label;
     double level;  // after the solve: the largest rate / share on it
   };
@@ -75,7 +70,7 @@ class Filling {
   std::vector<int> member_;
   std::vector<double> member_rate_;  // consumption of that member
   std::vector<int> cap_link_;        // private link that makes the cap; -1: the variable's own
-  std::vector<char> frozen_, contested_;
+  std::vector<char> frozen_;
   std::vector<Candidate> heap_;  // links, lowest level first
   std::vector<Candidate> caps_;  // variables with a finite cap, ascending
   std::vector<double> rate_;

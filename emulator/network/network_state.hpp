@@ -1,0 +1,61 @@
+// What Network keeps: rates (levels.hpp), ends (clocks.hpp), and here what each link and transfer
+// was.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "emulator/network.hpp"
+#include "emulator/network/clocks.hpp"
+#include "emulator/network/levels.hpp"
+
+namespace railwright::emulator {
+
+// A link that has been used: most links of a large cluster never are.
+struct UsedLink {
+  int id = -1;  // -1: no link of the cluster, but a transfer's cap
+  double capacity = 0, factor = 1;
+  double offered = 0;  // bytes since time 0, up to the last change of `factor`
+  std::int64_t factor_since = 0;
+  double bytes = 0;  // of transfers that ended
+  std::int64_t busy = 0, busy_since = 0;
+};
+
+// A transfer in flight.
+struct Flow {
+  int id = -1;
+  int limiting = -1;  // index into State::links; -1: not yet known
+  Instant piece_start;
+};
+
+struct Network::State {
+  const topology::Graph* graph = nullptr;
+  const topology::Calibration* calibration = nullptr;
+  bool raw = false;
+  Instant now;
+  std::vector<double> class_efficiency;  // negative: not asked yet
+  std::vector<int> index_of_link;        // into links; -1: never used
+  std::vector<UsedLink> links;           // by index in `levels`
+  std::vector<Flow> flows;               // by index in `levels`
+  std::vector<int> flow_of;              // transfer id -> flow; -1: ended, -2: ends at once
+  std::vector<std::vector<Piece>> pieces;
+  std::vector<int> at_once;  // transfers that end at `now`
+  Levels levels;
+  Clocks clocks;
+  bool unsettled = false;
+  std::vector<int> ended;
+  std::vector<Levels::Load> loads;
+
+  double effective_capacity(topology::LinkId link);
+  int index_of(topology::LinkId link);
+  void attach(int id, const Transfer& transfer);
+  void finish(int f);
+  void move_clock(Instant to);
+  void settle();  // afterwards rates, limiting links and ends are right
+  void relimit(int f);
+  void cut_piece(const Flow& flow);
+  System current_system() const;
+};
+
+}  // namespace railwright::emulator
