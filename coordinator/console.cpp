@@ -57,6 +57,19 @@ bool is_number(const std::string& cell) {
          cell.find_first_not_of("0123456789.+-eE%") == std::string::npos;
 }
 
+bool is_blank(const std::string& cell) { return cell.empty() || cell == "-"; }
+
+// A column is flush right when everything under its header is a number, or nothing.
+bool is_numeric(const std::vector<std::vector<std::string>>& rows, std::size_t column) {
+  bool numbers = false;
+  for (std::size_t r = 1; r < rows.size(); ++r) {
+    if (column >= rows[r].size() || is_blank(rows[r][column])) continue;
+    if (!is_number(rows[r][column])) return false;
+    numbers = true;
+  }
+  return numbers;
+}
+
 }  // namespace
 
 std::string table(const std::vector<std::vector<std::string>>& rows) {
@@ -66,15 +79,14 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
       if (i >= width.size()) width.push_back(0);
       width[i] = std::max(width[i], row[i].size());
     }
+  std::vector<bool> right;
+  for (std::size_t i = 0; i < width.size(); ++i) right.push_back(is_numeric(rows, i));
   std::string out;
-  for (std::size_t r = 0; r < rows.size(); ++r) {
+  for (const auto& row : rows) {
     std::string line;
-    for (std::size_t i = 0; i < rows[r].size(); ++i) {
-      const bool right = r == 0 ? rows.size() > 1 && i < rows[1].size() && is_number(rows[1][i])
-                                : is_number(rows[r][i]);
-      line += right ? fmt::format("{:>{}}  ", rows[r][i], width[i])
-                    : fmt::format("{:<{}}  ", rows[r][i], width[i]);
-    }
+    for (std::size_t i = 0; i < row.size(); ++i)
+      line += right[i] ? fmt::format("{:>{}}  ", row[i], width[i])
+                       : fmt::format("{:<{}}  ", row[i], width[i]);
     line.erase(line.find_last_not_of(' ') + 1);
     out += line + "\n";
   }

@@ -42,7 +42,7 @@ struct Planning {
   Candidate baseline;                 // the rule of thumb; empty when nothing fits
   bool baseline_fits = true;          // false: it is shown, but does not fit into memory
   std::int64_t points_total = 0, points_rejected_memory = 0, points_evaluated = 0;
-  std::string infeasible_reason;  // set when candidates is empty
+  std::string infeasible_reason, infeasible_hint;  // set when candidates is empty
 };
 
 // Errors are invalid requests (exit 2); no fitting plan is a Planning without candidates (exit 3).

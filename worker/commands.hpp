@@ -16,6 +16,10 @@ struct CommandLine {
 void add_run_command(CommandLine& line);
 void add_bench_command(CommandLine& line);
 
+// Finite seconds from `low` (itself too when `with_low`) to 1e9, which every clock can add: CLI11's
+// own checks let nan and inf pass.
+CLI::Validator seconds_above(double low, bool with_low);
+
 // A quantity or name as CLI11 wants to check it: empty when `parse` takes the text.
 template <class Parse>
 CLI::Validator checked_by(Parse parse, const std::string& name) {

@@ -3,6 +3,7 @@
 #include <mpi.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cstdlib>
 #include <iostream>
 #include <stdexcept>
@@ -21,6 +22,22 @@ bool speaks() {
   for (const char* name : {"OMPI_COMM_WORLD_RANK", "PMIX_RANK", "PMI_RANK", "SLURM_PROCID"})
     if (const char* rank = std::getenv(name)) return std::string(rank) == "0";
   return true;
+}
+
+std::vector<std::string> command_names(const CLI::App& app) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  return names;
+}
+
+// Empty when `word` is a command or an option. CLI11 would only say that a command is required.
+std::string unknown_command(const CLI::App& app, const std::string& word) {
+  const std::vector<std::string> names = command_names(app);
+  if (word.starts_with('-') || std::count(names.begin(), names.end(), word) > 0) return {};
+  return fmt::format("error: {}; write one of {}\n",
+                     word.empty() ? "no command" : "unknown command '" + word + "'",
+                     fmt::join(names, ", "));
 }
 
 int report(const CLI::App& app, const CLI::ParseError& error) {
@@ -53,6 +70,14 @@ int main(int argc, char** argv) {
   line.app.set_version_flag("--version", std::string("railwright-worker ") + tool_version);
   add_run_command(line);
   add_bench_command(line);
+  line.app.failure_message([](const CLI::App*, const CLI::Error& error) {
+    return std::string("error: ") + error.what() + "; --help lists what can be written\n";
+  });
+  const std::string unknown = unknown_command(line.app, argc < 2 ? "" : argv[1]);
+  if (!unknown.empty()) {
+    if (speaks()) std::cerr << unknown;
+    return exit_usage;
+  }
   try {
     line.app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

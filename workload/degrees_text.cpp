@@ -4,7 +4,7 @@
 #include <charconv>
 #include <utility>
 
-#include "topology/topology.hpp"
+#include "topology/document.hpp"
 #include "workload/degrees.hpp"
 
 namespace railwright::workload {
@@ -84,8 +84,8 @@ std::string key_hint(Word wanted) {
     names.emplace_back(name);
     all += (all.empty() ? "" : ", ") + std::string(name);
   }
-  const auto near = topology::closest_names(wanted, names);
-  return near.empty() ? "write one of " + all : fmt::format("did you mean '{}'?", near.front());
+  const std::string near = topology::closest_hint(wanted, names);
+  return near.empty() ? "write one of " + all : near;
 }
 
 // One "key=value" of the text, which starts at `offset`.

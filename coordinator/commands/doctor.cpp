@@ -38,7 +38,8 @@ Check check_library(const std::string& name, const char* file, const std::string
 Check check_cores() {
   const unsigned cores = std::thread::hardware_concurrency();
   return {"cores", cores >= 2,
-          fmt::format("{}{}", cores, cores >= 2 ? "" : ": real runs of two ranks are not judged")};
+          fmt::format("{} on this machine{}", cores,
+                      cores >= 2 ? "" : ": real runs of two ranks are not judged")};
 }
 
 Check check_memory() {

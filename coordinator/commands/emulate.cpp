@@ -5,6 +5,7 @@
 #include "coordinator/console.hpp"
 #include "coordinator/emulation/report.hpp"
 #include "coordinator/emulation/serve.hpp"
+#include "coordinator/training.hpp"
 
 namespace railwright::coordinator {
 
@@ -93,16 +94,21 @@ int run_server(const EmulateOptions& options, const EmulateInputs& inputs, const
   return served == exit_ok ? status : served;
 }
 
+int report_shortage(const EmulateOptions& options, const std::string& shortage) {
+  const std::string hint =
+      "choose larger degrees, recompute=full or zero_stage=1; --ignore-memory emulates it";
+  report_usage("does not fit: " + shortage, hint);
+  if (options.json) print_json({{"infeasible_reason", shortage}, {"infeasible_hint", hint}});
+  return exit_infeasible;
+}
+
 int run(const EmulateOptions& options) {
   const Stopwatch watch;
   const Result<EmulateInputs> inputs = read_inputs(options);
   if (!inputs) return report(inputs.error());
   const std::string shortage = memory_shortage(*inputs);
-  if (!shortage.empty() && !options.ignore_memory) {
-    report_usage("does not fit: " + shortage,
-                 "choose larger degrees, recompute or zero_stage=1; --ignore-memory emulates it");
-    return exit_infeasible;
-  }
+  if (!shortage.empty() && !options.ignore_memory) return report_shortage(options, shortage);
+  print_notes(inputs->plan, inputs->cluster);
   return options.listen.empty() ? run_steps(options, *inputs, watch)
                                 : run_server(options, *inputs, watch);
 }

@@ -4,10 +4,11 @@
 #include <iostream>
 #include <memory>
 
-#include "coordinator/commands/precision.hpp"
 #include "coordinator/console.hpp"
 #include "coordinator/coordinator.hpp"
 #include "coordinator/planner/report.hpp"
+#include "coordinator/training.hpp"
+#include "topology/files/writable.hpp"
 
 namespace railwright::coordinator {
 
@@ -63,6 +64,7 @@ Result<PlanRequest> request_of(const Options& options) {
   if (!model) errors.insert(errors.end(), model.error().begin(), model.error().end());
   const auto precision = parse_precision(options.precision);
   if (!precision) errors.push_back(precision.error());
+  if (const auto error = topology::why_not_writable(options.output)) errors.push_back(*error);
   if (options.objective != "time")
     errors.push_back(
         {{}, "--objective '" + options.objective + "' does not exist", "write 'time'"});
@@ -88,10 +90,11 @@ int run(const Options& options) {
   const auto planning = plan_training(*request);
   if (!planning) return report(planning.error());
   if (planning->candidates.empty()) {
-    std::cerr << "error: " << planning->infeasible_reason << "\n";
+    report_usage(planning->infeasible_reason, planning->infeasible_hint);
     if (options.json) print_json(planning_json(*planning, watch.wall_s()));
     return exit_infeasible;
   }
+  print_notes(planning->candidates.front().plan, request->cluster);
   if (!options.output.empty()) {
     const auto saved = emulator::save_plan(planning->candidates.front().plan, options.output);
     if (!saved) return report(saved.error());

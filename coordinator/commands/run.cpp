@@ -12,6 +12,7 @@
 #include "coordinator/launch/comparison.hpp"
 #include "coordinator/launch/launch.hpp"
 #include "coordinator/launch/programs.hpp"
+#include "topology/files/writable.hpp"
 
 namespace railwright::coordinator {
 
@@ -89,8 +90,8 @@ Result<LaunchSettings> settings_of(const Options& options) {
 std::vector<std::string> worker_arguments(const Options& options, const std::string& result) {
   std::vector<std::string> arguments = {"--plan",    options.plan,
                                         "--backend", options.backend,
-                                        "--steps",   std::to_string(options.steps),
-                                        "--json",    result};
+                                        "--steps",   std::to_string(options.steps)};
+  if (options.json) arguments.insert(arguments.end(), {"--json", result});
   if (!options.metrics.empty()) arguments.insert(arguments.end(), {"--metrics", options.metrics});
   if (!options.metrics_textfile.empty())
     arguments.insert(arguments.end(), {"--metrics-textfile", options.metrics_textfile});
@@ -140,7 +141,10 @@ int report_end(const ProcessEnd& end, const Launch& launch) {
 
 int execute(const Options& options, const emulator::Plan& plan, const Launch& launch,
             const LaunchSettings& settings, const std::string& result_path) {
-  if (!launch.placement.empty()) std::ofstream(settings.placement_path) << launch.placement;
+  if (!launch.placement.empty()) {
+    const auto written = write_temporary(settings.placement_path, launch.placement);
+    if (!written) return report(written.error());
+  }
   ProcessCommand command = launch.command;
   command.shows_output = !options.json;
   const auto end = run_process(command);
@@ -172,6 +176,10 @@ int run(const Options& options) {
   settings->placement_path = folder->file("placement");
   settings->worker_arguments = worker_arguments(options, result_path);
   const auto hosts = hosts_of_ranks(*plan, *cluster, own_host_name());
+  // On other machines the workers look themselves, before anything moves.
+  if (hosts.empty())
+    if (const auto error = topology::why_not_writable(options.metrics_textfile))
+      return report({*error});
   const Launch launch = make_launch(plan->degrees.world(), hosts, *settings);
   if (options.dry_run) return print_dry_run(launch, *settings, options.json);
   return execute(options, *plan, launch, *settings, result_path);

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 #include <iostream>
 #include <memory>
 
@@ -32,12 +33,21 @@ Result<Cluster> load(const std::string& name_or_path) {
   return topology::build_cluster(std::move(file->spec));
 }
 
-// A sum that leaves out what has no price would pass for the whole.
-bool prices_known(const Cluster& cluster) {
-  return std::all_of(cluster.spec.nodes.begin(), cluster.spec.nodes.end(), [&](const auto& group) {
-    const auto kind = static_cast<std::size_t>(group.accelerator_kind);
-    return cluster.spec.accelerator_kinds[kind].price.value > 0;
+// A sum that leaves out an accelerator that says nothing would pass for the whole.
+bool all_accelerators(const Cluster& cluster,
+                      const std::function<bool(const AcceleratorKind&)>& say) {
+  const auto& groups = cluster.spec.nodes;
+  return std::all_of(groups.begin(), groups.end(), [&](const topology::NodeGroup& group) {
+    return say(cluster.spec.accelerator_kinds[static_cast<std::size_t>(group.accelerator_kind)]);
   });
+}
+
+bool prices_known(const Cluster& cluster) {
+  return all_accelerators(cluster, [](const auto& kind) { return kind.price.value > 0; });
+}
+
+bool powers_known(const Cluster& cluster) {
+  return all_accelerators(cluster, [](const auto& kind) { return kind.power.value > 0; });
 }
 
 Json summary_json(const Cluster& cluster, const ClusterSummary& summary) {
@@ -53,7 +63,7 @@ Json summary_json(const Cluster& cluster, const ClusterSummary& summary) {
                                        {"count", link.count},
                                        {"bandwidth_bytes_per_s", link.bandwidth.bytes_per_second},
                                        {"latency_s", link.latency.value}});
-  if (summary.power.value > 0) out["power_w"] = summary.power.value;
+  if (powers_known(cluster)) out["power_w"] = summary.power.value;
   if (prices_known(cluster)) out["cost_usd"] = summary.cost.value;
   return out;
 }
@@ -96,11 +106,12 @@ void print_text(const Cluster& cluster, const ClusterSummary& summary,
   std::cout << "\n" << table(rows) << "\n";
   std::cout << fmt::format("bisection  {} per direction, {} ({})\n", to_string(bisection.bandwidth),
                            bisection.exact ? "exact" : "heuristic", bisection.method);
-  if (summary.power.value > 0)
-    std::cout << fmt::format("power      {}, accelerators and links\n", power_text(summary.power));
+  const char* what = "accelerators and those link ports of which it is known";
+  if (powers_known(cluster))
+    std::cout << fmt::format("power      {}, {}; no switch chips, NICs or hosts\n",
+                             power_text(summary.power), what);
   if (prices_known(cluster))
-    std::cout << fmt::format("price      {:.0f} USD, accelerators and links with a known price\n",
-                             summary.cost.value);
+    std::cout << fmt::format("price      {:.0f} USD, {}\n", summary.cost.value, what);
 }
 
 int show(const TopologyOptions& options) {
@@ -228,18 +239,20 @@ void add_topology_command(CommandLine& line) {
   topology->footer(
       "Bandwidths are per direction; GB = 1e9 bytes, Gb/s = 1e9 bits/s.\n"
       "Example: railwright topology show dgx-h100 --json");
-  CLI::App* show_app = add_verb(*topology, line, "show",
-                                "What a cluster is made of: counts, link classes with bandwidth "
-                                "(per direction) and latency, bisection, power, price",
-                                show, options);
-  show_app->footer("Example: railwright topology show dgx-h100-4");
-  add_cluster(*show_app, options);
-  CLI::App* check_app = add_verb(*topology, line, "check",
-                                 "Validate a cluster file: says ok, or prints all errors with "
-                                 "file:line:column and exits with 2",
-                                 check, options);
-  check_app->footer("Example: railwright topology check my-cluster.yaml");
-  add_cluster(*check_app, options);
+  const auto add_cluster_verb = [&](const std::string& name, const char* text, Verb verb,
+                                    const char* example) {
+    CLI::App* app = add_verb(*topology, line, name.c_str(), text, verb, options);
+    app->footer("Example: railwright topology " + name + " " + example);
+    add_cluster(*app, options);
+  };
+  add_cluster_verb("show",
+                   "What a cluster is made of: counts, link classes with bandwidth (per direction) "
+                   "and latency, bisection, power, price",
+                   show, "dgx-h100-4");
+  add_cluster_verb("check",
+                   "Validate a cluster file: says ok, or prints all errors with file:line:column "
+                   "and exits with 2",
+                   check, "my-cluster.yaml");
   add_verb(*topology, line, "list", "Ready clusters, accelerators and link kinds", list, options)
       ->footer("Example: railwright topology list");
 }

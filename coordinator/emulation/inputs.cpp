@@ -4,8 +4,8 @@
 
 #include <algorithm>
 
-#include "coordinator/commands/precision.hpp"
-#include "coordinator/planner/search.hpp"
+#include "coordinator/training.hpp"
+#include "topology/files/writable.hpp"
 
 namespace railwright::coordinator {
 
@@ -68,7 +68,7 @@ Result<EmulateInputs> from_description(const EmulateOptions& options) {
   const Result<workload::Model> model = workload::load_model(options.model);
   collect(errors, model);
   const auto degrees = workload::parse_degrees(options.parallel);
-  if (!degrees) errors.push_back(degrees.error());
+  if (!degrees) errors.push_back(of_option("--parallel", degrees.error()));
   const auto precision = parse_precision(options.precision);
   if (!precision) errors.push_back(precision.error());
   if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
@@ -94,22 +94,23 @@ Result<void> read_faults(const std::string& path, EmulateInputs& inputs) {
 
 Result<EmulateInputs> read_inputs(const EmulateOptions& options) {
   Errors errors = check_choice(options);
+  if (const auto error = topology::why_not_writable(options.output)) errors.push_back(*error);
   if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
   Result<EmulateInputs> inputs =
       options.plan.empty() ? from_description(options) : from_plan(options);
   if (!inputs) return inputs;
+  const auto kinds = kinds_of(inputs->plan, inputs->cluster);
+  if (const auto error = missing_precision(kinds, inputs->plan.training.precision))
+    return tl::unexpected<Errors>(Errors{*error});
   const Result<void> read = read_faults(options.faults, *inputs);
   if (!read) return tl::unexpected<Errors>(read.error());
   return inputs;
 }
 
 Bytes memory_capacity(const EmulateInputs& inputs) {
-  const Plan& plan = inputs.plan;
   Bytes smallest{UINT64_MAX};
-  for (std::int64_t rank = 0; rank < plan.degrees.world(); ++rank) {
-    const auto where = emulator::accelerator_of(rank, plan.placement, plan.degrees);
-    smallest = std::min(smallest, inputs.cluster.kind_of(where).memory);
-  }
+  for (const topology::AcceleratorKind* kind : kinds_of(inputs.plan, inputs.cluster))
+    smallest = std::min(smallest, kind->memory);
   return smallest;
 }
 
@@ -123,8 +124,11 @@ std::string memory_shortage(const EmulateInputs& inputs) {
     const auto where = emulator::accelerator_of(rank, plan.placement, plan.degrees);
     const auto& kind = inputs.cluster.kind_of(where);
     if (need[stage] > kind.memory)
-      return fmt::format("stage {} needs {} per accelerator, {} has {}", stage,
-                         to_string(need[stage]), kind.name, to_string(kind.memory));
+      return fmt::format(
+          "stage {} needs {:.1f} GiB per accelerator, {} has {:.1f} GiB: {:.1f} GiB "
+          "too much",
+          stage, in_gibibytes(need[stage]), kind.name, in_gibibytes(kind.memory),
+          in_gibibytes(need[stage] - kind.memory));
   }
   return {};
 }

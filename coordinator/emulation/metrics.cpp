@@ -15,10 +15,11 @@ constexpr std::size_t most_named_links = 10, most_named_ranks = 64;
 std::map<std::string, std::string> plan_labels(const emulator::Plan& plan) {
   const workload::Degrees& degrees = plan.degrees;
   return {{"model", plan.training.model.name},
-          {"cluster", plan.cluster.name},
+          {"cluster_name", plan.cluster.name},
           {"tp", std::to_string(degrees.tp)},
           {"pp", std::to_string(degrees.pp)},
           {"dp", std::to_string(degrees.dp)},
+          {"cp", std::to_string(degrees.cp)},
           {"zero_stage", std::to_string(degrees.zero_stage)},
           {"micro_batch", std::to_string(degrees.micro_batch)},
           {"recompute", to_string(degrees.recompute)}};
@@ -41,7 +42,7 @@ StepTotals::StepTotals(const EmulateInputs& inputs, const EmulatedStep& first) :
   snapshot_.hbm_used_bytes = static_cast<double>(
       workload::peak_memory(inputs.plan.training, inputs.plan.degrees).total().count);
   snapshot_.hbm_capacity_bytes = static_cast<double>(memory_capacity(inputs).count);
-  snapshot_.workers = {{"running", static_cast<int>(first.result.ranks)}};
+  snapshot_.workers = {{"running", static_cast<int>(first.result.ranks)}, {"done", 0}, {"lost", 0}};
   choose_links(first);
   choose_ranks(first);
 }

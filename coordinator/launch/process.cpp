@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <optional>
 
 extern char** environ;
@@ -165,6 +166,14 @@ TemporaryFolder::TemporaryFolder(TemporaryFolder&& other) noexcept
 TemporaryFolder::~TemporaryFolder() {
   std::error_code ignored;
   if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+}
+
+Result<void> write_temporary(const std::string& path, const std::string& text) {
+  std::ofstream file(path, std::ios::binary);
+  file << text << std::flush;
+  if (file) return {};
+  return failure({path}, "cannot be written: " + std::string(std::strerror(errno)),
+                 "set TMPDIR to a folder with free space");
 }
 
 }  // namespace railwright::coordinator

@@ -41,4 +41,7 @@ class TemporaryFolder {
   std::string path_;
 };
 
+// A file in such a folder; the error says where temporary files go.
+Result<void> write_temporary(const std::string& path, const std::string& text);
+
 }  // namespace railwright::coordinator

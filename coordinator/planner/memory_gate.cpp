@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <limits>
+#include <optional>
 #include <set>
 
 namespace railwright::coordinator {
@@ -30,6 +31,24 @@ std::string largest_part(const MemoryUse& use) {
       *std::max_element(std::begin(parts), std::end(parts),
                         [](const auto& a, const auto& b) { return a.second < b.second; });
   return fmt::format("{} ({:.1f} GiB)", largest.first, in_gibibytes(largest.second));
+}
+
+// Beyond the cluster's end: as if all accelerators were the smallest that it has.
+bool fits_smallest(const Cluster& cluster, const Training& training, const Degrees& degrees) {
+  const auto& kinds = cluster.spec.accelerator_kinds;
+  const auto smallest = std::min_element(
+      kinds.begin(), kinds.end(), [](const auto& a, const auto& b) { return a.memory < b.memory; });
+  return workload::peak_memory(training, degrees).total() <= smallest->memory;
+}
+
+std::optional<Degrees> first_that_fits(const Cluster& cluster, const Training& training,
+                                       std::int64_t accelerators, const FixedDegrees& fixed) {
+  const bool there = accelerators <= cluster.accelerators();
+  for (const Degrees& point : points_of(training, accelerators, fixed))
+    if (there ? tightest_stage(cluster, training, point).fits()
+              : fits_smallest(cluster, training, point))
+      return point;
+  return std::nullopt;
 }
 
 }  // namespace
@@ -79,6 +98,31 @@ std::string why_nothing_fits(const Cluster& cluster, const Training& training,
       least.kind->name, in_gibibytes(least.kind->memory), points.size(),
       workload::to_string(*nearest), in_gibibytes(least.use.total()), least.stage,
       in_gibibytes(least.use.total() - least.kind->memory), largest_part(least.use));
+}
+
+std::string what_would_fit(const Cluster& cluster, const Training& training,
+                           std::int64_t accelerators, const FixedDegrees& fixed) {
+  constexpr int doublings = 6;
+  std::vector<std::string> ways;
+  if (!fixed.names.empty())
+    if (const auto found = first_that_fits(cluster, training, accelerators, {}))
+      ways.push_back("leave out --fix: " + workload::to_string(*found) + " fits");
+  for (int i = 1; i <= doublings; ++i) {
+    const std::int64_t more = accelerators << i;
+    if (!first_that_fits(cluster, training, more, fixed)) continue;
+    ways.push_back(fmt::format("use --accelerators {}{}", more,
+                               more > cluster.accelerators() ? " of a larger cluster" : ""));
+    break;
+  }
+  Training shorter = training;
+  for (int i = 1; i <= doublings && shorter.sequence >= 2; ++i) {
+    shorter.sequence /= 2;
+    if (!first_that_fits(cluster, shorter, accelerators, fixed)) continue;
+    ways.push_back(fmt::format("use --sequence {}", shorter.sequence));
+    break;
+  }
+  if (ways.empty()) return "use far more accelerators, or accelerators with more memory";
+  return fmt::format("{}", fmt::join(ways, ", or "));
 }
 
 }  // namespace railwright::coordinator

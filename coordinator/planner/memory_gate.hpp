@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "coordinator/planner/search.hpp"
 #include "topology/topology.hpp"
 #include "workload/workload.hpp"
 
@@ -29,5 +30,10 @@ TightestStage tightest_stage(const topology::Cluster& cluster, const workload::T
 // Of all points, the one that comes nearest to fitting, and by how much it misses.
 std::string why_nothing_fits(const topology::Cluster& cluster, const workload::Training& training,
                              const std::vector<workload::Degrees>& points);
+
+// What to change so that something fits, each way by itself: leaving out --fix, more accelerators
+// (doubled up to six times) or a shorter sequence (halved as often).
+std::string what_would_fit(const topology::Cluster& cluster, const workload::Training& training,
+                           std::int64_t accelerators, const FixedDegrees& fixed);
 
 }  // namespace railwright::coordinator

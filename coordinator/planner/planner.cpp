@@ -13,6 +13,7 @@
 #include "coordinator/planner/memory_gate.hpp"
 #include "coordinator/planner/price.hpp"
 #include "coordinator/planner/search.hpp"
+#include "coordinator/training.hpp"
 
 namespace railwright::coordinator {
 
@@ -23,7 +24,7 @@ using workload::Degrees;
 // A longer step has no place in event time.
 constexpr Seconds longest_step = in_seconds(emulator::latest_end - Instant{});
 
-std::optional<ConfigError> wrong_size(const PlanRequest& request) {
+std::optional<ConfigError> wrong_request(const PlanRequest& request) {
   if (request.accelerators < 1)
     return ConfigError{{}, "--accelerators must be at least 1", "write how many ranks to use"};
   if (request.accelerators > request.cluster.accelerators())
@@ -32,7 +33,11 @@ std::optional<ConfigError> wrong_size(const PlanRequest& request) {
                                    request.cluster.spec.name, request.cluster.accelerators()),
                        fmt::format("write {} or fewer, or describe a larger cluster",
                                    request.cluster.accelerators())};
-  return wrong_batch(request.training.global_batch, request.training.sequence);
+  if (auto error = wrong_batch(request.training.global_batch, request.training.sequence))
+    return error;
+  workload::Degrees all;
+  all.dp = static_cast<int>(request.accelerators);
+  return missing_precision(kinds_under(request.cluster, all, 0), request.training.precision);
 }
 
 // Prices points on several threads. Work is handed out in runs of equal tp and pp, so that each
@@ -120,7 +125,7 @@ std::vector<std::size_t> ranking(const std::vector<Degrees>& points,
 }  // namespace
 
 Result<Planning> plan_training(const PlanRequest& request) {
-  if (const auto error = wrong_size(request)) return tl::unexpected(Errors{*error});
+  if (const auto error = wrong_request(request)) return tl::unexpected(Errors{*error});
   const auto fixed = parse_fixed(request.fix);
   if (!fixed) return tl::unexpected(Errors{fixed.error()});
   const auto points = points_of(request.training, request.accelerators, *fixed);
@@ -140,6 +145,8 @@ Result<Planning> plan_training(const PlanRequest& request) {
   if (fitting.empty()) {
     planning.baseline_fits = false;
     planning.infeasible_reason = why_nothing_fits(request.cluster, request.training, points);
+    planning.infeasible_hint =
+        what_would_fit(request.cluster, request.training, request.accelerators, *fixed);
     return planning;
   }
   const std::vector<Picoseconds> steps = ParallelPricing(request, fitting).run();

@@ -97,7 +97,8 @@ Json planning_json(const Planning& planning, double wall_s) {
   document["points_rejected_memory"] = planning.points_rejected_memory;
   document["points_evaluated"] = planning.points_evaluated;
   if (!planning.infeasible_reason.empty())
-    document["infeasible_reason"] = planning.infeasible_reason;
+    document.update({{"infeasible_reason", planning.infeasible_reason},
+                     {"infeasible_hint", planning.infeasible_hint}});
   document["wall_s"] = wall_s;
   return document;
 }

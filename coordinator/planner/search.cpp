@@ -7,6 +7,8 @@
 #include <cmath>
 #include <tuple>
 
+#include "coordinator/training.hpp"
+
 namespace railwright::coordinator {
 
 namespace {
@@ -67,6 +69,15 @@ std::vector<std::string> own_violations(const Training& training, const FixedDeg
   return workload::violations(divides ? one_micro_batch(training, alone) : training, alone);
 }
 
+// Of the rules that own_violations() finds broken, the one to look at first.
+std::string remedy(const Training& training, const Degrees& given) {
+  const workload::Model& model = training.model;
+  if (given.zero_stage > 1) return "write zero_stage=0 or zero_stage=1";
+  if (model.learned_positions && training.sequence > model.positions)
+    return fmt::format("write --sequence {} or less", model.positions);
+  return "choose degrees that divide";
+}
+
 std::vector<std::string> examples_of_dp(std::int64_t accelerators, const Training& training) {
   std::vector<std::string> list;
   for (const std::int64_t dp : divisors(accelerators)) {
@@ -95,21 +106,11 @@ Training one_micro_batch(Training training, const Degrees& degrees) {
   return training;
 }
 
-std::optional<ConfigError> wrong_batch(std::int64_t global_batch, std::int64_t sequence) {
-  constexpr std::int64_t most = std::int64_t{1} << 31;
-  const auto fits = [](std::int64_t count) { return count >= 1 && count <= most; };
-  if (fits(global_batch) && fits(sequence)) return std::nullopt;
-  return ConfigError{{},
-                     fmt::format("--global-batch {} and --sequence {} must lie between 1 and {}",
-                                 global_batch, sequence, most),
-                     "write both in full numbers"};
-}
-
 tl::expected<FixedDegrees, ConfigError> parse_fixed(std::string_view text) {
   FixedDegrees fixed;
   if (text.empty()) return fixed;
   auto values = workload::parse_degrees(text);
-  if (!values) return tl::unexpected(values.error());
+  if (!values) return tl::unexpected(of_option("--fix", values.error()));
   fixed.values = *values;
   while (!text.empty()) {
     const std::string_view entry = text.substr(0, text.find(','));
@@ -143,6 +144,9 @@ bool simpler(const Degrees& a, const Degrees& b) {
 
 std::vector<Degrees> points_of(const Training& training, std::int64_t accelerators,
                                const FixedDegrees& fixed) {
+  // What breaks a rule whatever the degrees are, a sequence beyond learned positions, has no
+  // program.
+  if (!workload::violations(one_micro_batch(training, {}), {}).empty()) return {};
   const bool selective = selective_differs(training);
   std::vector<Degrees> points;
   for (const std::int64_t tp : choices(fixed, "tp", fixed.values.tp, accelerators))
@@ -170,8 +174,8 @@ ConfigError why_no_points(const Training& training, std::int64_t accelerators,
                         given.tp, given.pp, given.dp, accelerators),
             "choose degrees whose product divides --accelerators"};
   const std::vector<std::string> broken = own_violations(training, fixed);
-  if (!fixed.names.empty() && !broken.empty())
-    return {{}, "--fix: " + joined(broken), "choose degrees that divide"};
+  if (!broken.empty())
+    return {{}, (fixed.names.empty() ? "" : "--fix: ") + joined(broken), remedy(training, given)};
   if (fixed.has("tp") && fixed.has("pp") && fixed.has("dp"))
     return {
         {},

@@ -1,7 +1,6 @@
 // The space that the planner searches: every set of degrees that divides, each once.
 #pragma once
 
-#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -10,9 +9,6 @@
 #include "workload/workload.hpp"
 
 namespace railwright::coordinator {
-
-// Both from 1 to 2^31, so that their product is still a count.
-std::optional<ConfigError> wrong_batch(std::int64_t global_batch, std::int64_t sequence);
 
 // The same training with one micro-batch per data-parallel rank.
 workload::Training one_micro_batch(workload::Training training, const workload::Degrees& degrees);

@@ -159,6 +159,8 @@ TEST_CASE("what cannot be emulated is refused before anything is written") {
   };
   refuses("emulate" + model + cluster + batch, 2, "--parallel is missing");
   refuses("emulate" + model + cluster + batch + " --parallel tp=3", 2, "tp");
+  refuses("emulate" + model + cluster + batch + " --parallel tpp=3", 2,
+          "error: --parallel: unknown degree 'tpp'; did you mean 'pp' or 'tp'?");
   refuses("emulate" + model + cluster + batch + " --parallel tp=8,dp=8", 2, "needs 64");
   refuses(described + " --steps 1000000000", 2, "106 days");
   refuses("emulate" + model + cluster + " --parallel tp=8,dp=4 --global-batch -4 --sequence 8192",
@@ -246,7 +248,10 @@ TEST_CASE("--listen serves the counters of K steps until a signal") {
   CHECK_THAT(text, Contains("railwright_step_blame_seconds_total{cause=\"tensor_peak\"}") &&
                        Contains("railwright_link_transmit_bytes_total{class=\"nvlink\"") &&
                        Contains("railwright_collective_duration_seconds_bucket") &&
-                       Contains("mode=\"emulated\""));
+                       Contains("mode=\"emulated\"") && Contains("cluster_name=\"dgx-h100-4\"") &&
+                       Contains("railwright_workers{state=\"running\"} 32") &&
+                       Contains("railwright_workers{state=\"lost\"} 0"));
+  CHECK_THAT(text, !Contains("cluster=\""));
 }
 
 TEST_CASE("an empty output path is an error, and options that do not parse say so as errors") {
@@ -256,4 +261,21 @@ TEST_CASE("an empty output path is an error, and options that do not parse say s
   const Outcome typo = run_command(described + " --stepz 3");
   CHECK(typo.status == 2);
   CHECK_THAT(typo.err, Contains("error: ") && Contains("--stepz") && Contains("--help"));
+}
+
+TEST_CASE("what does not fit is a document too: the reason, by how much, what to change") {
+  const Outcome run =
+      run_command("emulate --json --model llama-3.1-405b --parallel tp=8,dp=4" + cluster + batch);
+  CHECK(run.status == 3);
+  const auto document = run.json();
+  CHECK_THAT(document["infeasible_reason"].get<std::string>(), Contains("GiB too much"));
+  CHECK_THAT(document["infeasible_hint"].get<std::string>(), Contains("--ignore-memory"));
+  CHECK_FALSE(document.contains("step_time_s"));
+}
+
+TEST_CASE("an output that cannot be written is refused before anything is emulated") {
+  const Outcome run = run_command(described + " --json -o /no/such/folder/plan.json");
+  CHECK(run.status == 2);
+  CHECK(run.out.empty());
+  CHECK_THAT(run.err, Contains("/no/such/folder: No such file or directory"));
 }

@@ -1,7 +1,9 @@
 #include <catch2/catch.hpp>
 
 #include "command.hpp"
+#include "coordinator/console.hpp"
 
+using namespace railwright;
 using namespace railwright::test;
 using Catch::Matchers::Contains;
 
@@ -45,4 +47,15 @@ TEST_CASE("doctor says of each thing whether it is there, and ends with status 0
     CHECK(check["ok"].is_boolean());
     CHECK(!check["detail"].get<std::string>().empty());
   }
+}
+
+TEST_CASE("a column of a table is flush right only where it holds numbers alone") {
+  CHECK(coordinator::table({{"name", "count", "detail"},
+                            {"a", "1", "2"},
+                            {"long", "-", "some words"},
+                            {"b", "100", ""}}) ==
+        "name  count  detail\n"
+        "a         1  2\n"
+        "long      -  some words\n"
+        "b       100\n");
 }

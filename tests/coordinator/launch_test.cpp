@@ -100,3 +100,13 @@ TEST_CASE("a temporary folder is gone with its files when its owner is") {
   }
   CHECK_FALSE(std::filesystem::exists(path));
 }
+
+TEST_CASE("a placement that cannot be written whole is an error with its path") {
+  const auto folder = TemporaryFolder::make();
+  REQUIRE(folder.has_value());
+  CHECK(write_temporary(folder->file("placement"), "rank 0=a slot=0\n").has_value());
+  CHECK_FALSE(write_temporary(folder->file("no/placement"), "x").has_value());
+  const auto full = write_temporary("/dev/full", "x");
+  REQUIRE_FALSE(full.has_value());
+  CHECK(to_string(full.error()).find("/dev/full: error: cannot be written: No space left") == 0);
+}

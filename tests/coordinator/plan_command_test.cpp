@@ -86,6 +86,15 @@ TEST_CASE("what cannot be planned is refused with the rule, a hint, status 2 and
   refuses(base + "--accelerators 32 --global-batch 128 --objective cost", "objective");
   refuses(base + "--accelerators 32 --global-batch 128 --precision int8", "bf16");
   refuses(base + "--accelerators 31 --global-batch 128", "divide");
+  refuses(base + "--accelerators 32 --global-batch 128 --fix dp=2,tp=x",
+          "error: --fix: tp: expected a whole number from 1 to 1073741824, found 'x'");
+  refuses(base + "--accelerators 32 --global-batch 128 --fix dp",
+          "error: --fix: 'dp' has no value");
+  refuses(base + "--accelerators 32 --global-batch 128 --fix zero_stage=3",
+          "write zero_stage=0 or zero_stage=1");
+  refuses(
+      "plan --model gpt2 --cluster dgx-h100-4 --accelerators 8 --global-batch 8 --sequence 2048",
+      "longer than the 1024 learned positions of gpt2; write --sequence 1024 or less");
   refuses(
       "plan --model no-such-model --cluster dgx-h100-4 --accelerators 8 --global-batch 8 "
       "--sequence 128",
@@ -133,4 +142,68 @@ TEST_CASE("an output that cannot be written is an error, not a half-written file
   const Outcome run = run_command(plan_8b + "-o /nonexistent/folder/plan.json");
   CHECK(run.status == 2);
   CHECK_THAT(run.err, Contains("/nonexistent/folder"));
+}
+
+TEST_CASE("a precision without a rate is refused with those that the accelerator has") {
+  const auto refuses = [](const std::string& arguments, const std::string& words) {
+    const Outcome run = run_command(arguments);
+    INFO(arguments << "\n" << run.err);
+    CHECK(run.status == 2);
+    CHECK(run.out.empty());
+    CHECK_THAT(run.err, Contains(words));
+  };
+  refuses(plan_8b + "--precision fp4",
+          "'h100-sxm5-80gb' has no rate for fp4; choose --precision among those that it has: fp32, "
+          "tf32, bf16, fp16, fp8");
+  const std::string training = " --model llama-3.1-8b --global-batch 8 --sequence 8192 ";
+  refuses("plan --cluster mixed-h100-a100 --accelerators 32 --precision fp8" + training,
+          "'a100-sxm4-80gb' has no rate for fp8");
+  refuses("emulate --cluster dgx-h100 --parallel tp=8 --precision fp4" + training, "fp4");
+}
+
+TEST_CASE("a sequence beyond the model's positions is planned with one warning") {
+  const std::string base =
+      "--model llama-2-7b --cluster dgx-h100 --global-batch 8 --sequence 8192 ";
+  const std::string warning =
+      "warning: a sequence of 8192 is longer than the 4096 positions that llama-2-7b was made for";
+  const Outcome planned = run_command("plan --accelerators 8 " + base);
+  CHECK(planned.status == 0);
+  CHECK_THAT(planned.err, Contains(warning));
+  CHECK(planned.err.find("warning", planned.err.find("warning") + 1) == std::string::npos);
+  const Outcome emulated = run_command("emulate --parallel tp=8 " + base);
+  CHECK(emulated.status == 0);
+  CHECK_THAT(emulated.err, Contains(warning));
+  CHECK_THAT(run_command(plan_8b).err, !Contains("warning"));
+}
+
+TEST_CASE("an emulation says which calibration it uses outside of the measured range") {
+  const Outcome run = run_command(
+      "emulate --model llama-3.1-8b --cluster dgx-h100 --parallel tp=8 --global-batch 8 "
+      "--sequence 8192");
+  REQUIRE(run.status == 0);
+  CHECK_THAT(run.err, Contains("note: calibration: link_efficiency of 'nvlink-4' was measured from "
+                               "1 GiB to 16 GiB and is used from"));
+}
+
+TEST_CASE("a model folder without config.json is called that") {
+  const Folder folder;
+  const Outcome run = run_command("plan --model " + folder.file("") +
+                                  " --cluster dgx-h100-4 --accelerators 8 --global-batch 8 "
+                                  "--sequence 128");
+  CHECK(run.status == 2);
+  CHECK_THAT(run.err, Contains("this folder has no config.json"));
+}
+
+TEST_CASE("what does not fit ends with the change that would make it fit") {
+  const std::string fixed = "plan --model llama-3.1-70b --cluster dgx-h100-4 --global-batch 32 ";
+  const Outcome freed = run_command(fixed + "--accelerators 32 --sequence 4096 --fix tp=1,pp=1");
+  CHECK(freed.status == 3);
+  CHECK_THAT(freed.err, Contains("GiB too much") && Contains("leave out --fix: tp="));
+  const Outcome more = run_command(fixed + "--accelerators 8 --sequence 4096 --json");
+  CHECK(more.status == 3);
+  CHECK(more.json()["plans"].empty());
+  CHECK_THAT(more.json()["infeasible_reason"].get<std::string>(), Contains("GiB too much"));
+  CHECK_THAT(more.json()["infeasible_hint"].get<std::string>(), Contains("use --accelerators 16"));
+  // What the hint says is true.
+  CHECK(run_command(fixed + "--accelerators 16 --sequence 4096").status == 0);
 }

@@ -225,3 +225,29 @@ TEST_CASE("a killed worker ends the run with status 4", "[mpi]") {
   CHECK(run.status == 4);
   CHECK_THAT(run.err, Contains("lost"));
 }
+
+TEST_CASE("metrics that cannot be written are refused before any worker starts", "[mpi]") {
+  if (!can_run()) return;
+  const Folder folder;
+  const Outcome run = run_command(
+      "run --steps 1 --metrics-textfile /no/such/folder/m.prom --plan " + small_plan(folder));
+  CHECK(run.status == 2);
+  CHECK(run.out.empty());
+  CHECK_THAT(run.err,
+             Contains("/no/such/folder: No such file or directory") && !Contains("mpirun"));
+}
+
+TEST_CASE("a run on virtual time makes the calls of a real one", "[mpi]") {
+  if (!can_run()) return;
+  const Folder folder;
+  const std::string run = "run --steps 3 --json --plan " + small_plan(folder) + " --backend ";
+  const auto real = run_command(run + "p2p").json()["measured"]["collectives"];
+  const auto emulated = run_command(run + "emulated").json()["measured"]["collectives"];
+  REQUIRE_FALSE(real.empty());
+  REQUIRE(real.size() == emulated.size());
+  for (std::size_t i = 0; i < real.size(); ++i)
+    for (const char* key : {"group", "op", "algorithm", "bytes", "ranks", "calls"}) {
+      INFO(real[i] << "\n" << emulated[i]);
+      CHECK(real[i][key] == emulated[i][key]);
+    }
+}

@@ -104,3 +104,18 @@ TEST_CASE("a cluster that is not there is an error with the closest names") {
   CHECK(typo.status == 2);
   CHECK_THAT(typo.err, Contains("error: unknown command 'chek'; did you mean 'check'?"));
 }
+
+TEST_CASE("power and price say what they count, and are absent where an accelerator is silent") {
+  const Folder folder;
+  const std::string path = folder.write("v5p.yaml",
+                                        "schema_version: 1\nname: v5p\nnodes:\n"
+                                        "  - {name: n, accelerator: tpu-v5p, accelerators: 4,"
+                                        " scale_up: {shape: ring, link: 800g-dr8}}\n");
+  const Outcome silent = run_command("topology show --json " + path);  // its links do have power
+  INFO(silent.err);
+  CHECK_FALSE(silent.json().contains("power_w"));
+  CHECK_FALSE(silent.json().contains("cost_usd"));
+  CHECK_THAT(run_command("topology show dgx-h100-4").out,
+             Contains("accelerators and those link ports of which it is known; no switch chips, "
+                      "NICs or hosts"));
+}

@@ -228,6 +228,34 @@ TEST_CASE("a missing or broken plan and wrong options end with status 2", "[mpi]
   }
 }
 
+TEST_CASE("times that are no times, unknown commands and files that cannot be written are refused",
+          "[mpi]") {
+  const Folder folder;
+  const std::string plan = saved(folder, small_plan("tp=1,dp=1,micro_batch=1"));
+  const auto refuses = [&](const std::string& arguments, const std::string& words) {
+    const Ended ended = run(folder, 1, arguments);
+    INFO(arguments << "\n" << ended.output << ended.errors);
+    CHECK(ended.status == 2);
+    CHECK(ended.output.empty());
+    CHECK(ended.errors.find("error: ") != std::string::npos);
+    CHECK(ended.errors.find(words) != std::string::npos);
+  };
+  for (const std::string time : {"nan", "inf", "0", "-1", "1e300", "soon"}) {
+    const std::string words = "'" + time + "' is no number of seconds above 0 and at most 1e9";
+    refuses("bench -e 8 -n 1 --timeout " + time, words);
+    refuses("run --timeout " + time + " --plan " + plan, words);
+  }
+  refuses("run --metrics-linger nan --plan " + plan, "'nan' is no number of seconds from 0");
+  refuses("run --speed inf --plan " + plan, "'inf' is no pace");
+  refuses("frob", "unknown command 'frob'; write one of run, bench");
+  refuses("", "no command; write one of run, bench");
+  for (const char* backend : {"p2p", "emulated"})
+    for (const char* option : {"--metrics-textfile", "--json"})
+      refuses(fmt::format("run --plan {} --backend {} {} /no/such/folder/x", plan, backend, option),
+              "/no/such/folder: No such file or directory");
+  refuses("bench -e 8 -n 1 --json /no/such/folder/x", "/no/such/folder: No such file or directory");
+}
+
 TEST_CASE("a plan for other hosts is refused by their names", "[mpi]") {
   const Folder folder;
   emulator::Plan plan = small_plan("tp=1,dp=2,micro_batch=1");
@@ -271,7 +299,8 @@ TEST_CASE("the textfile holds the run's metrics, attributed to links", "[mpi]") 
   CHECK(text.find("link=\"") != std::string::npos);
   for (const char* line :
        {"\nrailwright_steps_total 6\n", "railwright_mode_info{mode=\"p2p\"} 1",
-        "railwright_workers{state=\"done\"} 2", "source=\"attributed\"",
+        "railwright_workers{state=\"done\"} 2", "railwright_workers{state=\"lost\"} 0",
+        "cluster_name=\"localhost\"", "source=\"attributed\"",
         "railwright_rank_wait_seconds_total{rank=\"1\"}", "railwright_prediction_ratio "})
     CHECK(("\n" + text).find(line) != std::string::npos);
   CHECK(std::distance(fs::directory_iterator(folder.path), {}) == 5);  // nothing half-written

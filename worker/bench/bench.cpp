@@ -7,6 +7,7 @@
 #include <cstring>
 #include <iostream>
 
+#include "topology/files/writable.hpp"
 #include "worker/mpi_transport.hpp"
 
 namespace railwright::worker {
@@ -134,6 +135,8 @@ int bench(const World& world, const BenchOptions& options) {
   const Result<BenchChoice> choice = BenchChoice::make(world, options);
   Errors errors = sizes ? Errors{} : sizes.error();
   if (!choice) errors.insert(errors.end(), choice.error().begin(), choice.error().end());
+  if (const auto error = topology::why_not_writable(options.json_path); world.first() && error)
+    errors.push_back(*error);
   if (errors.empty()) errors = impossible(options, choice->schedule(sizes->back()), sizes->back());
   if (!agree(world, errors)) return exit_usage;
 

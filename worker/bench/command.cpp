@@ -67,7 +67,7 @@ void add_bench_command(CommandLine& line) {
                   "Cluster file or name: choose algorithms for it and print the expected time");
   app->add_option("--json", options->json_path, "Write the results to this file, SI units");
   app->add_option("--timeout", words->timeout_s, "Seconds after which a silent peer is lost")
-      ->check(CLI::PositiveNumber)
+      ->check(seconds_above(0, false))
       ->capture_default_str();
   app->footer("Example: mpirun -n 4 railwright-worker bench -b 8 -e 64M -f 2 --compare mpi");
   app->callback([=, &line] {

@@ -11,8 +11,10 @@ tl::expected<double, ConfigError> parse_speed(const std::string& text) {
   if (text == "max") return 0.0;
   double value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-  if (error == std::errc{} && end == text.data() + text.size() && value > 0) return value;
-  return tl::unexpected(ConfigError{{}, "'" + text + "' is no speed", "write max or 10"});
+  if (error == std::errc{} && end == text.data() + text.size() && value > 0 && value <= 1e9)
+    return value;
+  return tl::unexpected(ConfigError{
+      {}, "'" + text + "' is no pace", "write virtual seconds per second, as in 10, or max"});
 }
 
 struct Words {
@@ -32,12 +34,12 @@ void add_options(CLI::App& app, RunOptions& options, Words& words) {
   app.add_option("--metrics", options.metrics_address,
                  "host:port of /metrics, one exporter per node; port 0 takes a free one");
   app.add_option("--metrics-linger", words.linger_s, "Seconds to keep serving after the run")
-      ->check(CLI::NonNegativeNumber);
+      ->check(seconds_above(0, true));
   app.add_option("--metrics-textfile", options.metrics_textfile,
                  "Write the last metrics to this file, one per node");
   app.add_option("--json", options.json_path, "Write the report to this file, SI units");
   app.add_option("--timeout", words.timeout_s, "Seconds after which a silent peer is lost")
-      ->check(CLI::PositiveNumber)
+      ->check(seconds_above(0, false))
       ->capture_default_str();
   app.add_option("--speed", words.speed, "emulated: virtual seconds per second, or max")
       ->check(checked_by(parse_speed, "SPEED"))

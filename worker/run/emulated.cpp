@@ -1,9 +1,11 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 #include <nlohmann/json.hpp>
 #include <thread>
+#include <tuple>
 
 #include "worker/run/run.hpp"
 
@@ -12,12 +14,23 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-Json row_of(const emulator::CollectiveUse& use) {
+Json row_of(const emulator::CollectiveUse& use, int ranks) {
   return {{"group", to_string(use.group)},
           {"op", to_string(use.operation)},
           {"algorithm", to_string(use.algorithm)},
           {"bytes", use.size.count},
-          {"calls", use.count}};
+          {"ranks", ranks}};
+}
+
+// As the rows of a real run come.
+std::vector<emulator::CollectiveUse> in_order_of_report(std::vector<emulator::CollectiveUse> uses) {
+  std::stable_sort(uses.begin(), uses.end(), [](const auto& a, const auto& b) {
+    const auto key = [](const emulator::CollectiveUse& use) {
+      return std::tuple(to_string(use.group), to_string(use.operation), use.size);
+    };
+    return key(a) < key(b);
+  });
+  return uses;
 }
 
 Json document_of(const World& world, const RunOptions& options, const emulator::Plan& plan,
@@ -36,13 +49,14 @@ Json document_of(const World& world, const RunOptions& options, const emulator::
     ratio["step_time_s"] = time / planned;
   }
   for (Json* part : {&measured, &predicted, &ratio}) (*part)["collectives"] = Json::array();
-  for (const emulator::CollectiveUse& use : result.collectives) {
-    Json seen = row_of(use), expected = row_of(use), compared = row_of(use);
+  for (const emulator::CollectiveUse& use : in_order_of_report(result.collectives)) {
+    const int ranks = workload::degree_of(plan.degrees, use.group);
+    Json seen = row_of(use, ranks), expected = seen, compared = seen;
+    seen["calls"] = options.steps * use.count;
     seen["time_s"] = use.total.value / static_cast<double>(use.count);
     seen["wait_s"] = 0.0;
     const double bandwidth =
         seen["time_s"] > 0 ? seen["bytes"].get<double>() / seen["time_s"].get<double>() : 0;
-    const int ranks = workload::degree_of(plan.degrees, use.group);
     seen["algbw_bytes_per_s"] = bandwidth;
     seen["busbw_bytes_per_s"] =
         bandwidth * collectives::bus_bandwidth_factor(use.operation, std::max(2, ranks));
@@ -87,7 +101,7 @@ telemetry::Snapshot snapshot_after(std::int64_t steps, const emulator::Plan& pla
          times * load.bytes, times * load.bytes, cluster.graph.capacity(load.link).bytes_per_second,
          times * load.busy_seconds, times * load.limiting_seconds});
   }
-  snapshot.workers = {{"done", ranks}};
+  snapshot.workers = {{"running", 0}, {"done", ranks}, {"lost", 0}};
   if (snapshot.predicted_step_seconds > 0)
     snapshot.prediction_ratio = step.value / snapshot.predicted_step_seconds;
   return snapshot;
@@ -105,8 +119,10 @@ int run_emulated(const World& world, const RunOptions& options, const emulator::
     } else {
       const double virtual_time =
           static_cast<double>(options.steps) * in_seconds(result->step_time).value;
+      constexpr double decades = 1e9;  // seconds that the clock can add in any case
       if (options.speed > 0)
-        std::this_thread::sleep_for(std::chrono::duration<double>(virtual_time / options.speed));
+        std::this_thread::sleep_for(
+            std::chrono::duration<double>(std::min(decades, virtual_time / options.speed)));
       metrics.publish(snapshot_after(options.steps, plan, cluster, *result, world.size));
       const std::string json = document_of(world, options, plan, *result).dump(2) + "\n";
       std::cout << report_text(json) << std::flush;

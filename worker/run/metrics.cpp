@@ -98,6 +98,8 @@ telemetry::Snapshot snapshot_of_plan(const emulator::Plan& plan, const topology:
                                     {"micro_batch", degrees.micro_batch}})
     snapshot.plan[name] = std::to_string(value);
   snapshot.plan["model"] = plan.training.model.name;
+  snapshot.plan["cluster_name"] = plan.cluster.name;
+  snapshot.plan["recompute"] = to_string(degrees.recompute);
   snapshot.predicted_step_seconds = plan.prediction.step_time.value;
   snapshot.step_duration = telemetry::Histogram::around(plan.prediction.step_time);
   snapshot.hbm_used_bytes = static_cast<double>(plan.prediction.peak_memory.count);
@@ -144,7 +146,7 @@ void NodeMetrics::publish(const Part& part, const Record& record, const std::str
     for (const Json& entry : json["collectives"]) add_collective(snapshot, entry, mode_ == "mpi");
   }
   snapshot.steps = record.steps.size();
-  snapshot.workers = {{"running", 0}, {"done", 0}};
+  snapshot.workers = {{"running", 0}, {"done", 0}, {"lost", 0}};
   snapshot.workers[state] = world_.node_size;
   snapshot.step_duration = record.step_duration;
   if (snapshot.predicted_step_seconds > 0)

@@ -6,6 +6,7 @@
 #include <iostream>
 #include <thread>
 
+#include "topology/files/writable.hpp"
 #include "worker/mpi_transport.hpp"
 
 namespace railwright::worker {
@@ -47,6 +48,18 @@ int walk(const World& world, const RunOptions& options, const Part& part,
   return wrong == 0 ? exit_ok : exit_failed;
 }
 
+// One file per machine, and the report of the first rank: found out before anything runs.
+Errors unwritable_outputs(const World& world, const RunOptions& options) {
+  Errors errors;
+  const auto look = [&](bool writes, const std::string& path) {
+    const auto error = writes ? topology::why_not_writable(path) : std::nullopt;
+    if (error) errors.push_back(*error);
+  };
+  look(world.first_of_node(), options.metrics_textfile);
+  look(world.first(), options.json_path);
+  return errors;
+}
+
 }  // namespace
 
 int run_plan(const World& world, const RunOptions& options) {
@@ -56,6 +69,7 @@ int run_plan(const World& world, const RunOptions& options) {
   if (!agree(world, cluster ? Errors{} : cluster.error())) return exit_usage;
   if (!agree(world, misplacement(*plan, *cluster, world, options.plan_path))) return exit_usage;
 
+  if (!agree(world, unwritable_outputs(world, options))) return exit_usage;
   const std::string backend = options.backend == "auto" ? "p2p" : options.backend;
   NodeMetrics metrics(world, options, backend);
   if (!agree(world, metrics.listen())) return exit_usage;
