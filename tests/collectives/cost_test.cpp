@@ -96,7 +96,6 @@ double overestimate(const Schedule& schedule) {
 double rounding(const Schedule& schedule) {
   switch (schedule.algorithm) {
     case Algorithm::bruck:
-    case Algorithm::pat:
     case Algorithm::bine:
       return 4.0 * schedule.ranks;
     default:

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <catch2/catch.hpp>
 
@@ -47,20 +48,23 @@ CollectiveRun run_of(const Schedule& schedule, Bytes size, Detail detail) {
   return run;
 }
 
-// Every schedule that a group of this size can do.
+// Every schedule without switches that a group of this size can do.
 std::vector<Schedule> all_schedules(int ranks) {
   std::vector<Schedule> all;
   for (const Operation operation :
        {Operation::all_reduce, Operation::reduce_scatter, Operation::all_gather,
-        Operation::broadcast, Operation::all_to_all, Operation::send})
-    for (const Algorithm algorithm :
-         {Algorithm::ring, Algorithm::binomial_tree, Algorithm::halving_doubling,
-          Algorithm::hierarchical, Algorithm::direct})
+        Operation::broadcast, Operation::reduce, Operation::all_to_all, Operation::send})
+    for (int i = 0; i < collectives::algorithm_count; ++i)
       for (const int parameter : {1, 2, 4}) {
-        Schedule schedule{operation, algorithm, ranks};
-        (algorithm == Algorithm::ring ? schedule.channels : schedule.inner) = parameter;
-        const bool varies = algorithm == Algorithm::ring || algorithm == Algorithm::hierarchical;
-        if ((varies || parameter == 1) && collectives::why_not(schedule).empty())
+        Schedule schedule{operation, static_cast<Algorithm>(i), ranks};
+        if (schedule.algorithm == Algorithm::ring) schedule.channels = parameter;
+        if (schedule.algorithm == Algorithm::hierarchical) schedule.inner = parameter;
+        const bool pipelined =
+            schedule.algorithm == Algorithm::chain || schedule.algorithm == Algorithm::double_tree;
+        if (pipelined) schedule.segments = 2 * parameter - 1;
+        const bool known = std::ranges::find(all, schedule) != all.end();
+        if (!known && collectives::why_not(schedule).empty() &&
+            collectives::switch_count(schedule) == 0)
           all.push_back(schedule);
       }
   return all;
@@ -73,8 +77,9 @@ std::int64_t steps_of(const Schedule& schedule) {
 }
 
 std::string text_of(const Schedule& s, Bytes size) {
-  return fmt::format("{} {} ranks {} channels {} inner {} bytes {}", to_string(s.operation),
-                     to_string(s.algorithm), s.ranks, s.channels, s.inner, size.count);
+  return fmt::format("{} {} ranks {} channels {} inner {} segments {} bytes {}",
+                     to_string(s.operation), to_string(s.algorithm), s.ranks, s.channels, s.inner,
+                     s.segments, size.count);
 }
 
 double tolerance(double expected, std::int64_t steps) {
@@ -83,20 +88,39 @@ double tolerance(double expected, std::int64_t steps) {
 
 double seconds_of(const CollectiveResult& result) { return in_seconds(result.time).value; }
 
+bool folds(const Schedule& schedule) {
+  switch (schedule.algorithm) {
+    case Algorithm::recursive_doubling:
+    case Algorithm::halving_doubling:
+    case Algorithm::swing:
+    case Algorithm::bine:
+      return (schedule.ranks & (schedule.ranks - 1)) != 0;
+    default:
+      return false;
+  }
+}
+
 // Ranks move in lock-step: in every step each of them sends what it has just received, and nobody
 // runs ahead. The others fold surplus ranks, skip rounds or keep a channel's sends in a row.
 bool in_lock_step(const Schedule& schedule) {
   const bool power_of_two = (schedule.ranks & (schedule.ranks - 1)) == 0;
+  const bool all_to_all = schedule.operation == Operation::all_to_all;
   switch (schedule.algorithm) {
     case Algorithm::ring:
-      return schedule.operation != Operation::broadcast;
+      return schedule.operation != Operation::broadcast && schedule.operation != Operation::reduce;
+    case Algorithm::chain:
+      return schedule.segments == 1;
+    case Algorithm::double_tree:
+      return false;
     case Algorithm::hierarchical:
-      return schedule.operation != Operation::all_to_all;
+      return !all_to_all;
+    case Algorithm::bruck:
+      return power_of_two && !all_to_all;
     case Algorithm::binomial_tree:
-    case Algorithm::halving_doubling:
+    case Algorithm::pat:
       return power_of_two;
     default:
-      return true;
+      return !folds(schedule);
   }
 }
 
@@ -109,6 +133,13 @@ double saved_by_rounding(const Schedule& schedule, Bytes size) {
   if (size.count % chunks == 0) return 0;
   const double per_step = schedule.channels > 1 ? fast_hop.latency.value : 1 / 100e9;
   return static_cast<double>(steps_of(schedule)) * per_step;
+}
+
+// Where nothing but the channel orders the sends, ranks whose parts are a byte shorter run ahead and
+// meet others: a byte per step and rank.
+double lost_by_rounding(const Schedule& schedule, Bytes size) {
+  if (schedule.algorithm != Algorithm::pairwise) return 0;
+  return schedule.ranks * saved_by_rounding(schedule, size);
 }
 
 constexpr std::array sizes = {std::uint64_t{0}, std::uint64_t{1}, std::uint64_t{720'720} * 64,
@@ -130,7 +161,7 @@ TEST_CASE("on an idle switch the steps take the closed form, for 1 to 16 ranks, 
             emulate_collective(run_of(schedule, {size}, Detail::steps), router, none);
         const auto phases =
             emulate_collective(run_of(schedule, {size}, Detail::phases), router, none);
-        REQUIRE(seconds_of(steps) <= expected + margin);
+        REQUIRE(seconds_of(steps) <= expected + margin + lost_by_rounding(schedule, {size}));
         REQUIRE(seconds_of(steps) >= expected - margin - saved_by_rounding(schedule, {size}));
         REQUIRE(seconds_of(phases) == Approx(expected).margin(margin));
       }
@@ -138,13 +169,14 @@ TEST_CASE("on an idle switch the steps take the closed form, for 1 to 16 ranks, 
 }
 
 TEST_CASE("trees and chains of any rank count hide latency of the closed form, but no bytes") {
-  for (int ranks = 2; ranks <= 16; ++ranks) {
+  for (const int ranks : {2, 3, 4, 5, 7, 8, 11, 12, 16}) {
     const auto cluster = one_switch(ranks, "100 GB/s", "500 ns");
     const auto instant = one_switch(ranks, "100 GB/s", "0 ns");
     const topology::Router router(cluster), instant_router(instant);
     for (const Schedule& schedule : all_schedules(ranks)) {
-      const bool folds = schedule.algorithm == Algorithm::halving_doubling;
-      if (in_lock_step(schedule) || folds || schedule.channels > 1) continue;
+      const bool double_tree = schedule.algorithm == Algorithm::double_tree;
+      if (in_lock_step(schedule) || folds(schedule) || schedule.channels > 1 || double_tree)
+        continue;
       const Bytes size{720'720 * 64};
       INFO(text_of(schedule, size));
       const auto run = run_of(schedule, size, Detail::steps);
@@ -162,20 +194,46 @@ TEST_CASE("trees and chains of any rank count hide latency of the closed form, b
 }
 
 // Ranks outside the fold begin their first exchange while the others still fold, and both meet on
-// the links into the core: sharing costs time that a barrier would not. Measured: at most a third.
-TEST_CASE("halving-doubling that folds stays within a half of the closed form") {
+// the links into the core: sharing costs time that a barrier would not. Measured: at most a third,
+// for whole buffers (recursive doubling of three ranks) three fifths.
+TEST_CASE("halving and doubling that fold stay within two thirds of the closed form") {
   for (int ranks = 3; ranks <= 16; ++ranks) {
     const auto cluster = one_switch(ranks, "100 GB/s", "0 ns");
     const topology::Router router(cluster);
     for (const Schedule& schedule : all_schedules(ranks)) {
-      if (schedule.algorithm != Algorithm::halving_doubling) continue;
+      if (!folds(schedule)) continue;
       const Bytes size{720'720 * 64};
       INFO(text_of(schedule, size));
       const double expected = closed_form_time(schedule, size, {{}, fast_hop.bandwidth}).value;
       const auto run = run_of(schedule, size, Detail::steps);
       const double time = seconds_of(emulate_collective(run, router, none));
       REQUIRE(time >= expected * (1 - 1e-9));
-      REQUIRE(time <= expected * 1.5);
+      REQUIRE(time <= expected * (1 + 2.0 / 3));
+    }
+  }
+}
+
+// Its closed form loads every rank from both sides of both trees; few ranks, or few segments, leave
+// half of that idle.
+TEST_CASE("a double tree takes half to all of its closed form") {
+  for (const int ranks : {2, 3, 4, 5, 8, 13}) {
+    const auto cluster = one_switch(ranks, "100 GB/s", "500 ns");
+    const topology::Router router(cluster);
+    for (const Operation operation :
+         {Operation::all_reduce, Operation::broadcast, Operation::reduce}) {
+      const auto share = [&](int segments) {
+        const Schedule schedule{operation, Algorithm::double_tree, ranks, 1, 1, 0, segments};
+        const Bytes size{720'720 * 64};
+        const auto run = run_of(schedule, size, Detail::steps);
+        return seconds_of(emulate_collective(run, router, none)) /
+               closed_form_time(schedule, size, fast_hop).value;
+      };
+      for (const int segments : {1, 3, 12}) {
+        INFO(ranks << " ranks, " << to_string(operation) << ", " << segments << " segments");
+        CHECK(share(segments) >= 0.5 * (1 - 1e-3));
+        CHECK(share(segments) <= 1 + 1e-9);
+      }
+      if (ranks >= 8) CHECK(share(12) >= 0.8);
     }
   }
 }
