@@ -48,7 +48,7 @@ void add_bench_command(CommandLine& line) {
       ->check(checked_by(parse_data_type, "TYPE"))
       ->capture_default_str();
   app->add_option("--op", words->operation,
-                  "all_reduce, reduce_scatter, all_gather, broadcast, all_to_all or send")
+                  "all_reduce, reduce_scatter, all_gather, broadcast, reduce, all_to_all or send")
       ->check(checked_by(workload::parse_operation, "OP"))
       ->capture_default_str();
   app->add_option("--backend", options->backend,
@@ -56,7 +56,9 @@ void add_bench_command(CommandLine& line) {
       ->check(CLI::IsMember({"p2p", "mpi"}))
       ->capture_default_str();
   app->add_option("--algorithm", words->algorithm,
-                  "auto, ring, binomial_tree, halving_doubling, hierarchical or direct")
+                  "auto, ring, chain, binomial_tree, double_tree, recursive_doubling, "
+                  "halving_doubling, swing, bine, bruck, pat, hierarchical, pairwise, direct "
+                  "or one_shot")
       ->check(checked_by(parse_choice, "ALGORITHM"))
       ->capture_default_str();
   app->add_option("-n,--iters", options->iterations, "Timed iterations")->capture_default_str();
