@@ -94,10 +94,10 @@ class TableReader {
   }
 
   void version(std::string_view line) {
-    if (const auto code = after(line, "nccl-library="); !code.empty())
-      head_.library = library_of_code(number<int>(words_of(code).front()).value_or(0));
-    if (const auto text = after(line, "NCCL version "); !text.empty())
-      head_.library = "NCCL " + std::string(words_of(text).front());
+    if (const auto code = words_of(after(line, "nccl-library=")); !code.empty())
+      head_.library = library_of_code(number<int>(code.front()).value_or(0));
+    if (const auto text = words_of(after(line, "NCCL version ")); !text.empty())
+      head_.library = "NCCL " + std::string(text.front());
     if (line.find("rccl-tests") != std::string_view::npos && head_.library.empty())
       head_.library = "rccl-tests";
   }
