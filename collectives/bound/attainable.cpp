@@ -110,8 +110,12 @@ std::optional<Attainable> attainable_of(Operation operation,
   if (operation == Operation::all_to_all) return std::nullopt;
   const auto bound = bound_of(operation, members, cluster, root);
   if (!bound) return std::nullopt;
-  if (operation == Operation::all_reduce) return all_reduce(members, cluster, *bound);
-  return one_way(operation, members, cluster, root, *bound);
+  const std::optional<Attainable> best = operation == Operation::all_reduce
+                                             ? all_reduce(members, cluster, *bound)
+                                             : one_way(operation, members, cluster, root, *bound);
+  // Links of one direction only: nothing is known to be attainable, which is not nothing at all.
+  if (best && best->algorithm_bandwidth.bytes_per_second <= 0) return std::nullopt;
+  return best;
 }
 
 }  // namespace railwright::collectives

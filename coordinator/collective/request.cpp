@@ -121,8 +121,8 @@ class Reading {
     if (!errors_.empty()) return;
     if (end < begin)
       return add_error(errors_, "--end", {{}, "is smaller than --begin", "swap the two"});
-    if (!(words_.factor > 1))
-      return add_error(errors_, "--factor", {{}, "the sizes would not grow", "write 2"});
+    if (!(words_.factor >= 1.001))
+      return add_error(errors_, "--factor", {{}, "the sizes would hardly grow", "write 2"});
     request_.factor = words_.factor;
     if (begin.count == 0) add_size({});
     auto size = static_cast<double>(begin.count == 0 ? request_.type.bytes : begin.count);

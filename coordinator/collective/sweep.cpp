@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "coordinator/console.hpp"
 #include "topology/calibration_overlay.hpp"
@@ -20,8 +21,11 @@ bool may_outlast_event_time(const CollectiveRequest& request, Bytes size) {
   const std::vector<topology::LinkClass>& classes = request.cluster.graph.classes;
   Bandwidth slowest = classes.front().capacity;
   for (const topology::LinkClass& link : classes) slowest = std::min(slowest, link.capacity);
+  std::map<topology::LinkId, double> left;  // degradations of one link multiply
+  for (const auto& fault : request.faults.links)
+    left.emplace(fault.link, 1.0).first->second *= fault.factor;
   double factor = 1;
-  for (const auto& fault : request.faults.links) factor *= fault.factor;
+  for (const auto& [link, share] : left) factor = std::min(factor, share);
   const Seconds limit = 0.5 * in_seconds(Picoseconds{INT64_MAX});
   return 2.0 * request.ranks() * (size / (factor * slowest)) > limit;
 }

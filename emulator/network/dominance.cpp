@@ -19,7 +19,10 @@ double Levels::part_of(int flow, int link) const {
   return 0;
 }
 
+// A flow over very many links, a whole phase of a collective, would be searched for each of them.
 bool Levels::dominates(int by, int link, const Member& member) const {
+  constexpr int few_links = 64;
+  if (flows_[member.flow].count > few_links) return false;
   const double there = part_of(member.flow, by), here = member.weight / links_[link].capacity;
   return link_rests_[by].label < link_rests_[link].label ? there >= here : there > here;
 }

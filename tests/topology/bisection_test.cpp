@@ -166,7 +166,7 @@ TEST_CASE("the search agrees with the closed form where an unrelated link switch
         cluster_of(dgx_nodes(16, 4), fat_tree(Shape::rail_fat_tree, 2, 4, 0, 2))}) {
     const Bisection exact = bisection_of(built(plain));
     ClusterSpec spec = plain;
-    spec.switches = {{"spare", VertexKind::packet_switch, {}}};
+    spec.switches = {{"spare", VertexKind::packet_switch, false, {}}};
     spec.links = {explicit_link("spare", "node0/gpu0", rail)};
     const Bisection searched = bisection_of(built(spec));
     CHECK(exact.exact);

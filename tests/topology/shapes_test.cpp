@@ -181,7 +181,7 @@ TEST_CASE("names that are missing or double are refused") {
   spec.switches.push_back(spec.switches.front());
   says(spec, "two switches are called 'blue'");
   spec = explicit_spec();
-  spec.switches.push_back({"node1/nic2", VertexKind::packet_switch, {}});
+  spec.switches.push_back({"node1/nic2", VertexKind::packet_switch, false, {}});
   says(spec, "'node1/nic2' is already the name of another vertex");
   spec = cluster_of(bare_nodes(20, 1), network_of(Shape::switched));
   spec.nodes.push_back(bare_nodes(2, 1));

@@ -122,10 +122,10 @@ inline ExplicitLink explicit_link(std::string from, std::string to, ClassId link
 inline ClusterSpec explicit_spec() {
   ClusterSpec spec = bare_spec();
   spec.nodes = {dgx_nodes(2, 4)};
-  spec.switches = {{"blue", VertexKind::packet_switch, {}},
-                   {"red", VertexKind::packet_switch, {}},
-                   {"top", VertexKind::packet_switch, {}},
-                   {"top-2", VertexKind::packet_switch, {}}};
+  spec.switches = {{"blue", VertexKind::packet_switch, false, {}},
+                   {"red", VertexKind::packet_switch, false, {}},
+                   {"top", VertexKind::packet_switch, false, {}},
+                   {"top-2", VertexKind::packet_switch, false, {}}};
   for (const std::string node : {"node0", "node1"})
     for (int n = 0; n < 4; ++n)
       spec.links.push_back(

@@ -131,7 +131,7 @@ Kind PartMaker::make_kind(const Op& op, Bytes size) {
     errors_.push_back({{},
                        fmt::format("{} of {} over {}: {}", to_string(op.operation),
                                    railwright::to_string(size), to_string(op.group), why),
-                       "plan again"});
+                       backend_ == "p2p" ? "take --backend mpi" : "plan again"});
     return kind;
   }
   if (planned.ranks == 1) return kind;

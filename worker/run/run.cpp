@@ -60,6 +60,18 @@ Errors unwritable_outputs(const World& world, const RunOptions& options) {
   return errors;
 }
 
+// Our schedules where ranks can execute them all; MPI's own where some reduce in switches.
+std::string backend_for(const World& world, const RunOptions& options, const emulator::Plan& plan) {
+  if (options.backend != "auto") return options.backend;
+  for (const emulator::ScheduleChoice& choice : plan.schedules) {
+    const std::string why = why_p2p_cannot(choice.schedule);
+    if (why.empty()) continue;
+    if (world.rank == 0) std::cerr << fmt::format("note: backend mpi, for {}\n", why);
+    return "mpi";
+  }
+  return "p2p";
+}
+
 }  // namespace
 
 int run_plan(const World& world, const RunOptions& options) {
@@ -70,7 +82,7 @@ int run_plan(const World& world, const RunOptions& options) {
   if (!agree(world, misplacement(*plan, *cluster, world, options.plan_path))) return exit_usage;
 
   if (!agree(world, unwritable_outputs(world, options))) return exit_usage;
-  const std::string backend = options.backend == "auto" ? "p2p" : options.backend;
+  const std::string backend = backend_for(world, options, *plan);
   NodeMetrics metrics(world, options, backend);
   if (!agree(world, metrics.listen())) return exit_usage;
   if (!metrics.served_at().empty())
