@@ -3,8 +3,9 @@
 // Two ways, the faster for the size is kept (docs/collectives.md):
 //   matching      chunks are passed on in expanded time, over switches too, on the links that are
 //                 free; an all-reduce is two of them, a reduction is one played backwards
-//   tree packing  reduce and broadcast trees that share the links best, pipelined in segments;
-//                 all-reduce only, where it attains more than a reduce-scatter and an all-gather
+//   tree packing  trees that share the links best, pipelined in segments: an all-reduce where they
+//                 attain more than a reduce-scatter and an all-gather, a broadcast or reduction
+//                 where matching falls short by a tenth
 #pragma once
 
 #include <cstdint>

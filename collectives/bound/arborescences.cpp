@@ -8,6 +8,8 @@ namespace railwright::collectives {
 
 namespace {
 
+constexpr std::size_t most_links_seen = 10'000'000;  // in all searches for ways: a second or so
+
 struct Arc {
   int from = 0, to = 0;
   double cost = 0;
@@ -93,18 +95,22 @@ class CheapestArborescence {
 
  private:
   void spread_from(int rank, const std::vector<double>& price);
-  std::vector<int> way_to(int rank) const;
+  std::vector<int> way_between(int from, int to) const;
 
   const DirectedNetwork& network_;
   int root_;
   std::vector<int> rank_at_;
   std::vector<std::vector<int>> out_;
   std::vector<double> distance_;
-  std::vector<int> link_to_;
+  std::vector<std::vector<int>> link_to_;  // of the cheapest ways, by rank they come from
 };
 
 CheapestArborescence::CheapestArborescence(const DirectedNetwork& network, int root)
-    : network_(network), root_(root), rank_at_(network.vertices, -1), out_(network.vertices) {
+    : network_(network),
+      root_(root),
+      rank_at_(network.vertices, -1),
+      out_(network.vertices),
+      link_to_(network.ranks.size()) {
   for (std::size_t r = 0; r < network.ranks.size(); ++r)
     rank_at_[network.ranks[r]] = static_cast<int>(r);
   for (std::size_t l = 0; l < network.links.size(); ++l)
@@ -114,7 +120,8 @@ CheapestArborescence::CheapestArborescence(const DirectedNetwork& network, int r
 // Cheapest ways that lead through no other rank.
 void CheapestArborescence::spread_from(int rank, const std::vector<double>& price) {
   distance_.assign(network_.vertices, INFINITY);
-  link_to_.assign(network_.vertices, -1);
+  std::vector<int>& link_to = link_to_[rank];
+  link_to.assign(network_.vertices, -1);
   using Entry = std::pair<double, int>;
   std::priority_queue<Entry, std::vector<Entry>, std::greater<>> queue;
   distance_[network_.ranks[rank]] = 0;
@@ -127,16 +134,17 @@ void CheapestArborescence::spread_from(int rank, const std::vector<double>& pric
       const int to = network_.links[l].target;
       if (distance + price[l] >= distance_[to]) continue;
       distance_[to] = distance + price[l];
-      link_to_[to] = l;
+      link_to[to] = l;
       queue.push({distance_[to], to});
     }
   }
 }
 
-std::vector<int> CheapestArborescence::way_to(int rank) const {
+std::vector<int> CheapestArborescence::way_between(int from, int to) const {
+  const std::vector<int>& link_to = link_to_[from];
   std::vector<int> way;
-  for (int v = network_.ranks[rank]; link_to_[v] >= 0; v = network_.links[link_to_[v]].source)
-    way.push_back(link_to_[v]);
+  for (int v = network_.ranks[to]; link_to[v] >= 0; v = network_.links[link_to[v]].source)
+    way.push_back(link_to[v]);
   std::ranges::reverse(way);
   return way;
 }
@@ -144,21 +152,18 @@ std::vector<int> CheapestArborescence::way_to(int rank) const {
 SpanningTree CheapestArborescence::at(const std::vector<double>& price) {
   const auto ranks = static_cast<int>(network_.ranks.size());
   std::vector<Arc> arcs;
-  std::vector<std::vector<int>> ways;
   for (int from = 0; from < ranks; ++from) {
     spread_from(from, price);
     for (int to = 0; to < ranks; ++to) {
       const double cost = distance_[network_.ranks[to]];
-      if (to == from || cost == INFINITY) continue;
-      arcs.push_back({from, to, cost, 0});
-      ways.push_back(way_to(to));
+      if (to != from && cost < INFINITY) arcs.push_back({from, to, cost, 0});
     }
   }
   if (!all_reached(ranks, root_, arcs)) return {};
   SpanningTree tree;
   for (const int a : cheapest_arborescence(ranks, root_, arcs))
-    tree.edges.push_back(
-        {network_.ranks[arcs[a].from], network_.ranks[arcs[a].to], std::move(ways[a])});
+    tree.edges.push_back({network_.ranks[arcs[a].from], network_.ranks[arcs[a].to],
+                          way_between(arcs[a].from, arcs[a].to)});
   return tree;
 }
 
@@ -168,8 +173,11 @@ TreePacking packed_arborescences(const DirectedNetwork& network, int root) {
   std::vector<double> capacity;
   for (const DirectedNetwork::Link& link : network.links) capacity.push_back(link.capacity);
   CheapestArborescence cheapest(network, root);
-  return packing_of(capacity, network.ranks.size() - 1,
-                    [&](const std::vector<double>& price) { return cheapest.at(price); });
+  const std::size_t per_tree = network.ranks.size() * network.links.size() + 1;
+  return packing_of(
+      capacity, network.ranks.size() - 1,
+      [&](const std::vector<double>& price) { return cheapest.at(price); },
+      static_cast<int>(most_links_seen / per_tree));
 }
 
 }  // namespace railwright::collectives

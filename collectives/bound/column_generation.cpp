@@ -17,7 +17,7 @@ constexpr double most_work = 2e9;  // entries of the inverse that are touched
 class Program {
  public:
   Program(const std::vector<double>& capacity, std::size_t edges, const CheapestColumn& cheapest);
-  TreePacking solve();
+  TreePacking solve(std::size_t most_trees);
 
  private:
   static constexpr int slack = -1;
@@ -121,9 +121,9 @@ bool Program::enter_slack() {
   return true;
 }
 
-TreePacking Program::solve() {
+TreePacking Program::solve(std::size_t most_trees) {
   if (rows_ == 0 || scale_ == 0) return {};
-  while (work_ < most_work) {
+  while (work_ < most_work && trees_.size() < most_trees) {
     if (enter_slack()) continue;
     std::vector<double> price = price_;
     for (double& p : price) p = std::max(p, 0.0) + tiny / 1000;  // the shorter of two free ways
@@ -161,8 +161,8 @@ TreePacking Program::result() {
 }  // namespace
 
 TreePacking packing_of(const std::vector<double>& capacity, std::size_t edges,
-                       const CheapestColumn& cheapest) {
-  return Program(capacity, edges, cheapest).solve();
+                       const CheapestColumn& cheapest, int most_trees) {
+  return Program(capacity, edges, cheapest).solve(static_cast<std::size_t>(most_trees));
 }
 
 }  // namespace railwright::collectives

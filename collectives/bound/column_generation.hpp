@@ -14,8 +14,9 @@ namespace railwright::collectives {
 // The tree of least cost under a price per link; fewer edges than asked for where there is none.
 using CheapestColumn = std::function<SpanningTree(const std::vector<double>& price)>;
 
-// Trees have `edges` edges. Stops within 1e-6 of the optimum, or after some seconds.
+// Trees have `edges` edges. Stops within 1e-6 of the optimum, after so many trees, or after some
+// seconds.
 TreePacking packing_of(const std::vector<double>& capacity, std::size_t edges,
-                       const CheapestColumn& cheapest);
+                       const CheapestColumn& cheapest, int most_trees = 1 << 30);
 
 }  // namespace railwright::collectives

@@ -12,6 +12,7 @@ namespace {
 // A job starts below its full rate when that much of it is free: a slow rank beside fast ones would
 // else leave the rest of its partner's link unused.
 constexpr double half = 0.5 * (1 - 1e-9);
+constexpr int most_looks = 8;  // jobs per first link that are tried at a time
 
 class ListScheduler {
  public:
@@ -88,11 +89,13 @@ void ListScheduler::start(int job, double rate) {
 void ListScheduler::start_what_fits() {
   for (auto link = waiting_links_.begin(); link != waiting_links_.end();) {
     std::set<Entry>& ready = ready_[*link];
-    for (auto entry = ready.begin(); entry != ready.end() && free_[*link] > 0;) {
+    int looks = 0;
+    for (auto entry = ready.begin(); entry != ready.end() && looks < most_looks;) {
       const Job& job = jobs_[entry->second];
       const double rate = free_on(job);
       if (rate < half * rate_of(job)) {
         ++entry;
+        ++looks;
         continue;
       }
       start(entry->second, std::min(rate, rate_of(job)));

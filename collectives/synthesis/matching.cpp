@@ -46,7 +46,8 @@ struct Port {
   struct Target {
     int rank = 0;
     double rate = 0;
-    int last = -1;      // the link into it, where one switch lies between; else -1
+    int last = -1;      // the link into it that all its ways end with; -1 where they differ
+    bool near = false;  // one switch lies between
     int apart = 0;      // levels of groups that do not hold both ends
     bool slow = false;  // another port reaches it much faster
   };
@@ -81,7 +82,7 @@ class Matcher {
 
   void add_ports();
   double widest(int from, int rank) const;
-  int link_into(int from, int rank) const;
+  int last_link(int from, int rank) const;
   int levels_apart(int one, int other) const;
   bool find_way(int from, int rank, double rate);
   void mark_slow();
@@ -169,11 +170,23 @@ double Matcher::widest(int from, int rank) const {
   return best;
 }
 
-// From a switch next to it.
-int Matcher::link_into(int from, int rank) const {
-  for (int k = fabric_.first_out[from]; k < fabric_.first_out[from + 1]; ++k)
-    if (fabric_.links[fabric_.out[k]].target == fabric_.vertex[rank]) return fabric_.out[k];
-  return -1;
+// The link that all shortest ways end with, or -1.
+int Matcher::last_link(int from, int rank) const {
+  const std::vector<int>& distance = fabric_.distance[rank];
+  std::vector<int> layer{from}, next;
+  int last = -1;
+  for (int hops = distance[from]; hops > 0; --hops, layer.swap(next)) {
+    next.clear();
+    for (const int v : layer)
+      for (int k = fabric_.first_out[v]; k < fabric_.first_out[v + 1]; ++k) {
+        const int l = fabric_.out[k], to = fabric_.links[l].target;
+        if (distance[to] != hops - 1) continue;
+        if (hops == 1 && last >= 0) return -1;
+        if (hops == 1) last = l;
+        if (hops > 1 && std::ranges::find(next, to) == next.end()) next.push_back(to);
+      }
+  }
+  return last;
 }
 
 int Matcher::levels_apart(int one, int other) const {
@@ -194,8 +207,9 @@ void Matcher::add_ports() {
         if (fabric_.distance[target][head] < 0) continue;
         const double rate = std::min(fabric_.links[l].rate, widest(head, target));
         if (rate > 0)
-          port.targets.push_back(
-              {target, rate, link_into(head, target), levels_apart(rank, target), false});
+          port.targets.push_back({target, rate, last_link(head, target),
+                                  fabric_.distance[target][head] == 1, levels_apart(rank, target),
+                                  false});
       }
       if (!port.targets.empty()) ports_.push_back(std::move(port));
     }
@@ -288,7 +302,8 @@ bool Matcher::comes_too_late(const Port::Target& target) const {
 }
 
 bool Matcher::wanted(const Port& port, const Port::Target& target, Urgency urgency) {
-  if (free_[port.link] < target.rate * (1 - 1e-9)) return false;
+  const double least = target.rate * (1 - 1e-9);
+  if (free_[port.link] < least || (target.last >= 0 && free_[target.last] < least)) return false;
   if (urgency == Urgency::fresh ? target.slow : comes_too_late(target)) return false;
   return !choice_of(port.rank, target.rank, urgency).empty();
 }
@@ -329,8 +344,7 @@ void Matcher::match_switches(Urgency urgency) {
   options_.assign(ports_.size(), {});
   for (std::size_t p = 0; p < ports_.size(); ++p)
     for (const Port::Target& target : ports_[p].targets) {
-      if (target.last < 0 || free_[target.last] < target.rate * (1 - 1e-9)) continue;
-      if (!wanted(ports_[p], target, urgency)) continue;
+      if (!target.near || target.last < 0 || !wanted(ports_[p], target, urgency)) continue;
       taken_[target.last] = {-1, nullptr};
       options_[p].push_back({known_count_[target.rank], static_cast<int>(random_() >> 33), target});
     }

@@ -13,10 +13,10 @@ namespace railwright::collectives {
 
 namespace {
 
-constexpr int most_segments = 512;
+constexpr int most_segments = 1024;
 constexpr int most_ranks_outwards = 32, most_links = 1500;  // a packing takes a second or so
-constexpr std::size_t most_edges = 200'000;
-constexpr double worthwhile = 0.999;  // of the time with half as many segments
+constexpr std::size_t most_edges = 400'000;
+constexpr double worthwhile = 0.999;  // of the time with a quarter of the segments
 
 // A tree with its middle as the root, edges from the root outwards.
 struct RootedTree {
@@ -273,7 +273,7 @@ std::optional<Pipeline> PipelineMaker::best() {
   for (const RootedTree& tree : trees_) edges += (both_ways_ ? 2 : 1) * tree.edges.size();
   std::optional<Pipeline> best;
   int worse = 0;
-  for (int segments = 1; segments <= most_segments && worse < 2; segments *= 2) {
+  for (int segments = 1; segments <= most_segments && worse < 2; segments *= segments == 1 ? 2 : 4) {
     if (static_cast<std::size_t>(segments) * edges > most_edges) break;
     Pipeline next = with(segments);
     const bool better = !best || static_cast<double>(next.plan.time) <

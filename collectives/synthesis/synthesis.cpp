@@ -99,13 +99,14 @@ std::optional<Synthesis> by_matching(const SynthesisTask& task, const topology::
   return Synthesis{schedule_of(task, std::move(forest)), time, chunks, "matching"};
 }
 
-// As good as: nothing that takes another second could gain much.
-bool is_optimal(const Synthesis& synthesis, const SynthesisTask& task,
-                const topology::Cluster& cluster) {
+// Whether a packing of trees, which takes another second or two, may gain much.
+bool leaves_much(const Synthesis& synthesis, const SynthesisTask& task,
+                 const topology::Cluster& cluster) {
   const auto bound = bound_of(task.operation, task.members, cluster, task.root);
   const auto ranks = static_cast<int>(task.members.size());
-  return bound &&
-         synthesis.time.value <= 1.01 * bound_time(*bound, task.operation, ranks, task.size).value;
+  const double much = rooted(task.operation) ? 1.1 : 1.01;
+  return !bound ||
+         synthesis.time.value > much * bound_time(*bound, task.operation, ranks, task.size).value;
 }
 
 std::optional<Synthesis> by_packing(const SynthesisTask& task, const topology::Cluster& cluster,
@@ -128,7 +129,7 @@ tl::expected<Synthesis, std::string> synthesize(const SynthesisTask& task,
   if (std::string refusal = refusal_of(task); !refusal.empty()) return tl::unexpected(refusal);
   auto best = by_matching(task, cluster, calibration);
   if (!best) return tl::unexpected<std::string>("some ranks cannot reach the others");
-  if (is_optimal(*best, task, cluster)) return std::move(*best);
+  if (!leaves_much(*best, task, cluster)) return std::move(*best);
   auto packed = by_packing(task, cluster, calibration);
   return packed && packed->time < best->time ? std::move(*packed) : std::move(*best);
 }

@@ -124,15 +124,14 @@ TEST_CASE("an all-reduce along packed trees is proved, too") {
   }
 }
 
-// Matching passes the die pairs of this box too often; trees from the root do not.
-TEST_CASE("a broadcast along packed trees is proved, and a reduction is one played backwards") {
+// Matching passes the pairs of dies of this box too often; trees from the root do not.
+TEST_CASE(
+    "a broadcast goes along packed trees where matching falls short, and so does a reduction") {
   for (const Operation operation : {Operation::broadcast, Operation::reduce}) {
     const Synthesis synthesis = made(operation, mi250(1), kibibytes(16), 0, 5);
     CHECK(synthesis.how == "tree packing");
-    CHECK(disagreement_of(synthesis.schedule).empty());
+    CHECK(why_not(synthesis.schedule).empty());
     check_routes(synthesis.schedule, mi250(1));
-    if (synthesis.schedule.forest.down.size() + synthesis.schedule.forest.up.size() < 6000)
-      CHECK(violation_of(synthesis.schedule).empty());
   }
 }
 
