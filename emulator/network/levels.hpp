@@ -30,25 +30,23 @@ namespace railwright::emulator {
 
 // A cap is a link of its own whose level never changes.
 class Levels {
-public:
-  static constexpr double tie =
-      1e-10; // relative: levels closer than this are equal
+ public:
+  static constexpr double tie = 1e-10;  // relative: levels closer than this are equal
   // Less room than this part of the capacity calls for an exact look.
   static constexpr double nearly_full = 1e-9;
   // What is added up bit by bit drifts: as often in a row the sum is trusted.
   static constexpr int quick_looks = 64;
 
-  static constexpr int widest_scan =
-      24; // uses searched one by one; more get a tree
+  static constexpr int widest_scan = 24;  // uses searched one by one; more get a tree
 
   struct Load {
     int link;
-    double per_rate; // a > 0
+    double per_rate;  // a > 0
   };
   struct Member {
     int flow;
-    int use;       // which of the flow's uses
-    double weight; // a x phi
+    int use;        // which of the flow's uses
+    double weight;  // a x phi
   };
 
   // Of links that bind at once the one with the lowest label is named.
@@ -56,84 +54,76 @@ public:
   void set_capacity(int link, double capacity);
   // Needs a load or a finite cap; no link twice. Indices of flows that left are
   // given again.
-  int add_flow(double share, double cap, const std::vector<Load> &loads);
+  int add_flow(double share, double cap, const std::vector<Load>& loads);
   void remove_flow(int flow);
   // Afterwards levels and limiting links are right.
   void settle();
 
   // By the latest settle: links whose level is another, flows whose limiting
   // link is another.
-  const std::vector<int> &changed_links() const { return changed_; }
-  const std::vector<int> &relimited_flows() const { return relimited_; }
+  const std::vector<int>& changed_links() const { return changed_; }
+  const std::vector<int>& relimited_flows() const { return relimited_; }
 
   double level(int link) const { return level_[link]; }
   double capacity(int link) const { return links_[link].capacity; }
-  const std::vector<Member> &members(int link) const {
-    return links_[link].members;
-  }
+  const std::vector<Member>& members(int link) const { return links_[link].members; }
   bool is_cap(int link) const { return links_[link].is_cap; }
   double flow_level(int flow) const { return flows_[flow].level; }
   double share(int flow) const { return flow_rests_[flow].share; }
-  double cap(int flow) const; // infinite when it has none
-  int limiting(int flow) const {
-    return flows_[flow].limiting;
-  } // a link; its cap's, too
+  double cap(int flow) const;                                     // infinite when it has none
+  int limiting(int flow) const { return flows_[flow].limiting; }  // a link; its cap's, too
   template <class Visit>
-  void
-  for_uses(int flow,
-           Visit visit) const; // visit(link, a) for each link that is no cap
-  std::int64_t evaluations() const {
-    return evaluations_;
-  } // levels computed so far
+  void for_uses(int flow,
+                Visit visit) const;  // visit(link, a) for each link that is no cap
+  std::int64_t evaluations() const { return evaluations_; }  // levels computed so far
 
-private:
+ private:
   // What every look needs lies together, the rest elsewhere: looks wait for
   // memory.
   struct Link {
     std::vector<Member> members;
-    int held = 0;        // the first of the members: those that it holds
-    int trees = 0;       // members that have one
-    int quick_looks = 0; // that are left until all is summed afresh
+    int held = 0;         // the first of the members: those that it holds
+    int trees = 0;        // members that have one
+    int quick_looks = 0;  // that are left until all is summed afresh
     bool is_cap = false;
     bool queued = false,
-         forced = false; // forced: a flow without any level waits for this one
-    bool tied = false;   // limits, by name, somebody whom another link holds
+         forced = false;  // forced: a flow without any level waits for this one
+    bool tied = false;    // limits, by name, somebody whom another link holds
     bool changed = false;
     double capacity = 0;
-    double before = 0; // level at the start of the settle, when `changed`
+    double before = 0;  // level at the start of the settle, when `changed`
   };
   struct LinkRest {
     int label = 0;
-    int dominator =
-        -1; // a link that always binds first: this one is left alone
-    std::vector<int> dominated; // by this one
-    int mark = 0;  // == mark_: in the component that is being solved
-    int local = 0; // its index in filling_ then
+    int dominator = -1;          // a link that always binds first: this one is left alone
+    std::vector<int> dominated;  // by this one
+    int mark = 0;                // == mark_: in the component that is being solved
+    int local = 0;               // its index in filling_ then
   };
   struct alignas(32) Room {
-    double slack = 0; // capacity less what members take
-    double wake = 0;  // stale when the slack is less
-    double high = 0;  // no member that others hold has a higher level
+    double slack = 0;  // capacity less what members take
+    double wake = 0;   // stale when the slack is less
+    double high = 0;   // no member that others hold has a higher level
   };
   struct alignas(32) Flow {
-    double level = 0;  // 0: not yet known
-    double weight = 0; // on all its links; negative: it differs (use_weight_)
-    int first = 0, count = 0; // uses: a block of the arrays below
-    int holder = -1;          // the use whose link has this level
-    int limiting = -1; // of all that have it, up to `tie`, the one to name
+    double level = 0;          // 0: not yet known
+    double weight = 0;         // on all its links; negative: it differs (use_weight_)
+    int first = 0, count = 0;  // uses: a block of the arrays below
+    int holder = -1;           // the use whose link has this level
+    int limiting = -1;         // of all that have it, up to `tie`, the one to name
   };
   struct FlowRest {
     double share = 1;
-    int tree = -1;       // of a flow with many uses
-    int mark = 0;        // == mark_: in the component that is being solved
-    bool marked = false; // its limiting link may be another
+    int tree = -1;        // of a flow with many uses
+    int mark = 0;         // == mark_: in the component that is being solved
+    bool marked = false;  // its limiting link may be another
     bool active = false;
   };
   // Where a member of the link that is looked at stands without it.
   struct Elsewhere {
     double level, weight;
     int flow, use;
-    int holder; // the use whose link has this level
+    int holder;  // the use whose link has this level
   };
 
   int new_flow(int uses);
@@ -142,11 +132,11 @@ private:
   void make_stale(int link, double otherwise = 0);
   void arrive(int flow);
   double own_level(int link) const;
-  void force_links(const Flow &flow);
+  void force_links(const Flow& flow);
   void hold(int flow, int use);
   void shift(int flow, double level, int holder, int except);
   void relax();
-  Elsewhere elsewhere_of(const Member &member) const;
+  Elsewhere elsewhere_of(const Member& member) const;
   void look_elsewhere(int link);
   void evaluate(int link);
   double root(int link, double capacity) const;
@@ -156,16 +146,16 @@ private:
   void lower(int link, double level);
   void raise(int link, double capacity);
   void publish(int link, double level, double capacity);
-  void follow(const Elsewhere &member, int link);
+  void follow(const Elsewhere& member, int link);
   void keep_tree(int flow);
   void note_change(int link);
   void mark_flow(int flow);
   void name_limiting();
-  int lowest_binding(const Flow &flow) const;
+  int lowest_binding(const Flow& flow) const;
   void report();
 
   double part_of(int flow, int link) const;
-  bool dominates(int by, int link, const Member &member) const;
+  bool dominates(int by, int link, const Member& member) const;
   bool stands_back(int link);
   void stand_up(int link);
   void check_dominance(int flow);
@@ -183,30 +173,30 @@ private:
   std::vector<LinkRest> link_rests_;
   std::vector<Flow> flows_;
   std::vector<FlowRest> flow_rests_;
-  std::vector<int> use_link_, use_place_; // place: in the link's members
+  std::vector<int> use_link_, use_place_;  // place: in the link's members
   std::vector<double> use_weight_;
-  std::vector<std::vector<int>> free_blocks_; // of uses, by size
+  std::vector<std::vector<int>> free_blocks_;  // of uses, by size
   std::vector<int> free_flows_, free_caps_, free_trees_;
   std::vector<MinTree> trees_;
 
   std::vector<int> arrived_, changed_, relimited_, marked_;
-  std::vector<std::pair<double, int>> stale_; // a heap, lowest level first
+  std::vector<std::pair<double, int>> stale_;  // a heap, lowest level first
   // Of the members of the link that is evaluated, that was published.
   std::vector<Elsewhere> elsewhere_, published_;
   std::vector<double> tree_values_;
   std::vector<int> component_flows_, component_links_;
   Filling filling_;
   std::int64_t evaluations_ = 0;
-  std::int64_t uses_ = 0;  // of all flows
-  std::int64_t spent_ = 0; // members looked at by this settle
+  std::int64_t uses_ = 0;   // of all flows
+  std::int64_t spent_ = 0;  // members looked at by this settle
   int mark_ = 0;
 };
 
-template <class Visit> void Levels::for_uses(int flow, Visit visit) const {
-  const Flow &f = flows_[flow];
+template <class Visit>
+void Levels::for_uses(int flow, Visit visit) const {
+  const Flow& f = flows_[flow];
   for (int u = f.first; u < f.first + f.count; ++u)
-    if (!links_[use_link_[u]].is_cap)
-      visit(use_link_[u], use_weight_[u] / flow_rests_[flow].share);
+    if (!links_[use_link_[u]].is_cap) visit(use_link_[u], use_weight_[u] / flow_rests_[flow].share);
 }
 
-} // namespace railwright::emulator
+}  // namespace railwright::emulator
