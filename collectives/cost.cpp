@@ -42,6 +42,8 @@ int optimal_segments(Schedule schedule, Bytes size, Hop hop) {
     schedule.segments = segments;
     return closed_form_time(schedule, size, {{}, hop.bandwidth});
   };
+  schedule.segments = 4;
+  if (!why_not(schedule).empty()) return 1;
   const Seconds ramp = 4.0 / 3 * (bytes_time(1) - bytes_time(4));
   const double limit = std::min(most, static_cast<double>(size.count));
   if (ramp.value <= 0 || limit < 1) return 1;

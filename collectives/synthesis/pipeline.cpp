@@ -273,7 +273,8 @@ std::optional<Pipeline> PipelineMaker::best() {
   for (const RootedTree& tree : trees_) edges += (both_ways_ ? 2 : 1) * tree.edges.size();
   std::optional<Pipeline> best;
   int worse = 0;
-  for (int segments = 1; segments <= most_segments && worse < 2; segments *= segments == 1 ? 2 : 4) {
+  for (int segments = 1; segments <= most_segments && worse < 2;
+       segments *= segments == 1 ? 2 : 4) {
     if (static_cast<std::size_t>(segments) * edges > most_edges) break;
     Pipeline next = with(segments);
     const bool better = !best || static_cast<double>(next.plan.time) <

@@ -104,7 +104,7 @@ class PathWalk {
     return predecessor_of(at.actor, at.op);
   }
 
-  // An actor on the path, of the stage on which the path spends the longest time (ties: the lowest).
+  // An actor on the path, of the stage on which the path is the longest time (ties: the lowest).
   int actor_of_main_stage(const std::vector<OpOfActor>& path) const {
     std::vector<Picoseconds> time(static_cast<std::size_t>(layout_.stages()));
     std::vector<int> actor(time.size(), 0);

@@ -139,8 +139,8 @@ TEST_CASE("the latency of every closed form is that of its longest row of waitin
       double declared = 0;
       const std::vector<Phase> phases = phases_of(schedule);
       for (int i = 0; i < static_cast<int>(phases.size()); ++i)
-        declared += static_cast<double>(
-            maker_of(schedule).waiting_steps(schedule, i, phases[i].steps));
+        declared +=
+            static_cast<double>(maker_of(schedule).waiting_steps(schedule, i, phases[i].steps));
       REQUIRE(declared == Approx(latency));
     }
 }
@@ -162,6 +162,15 @@ TEST_CASE("the optimal number of segments is the best one when each costs a late
           CHECK(time(segments) <= 1.02 * best + 2 * hop.latency.value);
         }
   CHECK(optimal_segments({Operation::all_reduce, Algorithm::ring, 8}, mebibytes(64), hop) == 1);
+}
+
+TEST_CASE("every schedule can be cut into its optimal number of segments") {
+  for (const int ranks : {1, 2, 6, 8})
+    for (Schedule schedule : schedules_of(ranks)) {
+      INFO(text_of(schedule));
+      schedule.segments = optimal_segments(schedule, mebibytes(64), hop);
+      CHECK(why_not(schedule) == "");
+    }
 }
 
 TEST_CASE("closed forms of eight ranks and 8 MB are those worked out by hand") {

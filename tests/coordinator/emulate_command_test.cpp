@@ -160,7 +160,7 @@ TEST_CASE("what cannot be emulated is refused before anything is written") {
   refuses("emulate" + model + cluster + batch, 2, "--parallel is missing");
   refuses("emulate" + model + cluster + batch + " --parallel tp=3", 2, "tp");
   refuses("emulate" + model + cluster + batch + " --parallel tpp=3", 2,
-          "error: --parallel: unknown degree 'tpp'; did you mean 'pp' or 'tp'?");
+          "error: --parallel: unknown degree 'tpp'; did you mean 'pp' or 'tp' or 'vpp'?");
   refuses("emulate" + model + cluster + batch + " --parallel tp=8,dp=8", 2, "needs 64");
   refuses(described + " --steps 1000000000", 2, "106 days");
   refuses("emulate" + model + cluster + " --parallel tp=8,dp=4 --global-batch -4 --sequence 8192",

@@ -10,8 +10,8 @@
 
 namespace railwright::collectives {
 
-// Neighbouring blocks of 0 .. size-1; after the last one comes block 0, and a message that goes past
-// it is sent in two pieces, one behind the other.
+// Neighbouring blocks of 0 .. size-1; after the last one comes block 0, and a message that goes
+// past it is sent in two pieces, one behind the other.
 struct Blocks {
   int first = 0, count = 0;
 };

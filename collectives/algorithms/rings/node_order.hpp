@@ -31,7 +31,7 @@ class NodeOrder {
   int place_of(int rank) const {
     if (plain_) return rank;
     const int node = rank / inner_, local = rank % inner_;
-    const int in = entrance(node), out = exit(node);
+    const int in = entrance(node), out = departure(node);
     if (local == out) return node * inner_ + inner_ - 1;
     const int index = zigzag_index(modulo(local - in, inner_));
     const int skipped = zigzag_index(modulo(out - in, inner_));
@@ -40,7 +40,7 @@ class NodeOrder {
   int rank_at(int place) const {
     if (plain_) return place;
     const int node = place / inner_, index = place % inner_;
-    const int in = entrance(node), out = exit(node);
+    const int in = entrance(node), out = departure(node);
     if (index == inner_ - 1) return node * inner_ + out;
     const int skipped = zigzag_index(modulo(out - in, inner_));
     const int offset = zigzag_offset(index + (index >= skipped ? 1 : 0));
@@ -61,7 +61,7 @@ class NodeOrder {
     return node % 2 == 0 ? first_ : modulo(first_ + half, inner_);
   }
   // Two ranks in each of an odd number of nodes cannot close on their rail.
-  int exit(int node) const {
+  int departure(int node) const {
     const int next = entrance(node + 1);
     return next == entrance(node) ? modulo(next + 1, inner_) : next;
   }
