@@ -110,6 +110,7 @@ Json emulation_json(const EmulationReport& report) {
           {"collectives", collectives_json(report.step)},
           {"events", report.step.events},
           {"ranks", report.step.ranks},
+          {"classes", report.step.classes},
           {"wall_s", report.wall_s},
           {"peak_rss_bytes", Stopwatch::peak_rss_bytes()}};
 }

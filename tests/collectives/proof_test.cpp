@@ -13,9 +13,9 @@ namespace {
 // The chain of a ring has 4 p segments per channel, and time grows with the square of the sends:
 // beyond 17 ranks one channel through one node stands for the others.
 bool is_proven(const Schedule& schedule) {
-  const bool chain = schedule.algorithm == Algorithm::ring &&
-                     (schedule.operation == Operation::broadcast ||
-                      schedule.operation == Operation::reduce);
+  const bool chain =
+      schedule.algorithm == Algorithm::ring &&
+      (schedule.operation == Operation::broadcast || schedule.operation == Operation::reduce);
   return !chain || schedule.ranks <= 17 || (schedule.channels == 1 && schedule.inner == 1);
 }
 

@@ -135,8 +135,8 @@ double saved_by_rounding(const Schedule& schedule, Bytes size) {
   return static_cast<double>(steps_of(schedule)) * per_step;
 }
 
-// Where nothing but the channel orders the sends, ranks whose parts are a byte shorter run ahead and
-// meet others: a byte per step and rank.
+// Where nothing but the channel orders the sends, ranks whose parts are a byte shorter run ahead
+// and meet others: a byte per step and rank.
 double lost_by_rounding(const Schedule& schedule, Bytes size) {
   if (schedule.algorithm != Algorithm::pairwise) return 0;
   return schedule.ranks * saved_by_rounding(schedule, size);
