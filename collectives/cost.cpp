@@ -68,6 +68,16 @@ double bus_bandwidth_factor(Operation operation, int ranks) {
   return 1;
 }
 
+bool reduces(Operation operation) {
+  return operation == Operation::all_reduce || operation == Operation::reduce_scatter ||
+         operation == Operation::reduce;
+}
+
+bool in_parts(Operation operation) {
+  return operation == Operation::all_gather || operation == Operation::reduce_scatter ||
+         operation == Operation::all_to_all;
+}
+
 Seconds idle_time(const std::vector<PhaseLoad>& phases, const topology::Graph& graph,
                   const topology::Calibration& calibration) {
   EffectiveCapacity capacity(graph, calibration);

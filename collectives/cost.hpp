@@ -29,6 +29,11 @@ int optimal_segments(Schedule schedule, Bytes size, Hop hop);
 // nccl-tests' factor between algorithm and bus bandwidth: all-reduce 2(p-1)/p, reduce-scatter,
 // all-gather and all-to-all (p-1)/p, broadcast, reduce and send 1.
 double bus_bandwidth_factor(Operation operation, int ranks);
+// Whether values are added up on the way.
+bool reduces(Operation operation);
+// Whether ranks begin or end with a part of the buffer each: all-gather, reduce-scatter,
+// all-to-all.
+bool in_parts(Operation operation);
 
 // One phase as a load on links. All connections of the phase move `bytes_per_step` in every step,
 // at one common rate x; link l then carries consumption[l] * x. A connection that moves fewer bytes

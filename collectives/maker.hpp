@@ -32,11 +32,10 @@ struct Maker {
   std::int64_t (*busiest_step)(const Schedule&, int phase);
   // How many of the `steps` of a phase wait for an arrival and so show a latency.
   std::int64_t (*waiting_steps)(const Schedule&, int phase, std::int64_t steps);
-  // Append to `sends`; O(sends appended).
-  void (*sends_from)(const Schedule&, int rank, int phase, std::int64_t step,
-                     std::vector<Send>& sends);
-  void (*sends_to)(const Schedule&, int rank, int phase, std::int64_t step,
-                   std::vector<Send>& sends);
+  // Appends to `sends` those of the step whose source (`sending`) or target is `rank`, or a switch;
+  // O(sends appended).
+  void (*sends)(const Schedule&, int rank, int phase, std::int64_t step, bool sending,
+                std::vector<Send>& sends);
   Seconds (*closed_form)(const Schedule&, Bytes size, Hop hop);
   int (*switch_count)(const Schedule&) = [](const Schedule&) { return 0; };
   // Of switch 0 .. switch_count-1: the ranks that it exchanges data with, ascending.

@@ -1,7 +1,6 @@
 // What NCCL would choose, as a schedule that can be emulated and executed.
 #pragma once
 
-#include <optional>
 #include <vector>
 
 #include "collectives/nccl.hpp"
@@ -23,16 +22,5 @@ Schedule nccl_schedule(const nccl::Choice& choice, const nccl::Placement& placem
                        Operation operation, Bytes size,
                        const std::vector<topology::AcceleratorId>& members,
                        const topology::Cluster& cluster);
-
-struct NcclPick {
-  nccl::Choice choice;
-  Schedule schedule;
-};
-// NCCL's choice for these members. Nothing when no data describe their platform, or NCCL has no
-// model of the operation: take best_schedule then.
-std::optional<NcclPick> nccl_pick(Operation operation, Bytes size,
-                                  const std::vector<topology::AcceleratorId>& members,
-                                  const topology::Cluster& cluster,
-                                  const nccl::Constants& constants = nccl::newest_constants());
 
 }  // namespace railwright::collectives

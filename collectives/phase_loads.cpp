@@ -106,7 +106,7 @@ class Loads {
     for (int i = 0; i < static_cast<int>(pattern.samples.size()); ++i)
       for (int end = 0; end < ends; ++end) {
         sends.clear();
-        maker_.sends_from(schedule_, end, index, pattern.samples[i].step, sends);
+        maker_.sends(schedule_, end, index, pattern.samples[i].step, true, sends);
         for (const Send& send : sends) add_connection(send, index, i, bundles, pattern);
       }
     return pattern;
@@ -158,7 +158,7 @@ class Loads {
     for (std::int64_t step = 0; step < phase.steps; ++step)
       for (int rank = 0; rank < schedule_.ranks; ++rank) {
         sends.clear();
-        maker_.sends_from(schedule_, rank, index, step, sends);
+        maker_.sends(schedule_, rank, index, step, true, sends);
         for (const Send& send : sends)
           bytes[{send.source, send.target, send.channel, send.route}] +=
               static_cast<double>(largest_bytes(schedule_, send.chunks.count, size_));

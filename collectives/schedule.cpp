@@ -153,14 +153,14 @@ std::vector<Phase> phases_of(const Schedule& schedule) {
 std::vector<Send> sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step) {
   assert(rank >= 0 && rank < schedule.ranks + switch_count(schedule) && schedule.ranks > 1);
   std::vector<Send> sends;
-  maker_of(schedule).sends_from(schedule, rank, phase, step, sends);
+  maker_of(schedule).sends(schedule, rank, phase, step, true, sends);
   return sends;
 }
 
 std::vector<Send> sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step) {
   assert(rank >= 0 && rank < schedule.ranks + switch_count(schedule) && schedule.ranks > 1);
   std::vector<Send> sends;
-  maker_of(schedule).sends_to(schedule, rank, phase, step, sends);
+  maker_of(schedule).sends(schedule, rank, phase, step, false, sends);
   return sends;
 }
 

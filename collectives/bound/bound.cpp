@@ -4,6 +4,7 @@
 #include <cassert>
 
 #include "collectives/bound/ranks.hpp"
+#include "collectives/cost.hpp"
 
 namespace railwright::collectives {
 
@@ -38,11 +39,6 @@ Limit limit_of(Operation operation, Ranks& ranks, int root) {
       return gathering_limit(ranks, ranks.one_to(all.front(), {all.back()}), Direction::forward, 1);
   }
   return {};
-}
-
-bool in_parts(Operation operation) {
-  return operation == Operation::all_gather || operation == Operation::reduce_scatter ||
-         operation == Operation::all_to_all;
 }
 
 }  // namespace

@@ -57,15 +57,4 @@ Schedule nccl_schedule(const nccl::Choice& choice, const Placement& placement, O
   return why_not(schedule, members, cluster).empty() ? schedule : ring;
 }
 
-std::optional<NcclPick> nccl_pick(Operation operation, Bytes size, const Members& members,
-                                  const topology::Cluster& cluster,
-                                  const nccl::Constants& constants) {
-  const auto placement = nccl::placement_of(cluster, members);
-  if (!placement) return std::nullopt;
-  const nccl::Job job{operation, size, static_cast<int>(members.size()), placement->nodes};
-  const auto choice = nccl::predict(constants, *placement->platform, job);
-  if (!choice) return std::nullopt;
-  return NcclPick{*choice, nccl_schedule(*choice, *placement, operation, size, members, cluster)};
-}
-
 }  // namespace railwright::collectives

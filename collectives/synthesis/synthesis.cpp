@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "collectives/bound.hpp"
+#include "collectives/cost.hpp"
 #include "collectives/synthesis/pipeline.hpp"
 #include "collectives/synthesis/plan.hpp"
 #include "collectives/synthesis/search.hpp"
@@ -13,10 +14,6 @@ namespace railwright::collectives {
 
 namespace {
 
-bool reduces(Operation operation) {
-  return operation == Operation::all_reduce || operation == Operation::reduce_scatter ||
-         operation == Operation::reduce;
-}
 bool spreads(Operation operation) {
   return operation == Operation::all_reduce || operation == Operation::all_gather ||
          operation == Operation::broadcast;

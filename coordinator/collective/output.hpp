@@ -22,6 +22,5 @@ std::string limit_of(const CollectiveRequest& request, const Row& row);
 // Of one size, the row that takes the least time; ties go to the first.
 const Row& fastest_of(const CollectiveRequest& request, const Sweep& sweep, std::size_t size);
 std::string nccl_name(const collectives::nccl::Choice& choice);  // "Tree/LL128"
-bool reduces(collectives::Operation operation);
 
 }  // namespace railwright::coordinator

@@ -120,11 +120,6 @@ class Runner {
   std::function<void(double)> progress_ = progress_bar("emulating");
 };
 
-bool has_parts(Operation operation) {
-  return operation == Operation::all_gather || operation == Operation::reduce_scatter ||
-         operation == Operation::all_to_all;
-}
-
 }  // namespace
 
 Bandwidth Row::algbw() const { return time().value > 0 ? size.sent / time() : Bandwidth{}; }
@@ -155,7 +150,9 @@ Bandwidth bus_bandwidth(const CollectiveRequest& request, Bytes size, Seconds ti
 
 std::uint64_t count_of(const CollectiveRequest& request, Bytes size) {
   const std::uint64_t count = size.count / request.type.bytes;
-  return has_parts(request.operation) ? count / static_cast<std::uint64_t>(request.ranks()) : count;
+  return collectives::in_parts(request.operation)
+             ? count / static_cast<std::uint64_t>(request.ranks())
+             : count;
 }
 
 Result<Sweep> run_sweep(const CollectiveRequest& request) { return Runner(request).run(); }

@@ -69,7 +69,7 @@ const std::vector<Column> size_columns = {
 
 std::vector<std::string> size_cells(const CollectiveRequest& request, const Row& row) {
   return {std::to_string(row.size.sent.count), std::to_string(count_of(request, row.size.sent)),
-          std::string(request.type.name), reduces(request.operation) ? "sum" : "none",
+          std::string(request.type.name), collectives::reduces(request.operation) ? "sum" : "none",
           std::to_string(request.has_root() ? request.root : -1)};
 }
 

@@ -79,9 +79,4 @@ std::string nccl_name(const collectives::nccl::Choice& choice) {
   return to_string(choice.algorithm) + "/" + to_string(choice.protocol);
 }
 
-bool reduces(Operation operation) {
-  return operation == Operation::all_reduce || operation == Operation::reduce_scatter ||
-         operation == Operation::reduce;
-}
-
 }  // namespace railwright::coordinator

@@ -17,12 +17,6 @@ using namespace railwright::collectives::test;
 
 namespace {
 
-std::int64_t steps_of(const Schedule& schedule) {
-  std::int64_t steps = 0;
-  for (const Phase& phase : phases_of(schedule)) steps += phase.steps;
-  return steps;
-}
-
 // Of the busiest rank.
 std::uint64_t most_bytes_sent(const Schedule& schedule, Bytes size) {
   std::vector<std::uint64_t> sent(static_cast<std::size_t>(schedule.ranks), 0);

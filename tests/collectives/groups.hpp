@@ -29,6 +29,12 @@ inline std::string text_of(const Schedule& s) {
          std::to_string(s.segments) + dims;
 }
 
+inline std::int64_t steps_of(const Schedule& schedule) {
+  std::int64_t steps = 0;
+  for (const Phase& phase : phases_of(schedule)) steps += phase.steps;
+  return steps;
+}
+
 inline bool has_root(Operation operation, Algorithm algorithm) {
   return operation == Operation::broadcast || operation == Operation::reduce ||
          algorithm == Algorithm::binomial_tree || algorithm == Algorithm::chain;

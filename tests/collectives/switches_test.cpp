@@ -182,6 +182,20 @@ nodes:
   CHECK(why_not(part) == "torus: the group is not a whole torus");
 }
 
+struct Pick {
+  nccl::Choice choice;
+  Schedule schedule;
+};
+std::optional<Pick> nccl_pick(Operation operation, Bytes size,
+                              const std::vector<AcceleratorId>& members, const Cluster& cluster) {
+  const auto placement = nccl::placement_of(cluster, members);
+  if (!placement) return std::nullopt;
+  const nccl::Job job{operation, size, static_cast<int>(members.size()), placement->nodes};
+  const auto choice = nccl::predict(nccl::newest_constants(), *placement->platform, job);
+  if (!choice) return std::nullopt;
+  return Pick{*choice, nccl_schedule(*choice, *placement, operation, size, members, cluster)};
+}
+
 TEST_CASE("what NCCL picks has a schedule on the ready clusters whose platform is known") {
   for (const char* name : {"dgx-h100-4", "dgx-h100", "dgx-a100"})
     for (const int ranks : {8, 16, 32}) {

@@ -1,11 +1,11 @@
 // Nothing that the emulator does beats the bound.
 #include <catch2/catch.hpp>
-#include <cmath>
 #include <random>
 
 #include "collectives/bound.hpp"
 #include "collectives/ways.hpp"
 #include "emulator/collective.hpp"
+#include "tests/emulator/degraded.hpp"
 
 using namespace railwright;
 using namespace railwright::emulator;
@@ -60,28 +60,6 @@ void check_all(const Cluster& cluster, const std::vector<AcceleratorId>& members
   }
 }
 
-std::vector<AcceleratorId> first_members(int count, int stride = 1) {
-  std::vector<AcceleratorId> members;
-  for (int i = 0; i < count; ++i) members.push_back({i * stride});
-  return members;
-}
-
-// Some links down to a tenth of their rate or less, each direction on its own.
-void degrade(Cluster& cluster, std::mt19937_64& random) {
-  topology::Graph& graph = cluster.graph;
-  const auto classes = graph.classes.size();
-  for (std::size_t c = 0; c < classes; ++c)
-    for (const int divisor : {2, 3, 10}) {
-      topology::LinkClass slow = graph.classes[c];
-      slow.name += "-slow" + std::to_string(divisor);
-      slow.capacity.bytes_per_second = std::floor(slow.capacity.bytes_per_second / divisor);
-      graph.classes.push_back(slow);
-    }
-  for (auto& link_class : graph.link_class)
-    if (random() % 4 == 0)
-      link_class = static_cast<std::uint16_t>(classes + 3 * link_class + random() % 3);
-}
-
 }  // namespace
 
 TEST_CASE("no emulated schedule beats its bound on any ready cluster") {
@@ -104,7 +82,7 @@ TEST_CASE("no emulated schedule beats its bound on degraded clusters") {
       auto cluster = topology::load_cluster(name);
       REQUIRE(cluster);
       std::mt19937_64 random(seed);
-      degrade(*cluster, random);
+      degrade(*cluster, random, {2, 3, 10}, 4);
       auto members = first_members(2 + static_cast<int>(random() % 15));
       for (std::size_t i = members.size() - 1; i > 0; --i)  // in any order
         std::swap(members[i], members[random() % (i + 1)]);

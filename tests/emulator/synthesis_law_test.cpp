@@ -1,11 +1,11 @@
 // Synthesized schedules in virtual time: plans are kept, bounds are not beaten.
 #include <catch2/catch.hpp>
-#include <cmath>
 #include <random>
 
 #include "collectives/attainable.hpp"
 #include "collectives/synthesis.hpp"
 #include "emulator/collective.hpp"
+#include "tests/emulator/degraded.hpp"
 
 using namespace railwright;
 using namespace railwright::emulator;
@@ -19,12 +19,6 @@ constexpr Operation operations[] = {Operation::all_gather, Operation::reduce_sca
                                     Operation::all_reduce, Operation::broadcast, Operation::reduce};
 const topology::Calibration raw{};
 
-std::vector<AcceleratorId> first_members(int count) {
-  std::vector<AcceleratorId> members;
-  for (int i = 0; i < count; ++i) members.push_back({i});
-  return members;
-}
-
 double emulated_seconds(const Synthesis& synthesis, const SynthesisTask& task,
                         const Cluster& cluster) {
   const topology::Router router(cluster);
@@ -36,22 +30,6 @@ double least_seconds(const SynthesisTask& task, const Cluster& cluster) {
   const auto bound = bound_of(task.operation, task.members, cluster, task.root);
   REQUIRE(bound);
   return bound_time(*bound, task.operation, static_cast<int>(task.members.size()), task.size).value;
-}
-
-// Some links down to a half or a tenth, each direction on its own.
-void degrade(Cluster& cluster, std::mt19937_64& random) {
-  topology::Graph& graph = cluster.graph;
-  const auto classes = graph.classes.size();
-  for (std::size_t c = 0; c < classes; ++c)
-    for (const int divisor : {2, 10}) {
-      topology::LinkClass slow = graph.classes[c];
-      slow.name += "-slow" + std::to_string(divisor);
-      slow.capacity.bytes_per_second = std::floor(slow.capacity.bytes_per_second / divisor);
-      graph.classes.push_back(slow);
-    }
-  for (auto& link_class : graph.link_class)
-    if (random() % 5 == 0)
-      link_class = static_cast<std::uint16_t>(classes + 2 * link_class + random() % 2);
 }
 
 }  // namespace
@@ -97,7 +75,7 @@ TEST_CASE("no synthesized schedule beats the bound, on degraded clusters neither
       auto cluster = topology::load_cluster(name);
       REQUIRE(cluster);
       std::mt19937_64 random(seed);
-      if (seed > 0) degrade(*cluster, random);
+      if (seed > 0) degrade(*cluster, random, {2, 10}, 5);
       const int ranks = 2 + static_cast<int>(random() % 11);
       for (const Operation operation : operations)
         for (const std::uint64_t size : {1'000'003ull, 8'000'000'000ull}) {

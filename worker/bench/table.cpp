@@ -23,12 +23,7 @@ std::uint64_t shown_count(const BenchRow& row, DataType type) {
   }
 }
 
-bool reduces(Operation operation) {
-  return operation == Operation::all_reduce || operation == Operation::reduce_scatter ||
-         operation == Operation::reduce;
-}
-
-std::string redop(Operation operation) { return reduces(operation) ? "sum" : "none"; }
+std::string redop(Operation operation) { return collectives::reduces(operation) ? "sum" : "none"; }
 
 int root(const BenchRow& row) {
   const Operation operation = row.schedule.operation;

@@ -56,11 +56,9 @@ constexpr Maker butterfly_maker(std::span<const Operation> operations,
           [](const Schedule& s) { return butterfly::phases(pairing, s); },
           first_step,
           all_steps,
-          [](const Schedule& s, int rank, int phase, std::int64_t, std::vector<Send>& sends) {
-            butterfly::add_sends(pairing, s, rank, phase, true, sends);
-          },
-          [](const Schedule& s, int rank, int phase, std::int64_t, std::vector<Send>& sends) {
-            butterfly::add_sends(pairing, s, rank, phase, false, sends);
+          [](const Schedule& s, int rank, int phase, std::int64_t, bool sending,
+             std::vector<Send>& sends) {
+            butterfly::add_sends(pairing, s, rank, phase, sending, sends);
           },
           [](const Schedule& s, Bytes size, Hop hop) {
             return butterfly::closed_form(pairing, s, size, hop);

@@ -50,26 +50,22 @@ std::optional<Send> send_from(const Core& core, int rank, int round) {
   return Send{rank, core.rank_of(partner), whole, Action::reduce, 0};
 }
 
-void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step,
-                std::vector<Send>& sends) {
-  if (gathers(schedule)) return gathering().sends_from(schedule, rank, phase, step, sends);
-  const Core core(schedule.ranks);
-  if (const auto send = send_from(core, rank, round_of(core, phase))) sends.push_back(*send);
+// The rank that sends to `rank` in this round, if any does.
+int source_of(const Core& core, int rank, int round) {
+  const bool between = round >= 0 && round < core.rounds;
+  if (!between || core.is_outside(rank)) return between ? -1 : rank ^ 1;
+  return core.rank_of(core.index_of(rank) ^ (1 << round));
 }
 
-void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
-              std::vector<Send>& sends) {
-  if (gathers(schedule)) return gathering().sends_to(schedule, rank, phase, step, sends);
+void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t step, bool sending,
+               std::vector<Send>& sends) {
+  if (gathers(schedule)) return gathering().sends(schedule, rank, phase, step, sending, sends);
   const Core core(schedule.ranks);
   const int round = round_of(core, phase);
-  int source = rank ^ 1;
-  if (round >= 0 && round < core.rounds) {
-    if (core.is_outside(rank)) return;
-    source = core.rank_of(core.index_of(rank) ^ (1 << round));
-  }
-  if (source >= schedule.ranks) return;
+  const int source = sending ? rank : source_of(core, rank, round);
+  if (source < 0 || source >= schedule.ranks) return;
   const auto send = send_from(core, source, round);
-  if (send && send->target == rank) sends.push_back(*send);
+  if (send && (sending || send->target == rank)) sends.push_back(*send);
 }
 
 // All-reduce: log2 q (latency + n / bandwidth), q the largest power of two in p; 2 rounds more when
@@ -79,8 +75,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return phase_count(Core(schedule.ranks)) * step_time(hop, size.count);
 }
 
-constexpr Maker maker{operations, no_refusal, chunk_count, one_channel, part_of_rank, phases,
-                      first_step, all_steps,  sends_from,  sends_to,    closed_form};
+constexpr Maker maker{operations, no_refusal, chunk_count, one_channel, part_of_rank,
+                      phases,     first_step, all_steps,   add_sends,   closed_form};
 
 }  // namespace
 

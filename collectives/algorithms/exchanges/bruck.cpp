@@ -77,19 +77,14 @@ void add_passed_on(const Schedule& schedule, int rank, int distance, std::vector
   }
 }
 
-void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t,
-                std::vector<Send>& sends) {
+void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t, bool sending,
+               std::vector<Send>& sends) {
   const int distance = distance_of(schedule, phase);
+  const int source = sending ? rank : modulo(rank - distance, schedule.ranks);
   if (exchanges(schedule))
-    add_passed_on(schedule, rank, distance, sends);
+    add_passed_on(schedule, source, distance, sends);
   else
-    add_gathered(schedule, rank, distance, sends);
-}
-
-void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
-              std::vector<Send>& sends) {
-  const int distance = distance_of(schedule, phase);
-  sends_from(schedule, modulo(rank - distance, schedule.ranks), phase, step, sends);
+    add_gathered(schedule, source, distance, sends);
 }
 
 // Bruck, Ho, Kipnis, Upfal, Weathersby 1997. d = 1, 2, 4 .. below p, L = ceil(log2 p) of them:
@@ -109,8 +104,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return total;
 }
 
-constexpr Maker maker{operations, no_refusal, chunk_count, one_channel, part_of_rank, phases,
-                      first_step, all_steps,  sends_from,  sends_to,    closed_form};
+constexpr Maker maker{operations, no_refusal, chunk_count, one_channel, part_of_rank,
+                      phases,     first_step, all_steps,   add_sends,   closed_form};
 
 }  // namespace
 

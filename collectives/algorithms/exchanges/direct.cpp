@@ -78,24 +78,18 @@ int only_target(const Schedule& schedule) {
 }
 
 // Whoever has one partner, or none, must not look at all ranks.
-void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t,
-                std::vector<Send>& sends) {
+void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t, bool sending,
+               std::vector<Send>& sends) {
   const int source = only_source(schedule), target = only_target(schedule);
-  if ((source >= 0 && source != rank) || target == rank) return;
-  if (target >= 0) return sends.push_back(send_between(schedule, rank, target, phase));
-  for (int distance = 1; distance < schedule.ranks; ++distance) {
-    const int to = modulo(std::int64_t{rank} + distance, schedule.ranks);
-    sends.push_back(send_between(schedule, rank, to, phase));
-  }
-}
-
-void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t,
-              std::vector<Send>& sends) {
-  const int source = only_source(schedule), target = only_target(schedule);
-  if ((target >= 0 && target != rank) || source == rank) return;
-  if (source >= 0) return sends.push_back(send_between(schedule, source, rank, phase));
+  const int own = sending ? source : target, other = sending ? target : source;
+  if ((own >= 0 && own != rank) || other == rank) return;
+  const auto add = [&](int peer) {
+    sends.push_back(sending ? send_between(schedule, rank, peer, phase)
+                            : send_between(schedule, peer, rank, phase));
+  };
+  if (other >= 0) return add(other);
   for (int distance = 1; distance < schedule.ranks; ++distance)
-    sends.push_back(send_between(schedule, modulo(rank - distance, schedule.ranks), rank, phase));
+    add(modulo(std::int64_t{rank} + (sending ? distance : -distance), schedule.ranks));
 }
 
 // All messages of a step share the hop of their rank:
@@ -109,8 +103,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return (schedule.operation == Operation::all_reduce ? 2 : 1) * step;
 }
 
-constexpr Maker maker{operations, no_refusal, chunk_count, channel_count, part_of_rank, phases,
-                      first_step, all_steps,  sends_from,  sends_to,      closed_form};
+constexpr Maker maker{operations, no_refusal, chunk_count, channel_count, part_of_rank,
+                      phases,     first_step, all_steps,   add_sends,     closed_form};
 
 }  // namespace
 

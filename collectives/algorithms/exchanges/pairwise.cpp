@@ -38,16 +38,11 @@ Send send_between(const Schedule& schedule, int source, int target) {
   return {source, target, {std::int64_t{source} * schedule.ranks + target, 1}, Action::copy, 0};
 }
 
-void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t,
-                std::vector<Send>& sends) {
-  const int target = modulo(std::int64_t{rank} + phase + 1, schedule.ranks);
-  sends.push_back(send_between(schedule, rank, target));
-}
-
-void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t,
-              std::vector<Send>& sends) {
-  const int source = modulo(std::int64_t{rank} - phase - 1, schedule.ranks);
-  sends.push_back(send_between(schedule, source, rank));
+void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t, bool sending,
+               std::vector<Send>& sends) {
+  const std::int64_t distance = phase + 1;
+  const int source = sending ? rank : modulo(rank - distance, schedule.ranks);
+  sends.push_back(send_between(schedule, source, modulo(source + distance, schedule.ranks)));
 }
 
 // latency + (p-1) ceil(n / p) / bandwidth: MPI's pairwise exchange waits for its partner in every
@@ -57,8 +52,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return step_time(hop, peers * largest_bytes(schedule, 1, size));
 }
 
-constexpr Maker maker{operations, no_refusal,    chunk_count, one_channel, part_of_rank, phases,
-                      first_step, waiting_steps, sends_from,  sends_to,    closed_form};
+constexpr Maker maker{operations, no_refusal, chunk_count,   one_channel, part_of_rank,
+                      phases,     first_step, waiting_steps, add_sends,   closed_form};
 
 }  // namespace
 

@@ -118,12 +118,11 @@ void for_edges(const Schedule& schedule, const Edges& edges, std::int64_t step, 
   }
 }
 
-template <class Wanted>
-void add_sends(const Schedule& schedule, std::int64_t step, Wanted wanted,
+void add_sends(const Schedule& schedule, int rank, int, std::int64_t step, bool sending,
                std::vector<Send>& sends) {
   const Forest& forest = schedule.forest;
   const auto add = [&](const Edge& edge, std::int64_t segment, Action action) {
-    if (!wanted(edge)) return;
+    if (rank != (sending ? edge.source : edge.target)) return;
     const std::int64_t first = first_chunk_of(forest, static_cast<std::size_t>(edge.tree)) +
                                (segment > 0 ? segment * chunks_per_segment(schedule) : 0);
     const std::int64_t width = forest.width.empty() ? 1 : forest.width[edge.tree];
@@ -131,18 +130,6 @@ void add_sends(const Schedule& schedule, std::int64_t step, Wanted wanted,
   };
   for_edges(schedule, forest.up, step, [&](const Edge& e, auto k) { add(e, k, Action::reduce); });
   for_edges(schedule, forest.down, step, [&](const Edge& e, auto k) { add(e, k, Action::copy); });
-}
-
-void sends_from(const Schedule& schedule, int rank, int, std::int64_t step,
-                std::vector<Send>& sends) {
-  add_sends(
-      schedule, step, [rank](const Edge& edge) { return edge.source == rank; }, sends);
-}
-
-void sends_to(const Schedule& schedule, int rank, int, std::int64_t step,
-              std::vector<Send>& sends) {
-  add_sends(
-      schedule, step, [rank](const Edge& edge) { return edge.target == rank; }, sends);
 }
 
 std::int64_t edges_in(const Schedule& schedule, std::int64_t step) {
@@ -203,8 +190,7 @@ constexpr Maker maker{.operations = operations,
                       .phases = phases,
                       .busiest_step = busiest_step,
                       .waiting_steps = all_steps,
-                      .sends_from = sends_from,
-                      .sends_to = sends_to,
+                      .sends = add_sends,
                       .closed_form = closed_form,
                       .samples = samples};
 

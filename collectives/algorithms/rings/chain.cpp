@@ -60,16 +60,6 @@ void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t step,
   }
 }
 
-void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step,
-                std::vector<Send>& sends) {
-  add_sends(schedule, rank, phase, step, true, sends);
-}
-
-void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
-              std::vector<Send>& sends) {
-  add_sends(schedule, rank, phase, step, false, sends);
-}
-
 // h = p-1 hops, m segments of s = ceil(n / m) bytes; latency shows on the way of the first segment:
 //   broadcast, reduce   h latency + (m + h-1) s / bandwidth
 //   all-reduce        2 h latency + (m + 2h-1 + x) s / bandwidth
@@ -84,9 +74,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return static_cast<double>(levels) * hop.latency + steps * (segment / hop.bandwidth);
 }
 
-constexpr Maker maker{operations, refusal_of_segments, chunk_count,   channels,   part_of_rank,
-                      phases,     busiest_step,        waiting_steps, sends_from, sends_to,
-                      closed_form};
+constexpr Maker maker{operations, refusal_of_segments, chunk_count,   channels,  part_of_rank,
+                      phases,     busiest_step,        waiting_steps, add_sends, closed_form};
 
 }  // namespace
 

@@ -99,17 +99,13 @@ std::int64_t waiting_steps(const Schedule& schedule, int, std::int64_t steps) {
   return is_exchange(schedule) ? 1 : steps;
 }
 
-void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step,
-                std::vector<Send>& sends) {
-  if (is_exchange(schedule)) return rail_exchange::sends_from(schedule, rank, phase, step, sends);
-  sends.push_back(send_of(schedule, stage_of(schedule, phase), rank, step));
-}
-
-void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
-              std::vector<Send>& sends) {
-  if (is_exchange(schedule)) return rail_exchange::sends_to(schedule, rank, phase, step, sends);
+void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t step, bool sending,
+               std::vector<Send>& sends) {
+  if (is_exchange(schedule))
+    return rail_exchange::add_sends(schedule, rank, phase, step, sending, sends);
   const Stage stage = stage_of(schedule, phase);
-  sends.push_back(send_of(schedule, stage, neighbour(schedule, stage, rank, -1), step));
+  const int source = sending ? rank : neighbour(schedule, stage, rank, -1);
+  sends.push_back(send_of(schedule, stage, source, step));
 }
 
 // g ranks in each of k nodes, one way:
@@ -124,8 +120,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return (schedule.operation == Operation::all_reduce ? 2 : 1) * one_way;
 }
 
-constexpr Maker maker{operations, refusal,       chunk_count, channel_count, own_part,   phases,
-                      first_step, waiting_steps, sends_from,  sends_to,      closed_form};
+constexpr Maker maker{operations, refusal,    chunk_count,   channel_count, own_part,
+                      phases,     first_step, waiting_steps, add_sends,     closed_form};
 
 }  // namespace
 

@@ -127,15 +127,6 @@ void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t step,
   }
 }
 
-void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step,
-                std::vector<Send>& sends) {
-  add_sends(schedule, rank, phase, step, true, sends);
-}
-void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
-              std::vector<Send>& sends) {
-  add_sends(schedule, rank, phase, step, false, sends);
-}
-
 // g ranks in each of k nodes, m segments of s = ceil(n / m p) bytes per chunk. Per slot
 //   max over stages at work of (steps x latency) + sum over them of (steps x bytes) / bandwidth
 // with g-1 steps of k s bytes inside and k-1 steps of s bytes across, on a hop that all share.
@@ -163,8 +154,7 @@ constexpr Maker maker{.operations = operations,
                       .phases = phases,
                       .busiest_step = first_step,
                       .waiting_steps = all_steps,
-                      .sends_from = sends_from,
-                      .sends_to = sends_to,
+                      .sends = add_sends,
                       .closed_form = closed_form,
                       .samples = samples};
 

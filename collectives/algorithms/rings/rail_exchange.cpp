@@ -26,6 +26,17 @@ Send across(const Schedule& schedule, int source, int target, std::int64_t step)
   return {source, target, {origin * schedule.ranks + target, 1}, Action::copy, inner - 1 + channel};
 }
 
+}  // namespace
+
+int channel_count(const Schedule& schedule) { return schedule.inner - 1 + nodes(schedule) - 1; }
+
+std::vector<Phase> phases(const Schedule& schedule) {
+  std::vector<Phase> phases;
+  if (schedule.inner > 1) phases.push_back({"all-to-all inside the node", nodes(schedule), true});
+  if (nodes(schedule) > 1) phases.push_back({"all-to-all along rails", schedule.inner, true});
+  return phases;
+}
+
 void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t step, bool sending,
                std::vector<Send>& sends) {
   const int inner = schedule.inner, node = rank / inner, local = rank % inner;
@@ -38,27 +49,6 @@ void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t step,
     sends.push_back(stays ? inside(schedule, source, target, step)
                           : across(schedule, source, target, step));
   }
-}
-
-}  // namespace
-
-int channel_count(const Schedule& schedule) { return schedule.inner - 1 + nodes(schedule) - 1; }
-
-std::vector<Phase> phases(const Schedule& schedule) {
-  std::vector<Phase> phases;
-  if (schedule.inner > 1) phases.push_back({"all-to-all inside the node", nodes(schedule), true});
-  if (nodes(schedule) > 1) phases.push_back({"all-to-all along rails", schedule.inner, true});
-  return phases;
-}
-
-void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step,
-                std::vector<Send>& sends) {
-  add_sends(schedule, rank, phase, step, true, sends);
-}
-
-void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
-              std::vector<Send>& sends) {
-  add_sends(schedule, rank, phase, step, false, sends);
 }
 
 Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {

@@ -14,10 +14,8 @@ namespace railwright::collectives::rail_exchange {
 
 int channel_count(const Schedule& schedule);
 std::vector<Phase> phases(const Schedule& schedule);
-void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step,
-                std::vector<Send>& sends);
-void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
-              std::vector<Send>& sends);
+void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t step, bool sending,
+               std::vector<Send>& sends);
 // g ranks in each of k nodes:  2 latency + ((g-1) k + (k-1) g) ceil(n / p) / bandwidth; one
 // latency where g or k is 1.
 Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop);

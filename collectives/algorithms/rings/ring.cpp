@@ -116,17 +116,12 @@ std::optional<Send> send_of(const Schedule& schedule, int rank, int phase, std::
   return Send{rank, target, chunks, ring_action(gathering), channel};
 }
 
-void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step,
-                std::vector<Send>& sends) {
-  for (int channel = 0; channel < schedule.channels; ++channel)
-    if (const auto send = send_of(schedule, rank, phase, step, channel)) sends.push_back(*send);
-}
-
-void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
-              std::vector<Send>& sends) {
+void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t step, bool sending,
+               std::vector<Send>& sends) {
+  const int behind = schedule.operation == Operation::reduce ? 1 : -1;
   for (int channel = 0; channel < schedule.channels; ++channel) {
-    const int behind = schedule.operation == Operation::reduce ? 1 : -1;
-    const int source = Channel(schedule, channel).neighbour(rank, behind, schedule.ranks);
+    const int source =
+        sending ? rank : Channel(schedule, channel).neighbour(rank, behind, schedule.ranks);
     if (const auto send = send_of(schedule, source, phase, step, channel)) sends.push_back(*send);
   }
 }
@@ -162,8 +157,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
 
 int channel_count(const Schedule& schedule) { return schedule.channels; }
 
-constexpr Maker maker{operations,   refusal,       chunk_count, channel_count, own_part,   phases,
-                      busiest_step, waiting_steps, sends_from,  sends_to,      closed_form};
+constexpr Maker maker{operations, refusal,      chunk_count,   channel_count, own_part,
+                      phases,     busiest_step, waiting_steps, add_sends,     closed_form};
 
 }  // namespace
 

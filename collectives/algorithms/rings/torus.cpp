@@ -200,8 +200,9 @@ void add_chunks(const Schedule& schedule, const Hand& hand, int rank, int target
   }
 }
 
-void add_sends(const Schedule& schedule, int rank, int copy, const Stretch& stretch,
-               std::int64_t step, std::vector<Send>& sends) {
+// Of one source in one copy.
+void add_sends_of(const Schedule& schedule, int rank, int copy, const Stretch& stretch,
+                  std::int64_t step, std::vector<Send>& sends) {
   const Hand hand = hand_of(schedule, rank, copy, stretch, step);
   const int axis = axis_of(schedule, copy, hand.moment.stage);
   const int target = neighbour(schedule, rank, axis, direction_of(schedule, copy));
@@ -210,21 +211,15 @@ void add_sends(const Schedule& schedule, int rank, int copy, const Stretch& stre
   sends.push_back({rank, target, range, ring_action(hand.gathering), copy});
 }
 
-void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step,
-                std::vector<Send>& sends) {
-  const Stretch stretch = stretch_of(schedule, phase);
-  for (int copy = 0; copy < copies(schedule); ++copy)
-    add_sends(schedule, rank, copy, stretch, step, sends);
-}
-
-void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
-              std::vector<Send>& sends) {
+void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t step, bool sending,
+               std::vector<Send>& sends) {
   const Stretch stretch = stretch_of(schedule, phase);
   for (int copy = 0; copy < copies(schedule); ++copy) {
     const Hand hand = hand_of(schedule, rank, copy, stretch, step);
     const int axis = axis_of(schedule, copy, hand.moment.stage);
-    const int source = neighbour(schedule, rank, axis, -direction_of(schedule, copy));
-    add_sends(schedule, source, copy, stretch, step, sends);
+    const int source =
+        sending ? rank : neighbour(schedule, rank, axis, -direction_of(schedule, copy));
+    add_sends_of(schedule, source, copy, stretch, step, sends);
   }
 }
 
@@ -248,8 +243,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return (schedule.operation == Operation::all_reduce ? 2 : 1) * one_way;
 }
 
-constexpr Maker maker{operations, refusal,   chunk_count, channel_count, own_part,   phases,
-                      first_step, all_steps, sends_from,  sends_to,      closed_form};
+constexpr Maker maker{operations, refusal,    chunk_count, channel_count, own_part,
+                      phases,     first_step, all_steps,   add_sends,     closed_form};
 
 }  // namespace
 

@@ -85,15 +85,6 @@ void add_sends(const Schedule& schedule, int end, int phase, std::int64_t step, 
       add_stage_sends(schedule, stage, step - stage, end, sending, sends);
 }
 
-void sends_from(const Schedule& schedule, int end, int phase, std::int64_t step,
-                std::vector<Send>& sends) {
-  add_sends(schedule, end, phase, step, true, sends);
-}
-void sends_to(const Schedule& schedule, int end, int phase, std::int64_t step,
-              std::vector<Send>& sends) {
-  add_sends(schedule, end, phase, step, false, sends);
-}
-
 // Only the first piece shows latencies: in phase i it is in stage i, and others follow unseen.
 std::int64_t waiting_steps(const Schedule& schedule, int phase, std::int64_t) {
   return phase < stage_count(schedule) ? 1 : 0;
@@ -198,9 +189,9 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
 }
 
 constexpr Maker maker_for(std::span<const Operation> operations) {
-  return {operations,  refusal,      chunk_count,     channel_count, own_part,
-          phases,      first_step,   waiting_steps,   sends_from,    sends_to,
-          closed_form, switch_count, ranks_of_switch, samples,       waits};
+  return {operations,   refusal,         chunk_count,   channel_count, own_part,
+          phases,       first_step,      waiting_steps, add_sends,     closed_form,
+          switch_count, ranks_of_switch, samples,       waits};
 }
 
 constexpr Maker nvls = maker_for(nvls_operations);

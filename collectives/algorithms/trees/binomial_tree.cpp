@@ -56,8 +56,8 @@ std::optional<Pair> pair_of(const Schedule& schedule, int rank, int distance) {
   return pair;
 }
 
-void add_send(const Schedule& schedule, int rank, int phase, bool sending,
-              std::vector<Send>& sends) {
+void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t, bool sending,
+               std::vector<Send>& sends) {
   const Round round = round_of(schedule, phase);
   const auto pair = pair_of(schedule, rank, round.distance);
   if (!pair) return;
@@ -68,16 +68,6 @@ void add_send(const Schedule& schedule, int rank, int phase, bool sending,
   sends.push_back({source, target, {0, 1}, round.up ? Action::reduce : Action::copy, 0});
 }
 
-void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t,
-                std::vector<Send>& sends) {
-  add_send(schedule, rank, phase, true, sends);
-}
-
-void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t,
-              std::vector<Send>& sends) {
-  add_send(schedule, rank, phase, false, sends);
-}
-
 // Broadcast and reduce ceil(log2 p) (latency + n / bandwidth); all-reduce twice that: up, then
 // down.
 Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
@@ -85,8 +75,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return directions * rounds(schedule) * step_time(hop, size.count);
 }
 
-constexpr Maker maker{operations, no_refusal, chunk_count, one_channel, part_of_rank, phases,
-                      first_step, all_steps,  sends_from,  sends_to,    closed_form};
+constexpr Maker maker{operations, no_refusal, chunk_count, one_channel, part_of_rank,
+                      phases,     first_step, all_steps,   add_sends,   closed_form};
 
 }  // namespace
 

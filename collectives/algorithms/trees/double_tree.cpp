@@ -72,16 +72,6 @@ void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t step,
   }
 }
 
-void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step,
-                std::vector<Send>& sends) {
-  add_sends(schedule, rank, phase, step, true, sends);
-}
-
-void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
-              std::vector<Send>& sends) {
-  add_sends(schedule, rank, phase, step, false, sends);
-}
-
 // Sanders, Speck, Traeff: Two-tree algorithms for full bandwidth broadcast, reduction and scan,
 // 2009. Height h, m segments of s = ceil(n / 2m) bytes per tree. Per step a rank sends at most 2 s
 // one way (to two children, or to one parent in either tree), 4 s where both ways overlap:
@@ -96,9 +86,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return (both ? 2 : 1) * (height * hop.latency + 2 * segments * (segment / hop.bandwidth));
 }
 
-constexpr Maker maker{operations, refusal_of_segments, chunk_count,   channels,   part_of_rank,
-                      phases,     busiest_step,        waiting_steps, sends_from, sends_to,
-                      closed_form};
+constexpr Maker maker{operations, refusal_of_segments, chunk_count,   channels,  part_of_rank,
+                      phases,     busiest_step,        waiting_steps, add_sends, closed_form};
 
 }  // namespace
 

@@ -97,14 +97,9 @@ int origin(const Schedule& schedule, int rank, int phase, bool sending) {
   return itself ? rank : modulo(rank - distance_of(schedule, phase), schedule.ranks);
 }
 
-void sends_from(const Schedule& schedule, int rank, int phase, std::int64_t step,
-                std::vector<Send>& sends) {
-  add_message(schedule, origin(schedule, rank, phase, true), phase, step, sends);
-}
-
-void sends_to(const Schedule& schedule, int rank, int phase, std::int64_t step,
-              std::vector<Send>& sends) {
-  add_message(schedule, origin(schedule, rank, phase, false), phase, step, sends);
+void add_sends(const Schedule& schedule, int rank, int phase, std::int64_t step, bool sending,
+               std::vector<Send>& sends) {
+  add_message(schedule, origin(schedule, rank, phase, sending), phase, step, sends);
 }
 
 // Of all messages at one distance; blocks in one range are rounded up together.
@@ -127,8 +122,8 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return total;
 }
 
-constexpr Maker maker{operations, refusal,       chunk_count, one_channel, own_part,   phases,
-                      first_step, waiting_steps, sends_from,  sends_to,    closed_form};
+constexpr Maker maker{operations, refusal,    chunk_count,   one_channel, own_part,
+                      phases,     first_step, waiting_steps, add_sends,   closed_form};
 
 }  // namespace
 
