@@ -12,13 +12,15 @@ namespace railwright::collectives {
 
 struct Attainable {
   Bandwidth algorithm_bandwidth;  // size / time
-  bool exact = false;             // no schedule is faster
-  double gap = 0;                 // (bound - attainable) / bound: what is not known
+  bool exact = false;             // no schedule over those vertices is faster
+  double gap = 0;                 // to the bound over those vertices, relative: what is not known
   std::string how;  // "trees from every rank", "24 trees", "reduce-scatter and all-gather"
   bool operator==(const Attainable&) const = default;
 };
 
-// Arguments and limits as bound_of. Switches forward but neither add nor multicast.
+// Arguments and limits as bound_of. Switches forward but neither add nor multicast. Accelerators
+// outside the group carry nothing, unless they have links to accelerators only, as in a torus; the
+// bound grants that they do, so that it may be far above for a few ranks of each node.
 //   all_gather, reduce_scatter, broadcast, reduce, send   the bound, where every switch can send on
 //                what it receives (docs/collectives.md has the theorem); else what the network
 //                attains when both directions of a link are held to the slower

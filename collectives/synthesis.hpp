@@ -42,7 +42,8 @@ struct Synthesis {
 // Ranks that a synthesis can handle in some seconds.
 inline constexpr int most_synthesized_ranks = 160;
 
-// The same task gives the same schedule. Refused: all-to-all and send, more ranks than that, no
+// The same task gives the same schedule. Ways lead through members, switches, NICs and accelerators
+// that have links to accelerators only. Refused: all-to-all and send, more ranks than that, no
 // bytes, ranks that cannot reach each other.
 tl::expected<Synthesis, std::string> synthesize(const SynthesisTask& task,
                                                 const topology::Cluster& cluster,

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <map>
 
+#include "collectives/bound/group_reach.hpp"
+#include "collectives/bound/ranks.hpp"
 #include "collectives/bound/tree_packing.hpp"
 
 namespace railwright::collectives {
@@ -82,11 +84,14 @@ Attainable one_way(Operation operation, const std::vector<AcceleratorId>& member
                   trees_of(operation) + ", both directions of a link alike");
 }
 
+std::optional<Attainable> within(Operation operation, const std::vector<AcceleratorId>& members,
+                                 const Cluster& cluster, int root);
+
 std::optional<Attainable> all_reduce(const std::vector<AcceleratorId>& members,
                                      const Cluster& cluster, const Bound& bound) {
   const Bandwidth most = bound.algorithm_bandwidth;
-  const auto scatter = attainable_of(Operation::reduce_scatter, members, cluster);
-  const auto gather = attainable_of(Operation::all_gather, members, cluster);
+  const auto scatter = within(Operation::reduce_scatter, members, cluster, 0);
+  const auto gather = within(Operation::all_gather, members, cluster, 0);
   if (!scatter || !gather) return std::nullopt;
   const double first = scatter->algorithm_bandwidth.bytes_per_second;
   const double second = gather->algorithm_bandwidth.bytes_per_second;
@@ -102,12 +107,8 @@ std::optional<Attainable> all_reduce(const std::vector<AcceleratorId>& members,
   return enclosed({packing.rate}, most, fmt::format("{} trees", packing.trees.size()));
 }
 
-}  // namespace
-
-std::optional<Attainable> attainable_of(Operation operation,
-                                        const std::vector<AcceleratorId>& members,
-                                        const Cluster& cluster, int root) {
-  if (operation == Operation::all_to_all) return std::nullopt;
+std::optional<Attainable> within(Operation operation, const std::vector<AcceleratorId>& members,
+                                 const Cluster& cluster, int root) {
   const auto bound = bound_of(operation, members, cluster, root);
   if (!bound) return std::nullopt;
   const std::optional<Attainable> best = operation == Operation::all_reduce
@@ -116,6 +117,16 @@ std::optional<Attainable> attainable_of(Operation operation,
   // Links of one direction only: nothing is known to be attainable, which is not nothing at all.
   if (best && best->algorithm_bandwidth.bytes_per_second <= 0) return std::nullopt;
   return best;
+}
+
+}  // namespace
+
+std::optional<Attainable> attainable_of(Operation operation,
+                                        const std::vector<AcceleratorId>& members,
+                                        const Cluster& cluster, int root) {
+  if (operation == Operation::all_to_all || !few_enough(members, cluster)) return std::nullopt;
+  const std::optional<Cluster> reach = within_reach(members, cluster);
+  return within(operation, members, reach ? *reach : cluster, root);
 }
 
 }  // namespace railwright::collectives

@@ -43,12 +43,17 @@ Limit limit_of(Operation operation, Ranks& ranks, int root) {
 
 }  // namespace
 
+bool few_enough(const std::vector<topology::AcceleratorId>& members,
+                const topology::Cluster& cluster) {
+  const auto count = static_cast<Amount>(members.size());
+  return count >= 2 && count <= most_work / std::max(1, cluster.graph.links());
+}
+
 std::optional<Bound> bound_of(Operation operation,
                               const std::vector<topology::AcceleratorId>& members,
                               const topology::Cluster& cluster, int root) {
-  const auto count = static_cast<Amount>(members.size());
-  assert(members.empty() || (root >= 0 && root < count));
-  if (count < 2 || count > most_work / std::max(1, cluster.graph.links())) return std::nullopt;
+  assert(members.empty() || (root >= 0 && root < static_cast<int>(members.size())));
+  if (!few_enough(members, cluster)) return std::nullopt;
   Ranks ranks(members, cluster);
   if (!ranks.fits()) return std::nullopt;
   Limit limit = limit_of(operation, ranks, root);

@@ -18,6 +18,10 @@ struct Limit {
 // Whether the first allows less.
 bool tighter(const Limit& one, const Limit& other);
 
+// Whether a question about so many members, on so many links, is answered in seconds.
+bool few_enough(const std::vector<topology::AcceleratorId>& members,
+                const topology::Cluster& cluster);
+
 class Ranks {
  public:
   Ranks(const std::vector<topology::AcceleratorId>& members, const topology::Cluster& cluster);

@@ -3,23 +3,13 @@
 #include <algorithm>
 #include <numeric>
 
+#include "collectives/bound/group_reach.hpp"
+
 namespace railwright::collectives {
 
 namespace {
 
 using topology::Graph;
-using topology::VertexKind;
-
-std::vector<char> forwarding_vertices(const Graph& graph) {
-  std::vector<char> accelerator(graph.vertices(), 0), forwards(graph.vertices(), 1);
-  for (const topology::VertexBlock& block : graph.blocks)
-    if (block.kind == VertexKind::accelerator)
-      std::fill_n(accelerator.begin() + block.first, block.count, 1);
-  for (int l = 0; l < graph.links(); ++l)
-    if (accelerator[graph.source[l]] && !accelerator[graph.target[l]])
-      forwards[graph.source[l]] = 0;
-  return forwards;
-}
 
 void add_links(const Graph& graph, const topology::Calibration& calibration, Towards towards,
                Fabric& fabric) {

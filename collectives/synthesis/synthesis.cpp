@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "collectives/bound.hpp"
+#include "collectives/bound/group_reach.hpp"
 #include "collectives/cost.hpp"
 #include "collectives/synthesis/pipeline.hpp"
 #include "collectives/synthesis/plan.hpp"
@@ -121,9 +122,11 @@ std::optional<Synthesis> by_packing(const SynthesisTask& task, const topology::C
 }  // namespace
 
 tl::expected<Synthesis, std::string> synthesize(const SynthesisTask& task,
-                                                const topology::Cluster& cluster,
+                                                const topology::Cluster& whole,
                                                 const topology::Calibration& calibration) {
   if (std::string refusal = refusal_of(task); !refusal.empty()) return tl::unexpected(refusal);
+  const std::optional<topology::Cluster> reach = within_reach(task.members, whole);
+  const topology::Cluster& cluster = reach ? *reach : whole;
   auto best = by_matching(task, cluster, calibration);
   if (!best) return tl::unexpected<std::string>("some ranks cannot reach the others");
   if (!leaves_much(*best, task, cluster)) return std::move(*best);

@@ -99,13 +99,20 @@ class Runner {
                                       [&](double part) { tell(part); }};
     const topology::Calibration calibration = topology::at_size(request_.calibration, size.sent);
     row.result = emulator::emulate_collective(run, router_, calibration);
-    row.expected = expected(row, calibration);
+    row.expected = expected(row, run, calibration);
     return row;
   }
 
-  // In phases and without faults the emulation has priced just that.
-  Seconds expected(const Row& row, const topology::Calibration& calibration) const {
-    if (!row.result.stepwise && request_.faults.links.empty()) return row.time();
+  // Without faults. In phases the emulation has priced just that, and a synthesized schedule has no
+  // phases worth pricing: it is emulated.
+  Seconds expected(const Row& row, emulator::CollectiveRun run,
+                   const topology::Calibration& calibration) const {
+    const bool synthesized = row.schedule().algorithm == collectives::Algorithm::synthesized;
+    const bool priced = !row.result.stepwise || synthesized;
+    if (priced && request_.faults.links.empty()) return row.time();
+    run.faults = {};
+    if (synthesized)
+      return in_seconds(emulator::emulate_collective(run, router_, calibration).time);
     const std::uint64_t element = request_.type.bytes;
     auto loads = collectives::phase_loads(row.schedule(), {row.size.sent.count / element},
                                           request_.members, router_, calibration);

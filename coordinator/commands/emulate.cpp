@@ -44,6 +44,7 @@ void add_options(CLI::App& command, EmulateOptions& options) {
       ->capture_default_str();
   command.add_flag("--allow-remote", options.allow_remote, "let --listen leave this machine");
   command.add_flag("--ignore-memory", options.ignore_memory, "emulate what does not fit");
+  command.add_flag("--no-fold", options.no_fold, "run every rank, also those that are alike");
   command.add_flag("--json", options.json, "one JSON document on stdout");
   command.add_option("-o,--output", options.output, "write the plan with this prediction")
       ->check(a_path());

@@ -37,6 +37,14 @@ int refuse(MeasurementKind kind, const std::string& file) {
                   "the header of a table of collectives has the columns op, bytes and time_us"}});
 }
 
+int nothing_predicted(const Evaluation& evaluation, const std::string& file) {
+  std::string why;
+  for (const auto& [reason, rows] : evaluation.skipped)
+    why += (why.empty() ? ": " : ", ") + reason + " (" + std::to_string(rows) + ")";
+  return report(
+      {{{file}, "no row could be predicted" + why, "docs/validate.md says what a row needs"}});
+}
+
 int validate(const ValidateOptions& options) {
   const std::string file = options.data.empty() ? own_name : options.data;
   const auto calibration = calibration_of(options);
@@ -50,6 +58,7 @@ int validate(const ValidateOptions& options) {
   if (!measurements) return report(measurements.error());
   const Evaluation evaluation =
       evaluate(*measurements, *calibration, {.leave_out = !options.quick});
+  if (evaluation.rows.empty()) return nothing_predicted(evaluation, file);
   if (options.json)
     print_json(to_json(evaluation, *measurements, *calibration));
   else

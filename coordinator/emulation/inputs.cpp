@@ -99,6 +99,7 @@ Result<EmulateInputs> read_inputs(const EmulateOptions& options) {
   Result<EmulateInputs> inputs =
       options.plan.empty() ? from_description(options) : from_plan(options);
   if (!inputs) return inputs;
+  inputs->fold = !options.no_fold;
   const auto kinds = kinds_of(inputs->plan, inputs->cluster);
   if (const auto error = missing_precision(kinds, inputs->plan.training.precision))
     return tl::unexpected<Errors>(Errors{*error});

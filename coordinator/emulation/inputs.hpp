@@ -13,7 +13,7 @@ struct EmulateOptions {
   std::string speed = "1";  // virtual seconds per wall second, or "max"
   std::int64_t global_batch = 0, sequence = 0;
   std::int64_t steps = 0;  // 0: one; while listening: until a signal
-  bool json = false, allow_remote = false, ignore_memory = false;
+  bool json = false, allow_remote = false, ignore_memory = false, no_fold = false;
 };
 
 struct EmulateInputs {
@@ -21,6 +21,7 @@ struct EmulateInputs {
   emulator::Plan plan;
   emulator::StepFaults faults;
   std::string faults_sha256;  // "" = none
+  bool fold = true;           // run ranks that nothing tells apart once
 };
 
 Result<EmulateInputs> read_inputs(const EmulateOptions& options);

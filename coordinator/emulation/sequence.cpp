@@ -91,6 +91,7 @@ Result<EmulatedStep> StepSequence::emulate(const StepFaults& faults) const {
   EmulatedStep step;
   emulator::StepOptions options;
   options.faults = faults;
+  options.fold = inputs_.fold;
   options.progress = progress_;
   options.listed_links = SIZE_MAX;
   options.on_collective = [&](const CollectiveUse& use, Picoseconds time, std::int64_t count) {

@@ -14,23 +14,25 @@ namespace {
 using collectives::library::Run;
 using topology::Calibration;
 
-// The value of which the relative errors sum to the least: one of those that were measured.
-double best_single_value(const std::vector<double>& measured) {
-  double best = measured.front(), least = std::numeric_limits<double>::infinity();
-  for (const double candidate : measured) {
-    double sum = 0;
-    for (const double value : measured) sum += std::abs(candidate - value) / value;
-    if (sum < least) least = sum, best = candidate;
-  }
-  return best;
+// The value of which the relative errors sum to the least: the median, each value weighing 1 / v.
+double best_single_value(std::vector<double> measured) {
+  std::ranges::sort(measured);
+  double weight = 0, below = 0;
+  for (const double value : measured) weight += 1 / value;
+  for (const double value : measured)
+    if (below += 1 / value; below >= weight / 2) return value;
+  return measured.back();
 }
 
 void add_floors(std::vector<PredictedRow>& rows, const std::vector<std::string>& systems) {
-  std::map<std::pair<std::string, std::uint64_t>, std::vector<double>> measured;
+  using Key = std::pair<std::string, std::uint64_t>;
+  std::map<Key, std::vector<double>> measured;
+  const auto key_of = [&](std::size_t i) { return Key{systems[i], rows[i].fit.run.size.count}; };
   for (std::size_t i = 0; i < rows.size(); ++i)
-    measured[{systems[i], rows[i].fit.run.size.count}].push_back(rows[i].fit.measured.value);
-  for (std::size_t i = 0; i < rows.size(); ++i)
-    rows[i].floor = seconds(best_single_value(measured[{systems[i], rows[i].fit.run.size.count}]));
+    measured[key_of(i)].push_back(rows[i].fit.measured.value);
+  std::map<Key, Seconds> floor;
+  for (const auto& [key, values] : measured) floor[key] = seconds(best_single_value(values));
+  for (std::size_t i = 0; i < rows.size(); ++i) rows[i].floor = floor[key_of(i)];
 }
 
 // ---- the baseline: time = latency + bytes on the busiest link / (share x line rate)

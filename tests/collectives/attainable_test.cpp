@@ -201,6 +201,21 @@ TEST_CASE("bound and attainable rate of 512 GPUs on two tiers take seconds at mo
   CHECK(wall.count() < 5);
 }
 
+// One GPU of each of four nodes has its own NIC of 50 GB/s, over which three quarters come in:
+// 50 x 4 / 3. The bound grants them the other NICs of the nodes, through GPUs that pass nothing on.
+TEST_CASE("ranks attain nothing through accelerators outside the group") {
+  const auto cluster = topology::load_cluster("dgx-h100-4");
+  REQUIRE(cluster);
+  const std::vector<AcceleratorId> members = {{0}, {8}, {16}, {24}};
+  const auto attainable = attainable_of(Operation::all_gather, members, *cluster);
+  REQUIRE(attainable);
+  CHECK(attainable->exact);
+  CHECK(in_gigabytes_per_second(attainable->algorithm_bandwidth) == Approx(200.0 / 3));
+  const auto bound = bound_of(Operation::all_gather, members, *cluster);
+  REQUIRE(bound);
+  CHECK(attainable->algorithm_bandwidth < bound->algorithm_bandwidth);
+}
+
 TEST_CASE("what has no bound has no attainable rate") {
   const Cluster ring = grid({8}, true, 50);
   CHECK_FALSE(attainable_of(Operation::all_to_all, everybody(ring), ring));

@@ -209,6 +209,16 @@ TEST_CASE("a synthesized schedule runs by steps and does not beat what is attain
   CHECK(result["time_s"].get<double>() > result["attainable"]["time_s"].get<double>());
 }
 
+TEST_CASE("a synthesized schedule stays inside its group, and its expected time is what it takes") {
+  const auto row = run_command(
+                       "collective --cluster dgx-h100-4 --op broadcast --bytes 16MiB "
+                       "--group local=0 --algorithm synthesized --json")
+                       .json();
+  const double time = row["time_s"];
+  CHECK(time >= 16.0 * 1024 * 1024 / 50e9);  // the one NIC of a rank
+  CHECK(row["expected_s"].get<double>() == Approx(time));
+}
+
 TEST_CASE("a schedule that switches reduce for stands beside the bound that holds for them") {
   const auto results = result_of("--compare nvls,ring --group nodes=1 --bytes 1G")["results"];
   REQUIRE(results.size() == 2);

@@ -78,6 +78,15 @@ double metric(const std::string& text, const std::string& name) {
 
 }  // namespace
 
+TEST_CASE("--no-fold runs every rank, to the same time") {
+  const auto folded = run_command(described + " --json").json();
+  const auto plain = run_command(described + " --json --no-fold").json();
+  CHECK(plain["classes"] == 32);
+  CHECK(folded["classes"] < plain["classes"]);
+  CHECK(folded["step_time_s"].get<double>() ==
+        Approx(plain["step_time_s"].get<double>()).epsilon(1e-9));
+}
+
 TEST_CASE("emulate --json has the keys of the contract, and blame adds up to the step") {
   const Outcome run = run_command(described + " --json");
   INFO(run.err);

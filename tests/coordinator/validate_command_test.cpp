@@ -152,3 +152,19 @@ TEST_CASE("a table of training steps is refused: there is nothing yet that predi
   CHECK(outcome.err.find("t.csv:1:1: error: a table of training steps") != std::string::npos);
   CHECK(outcome.out.empty());
 }
+
+TEST_CASE("a table of which no row can be predicted is no perfect score") {
+  const Folder folder;
+  const std::string header =
+      "id,group,op,library,accelerator,ranks,nodes,per_node,nic_gbps_per_accelerator,"
+      "interconnect,bytes,time_us\n";
+  const auto empty = run_command("validate --data " + folder.write("empty.csv", header));
+  CHECK(empty.status == 2);
+  CHECK(empty.out.empty());
+  CHECK(empty.err.find("no row could be predicted") != std::string::npos);
+  const auto unknown = run_command(
+      "validate --data " +
+      folder.write("zx.csv", header + "a,g,all_reduce,NCCL,zx-81,8,1,8,,NVSwitch,1048576,50\n"));
+  CHECK(unknown.status == 2);
+  CHECK(unknown.err.find("zx-81") != std::string::npos);
+}
