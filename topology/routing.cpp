@@ -43,12 +43,18 @@ struct Router::State {
   const Cluster& cluster;
   Layout layout;
   bool closed_form;
+  std::vector<char> dead;                // per link; empty: none is
   std::optional<DistanceFields> fields;  // made when first needed
 
-  explicit State(const Cluster& c)
-      : cluster(c),
-        layout(layout_of(c.spec).value()),
-        closed_form(!links_change_paths(c, layout)) {}
+  State(const Cluster& c, const std::vector<LinkId>& dead_links)
+      : cluster(c), layout(layout_of(c.spec).value()), closed_form(!links_change_paths(c, layout)) {
+    if (!dead_links.empty()) dead.assign(c.graph.links(), 0);
+    for (const LinkId link : dead_links) dead[link.index] = 1;
+  }
+
+  bool crosses_dead(const std::vector<LinkShare>& links) const {
+    return std::ranges::any_of(links, [&](const LinkShare& use) { return dead[use.link.index]; });
+  }
 
   Seat seat_of(AcceleratorId a) const;
   int endpoint_of(const NetworkLayout& network, const Seat& seat) const;
@@ -61,9 +67,10 @@ struct Router::State {
                    std::vector<LinkShare>& links) const;
   void over_network(const NetworkLayout& network, const Seat& source, const Seat& target,
                     Walk& walk, std::vector<LinkShare>& links) const;
-  void over_graph(const Seat& source, const Seat& target, Walk& walk,
+  // These two say whether anything leads there.
+  bool over_graph(const Seat& source, const Seat& target, Walk& walk,
                   std::vector<LinkShare>& links);
-  void collect(const Seat& source, const Seat& target, Walk& walk, std::vector<LinkShare>& links);
+  bool collect(const Seat& source, const Seat& target, Walk& walk, std::vector<LinkShare>& links);
 };
 
 Seat Router::State::seat_of(AcceleratorId a) const {
@@ -145,33 +152,37 @@ void Router::State::over_network(const NetworkLayout& network, const Seat& sourc
   climb(target, false, walk, links);
 }
 
-void Router::State::over_graph(const Seat& source, const Seat& target, Walk& walk,
+bool Router::State::over_graph(const Seat& source, const Seat& target, Walk& walk,
                                std::vector<LinkShare>& links) {
-  if (!fields) fields.emplace(cluster.graph);
+  if (!fields) fields.emplace(cluster.graph, dead);
   const VertexId from = vertex_of(source), to = vertex_of(target);
   for (const bool forwarding : {false, true}) {
     const DistanceField& field = fields->towards(to, forwarding);
     if (field.hops[from.index] < 0) continue;
     const auto key = static_cast<std::uint64_t>(target.accelerator.index);
-    return walk.go(FieldSpace(cluster.graph, *fields, field, key), from.index, to.index, links);
+    walk.go(FieldSpace(cluster.graph, *fields, field, key), from.index, to.index, links);
+    return true;
   }
+  return false;
 }
 
-void Router::State::collect(const Seat& source, const Seat& target, Walk& walk,
+bool Router::State::collect(const Seat& source, const Seat& target, Walk& walk,
                             std::vector<LinkShare>& links) {
-  if (source.same_node(target) && !layout.groups[source.group].scale_up.empty())
-    return inside_node(source, target, walk, links);
+  if (source.same_node(target) && !layout.groups[source.group].scale_up.empty()) {
+    inside_node(source, target, walk, links);
+    return true;
+  }
   const NetworkLayout* network = common_network(source, target);
   if (network == nullptr) return over_graph(source, target, walk, links);
   const Seat proxy = proxy_of(source, target, *network);
   if (!(proxy == source)) inside_node(source, proxy, walk, links);
-  if (closed_form)
-    over_network(*network, proxy, target, walk, links);
-  else
-    over_graph(proxy, target, walk, links);
+  if (!closed_form) return over_graph(proxy, target, walk, links);
+  over_network(*network, proxy, target, walk, links);
+  return true;
 }
 
-Router::Router(const Cluster& cluster) : state_(std::make_unique<State>(cluster)) {}
+Router::Router(const Cluster& cluster, const std::vector<LinkId>& dead)
+    : state_(std::make_unique<State>(cluster, dead)) {}
 Router::~Router() = default;
 Router::Router(Router&&) noexcept = default;
 
@@ -185,7 +196,12 @@ Route Router::between(AcceleratorId source, AcceleratorId target, std::uint64_t 
   Walk walk(graph, routing.mode,
             {routing.seed, static_cast<std::uint64_t>(source.index),
              static_cast<std::uint64_t>(target.index), flow});
-  state_->collect(state_->seat_of(source), state_->seat_of(target), walk, route.links);
+  const Seat from = state_->seat_of(source), to = state_->seat_of(target);
+  const bool led = state_->collect(from, to, walk, route.links);
+  if (!state_->dead.empty() && (!led || state_->crosses_dead(route.links))) {
+    route.links.clear();
+    state_->over_graph(from, to, walk, route.links);
+  }
   std::sort(route.links.begin(), route.links.end(),
             [](const LinkShare& a, const LinkShare& b) { return a.link < b.link; });
   for (const LinkShare& part : route.links)

@@ -34,9 +34,13 @@ struct Route {
 // file too; modes of one path choose among neighbours, whatever their lanes. Endpoints of a ring,
 // mesh or torus forward; other servers do not, except the proxy of PXN, and where nothing else
 // leads to the target.
+//
+// Links may be dead: a route that would cross one goes the shortest ways over live links instead,
+// split or chosen by the mode as before; only where nothing else is left do accelerators of other
+// hosts forward. Routes that cross none stay as they are.
 class Router {
  public:
-  explicit Router(const Cluster& cluster);
+  explicit Router(const Cluster& cluster, const std::vector<LinkId>& dead = {});
   ~Router();
   Router(Router&&) noexcept;
 

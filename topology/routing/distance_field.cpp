@@ -4,7 +4,8 @@
 
 namespace railwright::topology {
 
-DistanceFields::DistanceFields(const Graph& graph) : graph_(graph), reverse_(reverse_links(graph)) {
+DistanceFields::DistanceFields(const Graph& graph, const std::vector<char>& dead)
+    : graph_(graph), dead_(dead), reverse_(reverse_links(graph)) {
   kinds_.reserve(graph.vertices());
   for (const VertexBlock& block : graph.blocks)
     kinds_.insert(kinds_.end(), block.count, block.kind);
@@ -28,7 +29,8 @@ DistanceField DistanceFields::measured(VertexId target, bool forwarding) const {
     const int vertex = queue[i];
     for (int r = reverse_.first[vertex]; r < reverse_.first[vertex + 1]; ++r) {
       const int before = graph_.source[reverse_.link[r]];
-      if (field.hops[before] >= 0 || !expands(field, vertex, before)) continue;
+      if (is_dead(reverse_.link[r]) || field.hops[before] >= 0 || !expands(field, vertex, before))
+        continue;
       field.hops[before] = field.hops[vertex] + 1;
       field.near_target[before] = field.near_target[vertex] && !is_switch(before);
       queue.push_back(before);
@@ -54,6 +56,7 @@ const DistanceField& DistanceFields::towards(VertexId target, bool forwarding) {
 
 bool DistanceFields::leads(const DistanceField& field, LinkId link) const {
   const int from = graph_.source[link.index], to = graph_.target[link.index];
+  if (is_dead(link.index)) return false;
   return field.hops[to] >= 0 && field.hops[to] == field.hops[from] - 1 && expands(field, to, from);
 }
 

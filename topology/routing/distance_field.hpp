@@ -24,7 +24,8 @@ struct DistanceField {
 
 class DistanceFields {
  public:
-  explicit DistanceFields(const Graph& graph);
+  // `dead` says of every link whether it is dead, or is empty. Both must outlive it.
+  DistanceFields(const Graph& graph, const std::vector<char>& dead);
   // Valid until the next call. Keeps the fields of the latest targets within 256 MiB.
   const DistanceField& towards(VertexId target, bool forwarding);
   // Whether a shortest path may go on over this link.
@@ -34,8 +35,10 @@ class DistanceFields {
   DistanceField measured(VertexId target, bool forwarding) const;
   bool is_switch(int vertex) const { return kinds_[vertex] >= VertexKind::packet_switch; }
   bool expands(const DistanceField& field, int vertex, int before) const;
+  bool is_dead(int link) const { return !dead_.empty() && dead_[link] != 0; }
 
   const Graph& graph_;
+  const std::vector<char>& dead_;
   ReverseLinks reverse_;
   std::vector<VertexKind> kinds_;
   std::list<DistanceField> fields_;  // latest first
