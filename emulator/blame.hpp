@@ -20,6 +20,14 @@ struct BlameEntry {
 };
 using Blame = std::vector<BlameEntry>;
 
+// What the step would take with a tenth more of one thing, all else (the plan too) being equal.
+inline constexpr double sensitivity_change = 0.1;
+struct Sensitivity {
+  std::string what;  // "tensor" (FLOP/s), "hbm" (bandwidth), "link:<class>" (capacity)
+  Picoseconds step_time;
+  bool operator==(const Sensitivity&) const = default;
+};
+
 class BlameBuilder {
  public:
   void add(const std::string& cause, Picoseconds time);

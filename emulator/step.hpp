@@ -34,8 +34,12 @@ struct CollectiveUse {
 struct StepOptions {
   StepFaults faults;
   bool fold = true;  // run ranks that nothing tells apart once: exact, and the cost follows classes
-  bool keep_timeline = false;
-  std::size_t listed_links = 64;                  // StepResult::links, at most
+  // StepResult::timeline holds at most so many ranks: the one that waits least (the others wait for
+  // it), then the lowest of each stage, then of the other classes.
+  std::size_t timeline_ranks = 0;
+  std::size_t listed_links = 64;  // StepResult::links, at most
+  // Sensitivities cost one more run each: they are there when the step took at most so many events.
+  std::int64_t sensitivities_up_to = 0;
   std::function<void(double fraction)> progress;  // called now and then, 0..1
   // Called for each collective of each class of groups, when all is done, in a fixed order; `count`
   // groups took this long.
@@ -45,9 +49,10 @@ struct StepOptions {
 struct StepResult {
   Picoseconds step_time;
   double mfu = 0;
-  Blame blame;                      // adds up to step_time
-  std::vector<LinkLoad> links;      // longest on the critical path first, then busiest
-  std::vector<double> class_bytes;  // per link class of the graph
+  Blame blame;                             // adds up to step_time
+  std::vector<Sensitivity> sensitivities;  // greatest gain first
+  std::vector<LinkLoad> links;             // longest on the critical path first, then busiest
+  std::vector<double> class_bytes;         // per link class of the graph
   std::vector<double> class_busy_seconds;
   std::vector<double> class_limiting_seconds;  // its links set the rate, summed over transfers
   std::vector<CollectiveUse> collectives;

@@ -45,6 +45,10 @@ void add_options(CLI::App& command, EmulateOptions& options) {
   command.add_flag("--allow-remote", options.allow_remote, "let --listen leave this machine");
   command.add_flag("--ignore-memory", options.ignore_memory, "emulate what does not fit");
   command.add_flag("--no-fold", options.no_fold, "run every rank, also those that are alike");
+  auto* with = command.add_flag("--sensitivities", options.sensitivities,
+                                "say what a tenth more FLOP/s, HBM or link bandwidth would give, "
+                                "also where it takes long; default: up to 200,000 events a step");
+  command.add_flag("--no-sensitivities", options.no_sensitivities, "do not say it")->excludes(with);
   command.add_flag("--json", options.json, "one JSON document on stdout");
   command.add_option("-o,--output", options.output, "write the plan with this prediction")
       ->check(a_path());
@@ -74,7 +78,7 @@ int run_steps(const EmulateOptions& options, const EmulateInputs& inputs, const 
   StepSequence sequence(inputs, progress_bar("emulating"));
   const std::int64_t steps = std::max<std::int64_t>(1, options.steps);
   for (;;) {
-    const auto step = sequence.next();
+    const auto step = sequence.next(sequence.steps() + 1 == steps);
     if (!step) return report(step.error());
     if (sequence.steps() < steps) continue;
     const auto saved = save(options, inputs, step->get().result);

@@ -18,6 +18,14 @@ void collect(Errors& errors, const Result<T>& result) {
   if (!result) errors.insert(errors.end(), result.error().begin(), result.error().end());
 }
 
+// Some tenths of a second for all of them together.
+constexpr std::int64_t cheap_events = 200'000;
+
+std::int64_t sensitivities_up_to(const EmulateOptions& options) {
+  if (options.no_sensitivities) return 0;
+  return options.sensitivities ? INT64_MAX : cheap_events;
+}
+
 Errors check_choice(const EmulateOptions& options) {
   const bool described = !options.model.empty() || !options.parallel.empty() ||
                          options.global_batch != 0 || options.sequence != 0;
@@ -58,7 +66,7 @@ Result<EmulateInputs> from_plan(const EmulateOptions& options) {
   if (!plan) return tl::unexpected<Errors>(plan.error());
   Result<topology::Cluster> cluster = cluster_of_plan(options, *plan);
   if (!cluster) return tl::unexpected<Errors>(cluster.error());
-  return EmulateInputs{std::move(*cluster), std::move(*plan), {}, {}};
+  return EmulateInputs{.cluster = std::move(*cluster), .plan = std::move(*plan)};
 }
 
 Result<EmulateInputs> from_description(const EmulateOptions& options) {
@@ -76,7 +84,7 @@ Result<EmulateInputs> from_description(const EmulateOptions& options) {
   Result<Plan> plan =
       emulator::make_plan(*cluster, training, *degrees, topology::default_calibration());
   if (!plan) return tl::unexpected<Errors>(plan.error());
-  return EmulateInputs{std::move(*cluster), std::move(*plan), {}, {}};
+  return EmulateInputs{.cluster = std::move(*cluster), .plan = std::move(*plan)};
 }
 
 Result<void> read_faults(const std::string& path, EmulateInputs& inputs) {
@@ -100,6 +108,7 @@ Result<EmulateInputs> read_inputs(const EmulateOptions& options) {
       options.plan.empty() ? from_description(options) : from_plan(options);
   if (!inputs) return inputs;
   inputs->fold = !options.no_fold;
+  inputs->sensitivities_up_to = sensitivities_up_to(options);
   const auto kinds = kinds_of(inputs->plan, inputs->cluster);
   if (const auto error = missing_precision(kinds, inputs->plan.training.precision))
     return tl::unexpected<Errors>(Errors{*error});

@@ -14,14 +14,16 @@ struct EmulateOptions {
   std::int64_t global_batch = 0, sequence = 0;
   std::int64_t steps = 0;  // 0: one; while listening: until a signal
   bool json = false, allow_remote = false, ignore_memory = false, no_fold = false;
+  bool sensitivities = false, no_sensitivities = false;  // neither: where they are cheap
 };
 
 struct EmulateInputs {
   topology::Cluster cluster;
   emulator::Plan plan;
-  emulator::StepFaults faults;
-  std::string faults_sha256;  // "" = none
-  bool fold = true;           // run ranks that nothing tells apart once
+  emulator::StepFaults faults = {};
+  std::string faults_sha256 = {};        // "" = none
+  bool fold = true;                      // run ranks that nothing tells apart once
+  std::int64_t sensitivities_up_to = 0;  // events of a step, see StepOptions
 };
 
 Result<EmulateInputs> read_inputs(const EmulateOptions& options);

@@ -39,6 +39,18 @@ std::string links_table(const EmulationReport& report) {
   return table(rows);
 }
 
+double gain_of(const emulator::Sensitivity& entry, const StepResult& step) {
+  return 1 - in_seconds(entry.step_time) / in_seconds(step.step_time);
+}
+
+std::string sensitivities_table(const StepResult& step) {
+  std::vector<std::vector<std::string>> rows = {{"10 % more", "step", "gain"}};
+  for (const emulator::Sensitivity& entry : step.sensitivities)
+    rows.push_back({entry.what, to_string(in_seconds(entry.step_time)),
+                    fmt::format("{:.2f}%", 100 * gain_of(entry, step))});
+  return table(rows);
+}
+
 std::string heading(const EmulationReport& report) {
   const emulator::Plan& plan = report.inputs.plan;
   const auto prediction = emulator::prediction_of(report.step, plan, report.inputs.cluster);
@@ -66,6 +78,16 @@ Json links_json(const EmulationReport& report) {
                      {"critical_s", in_seconds(load.critical).value}});
   }
   return links;
+}
+
+Json sensitivities_json(const StepResult& step) {
+  Json entries = Json::array();
+  for (const emulator::Sensitivity& entry : step.sensitivities)
+    entries.push_back({{"what", entry.what},
+                       {"change", emulator::sensitivity_change},
+                       {"step_time_s", in_seconds(entry.step_time).value},
+                       {"gain", gain_of(entry, step)}});
+  return entries;
 }
 
 Json collectives_json(const StepResult& step) {
@@ -99,24 +121,30 @@ std::vector<int> per_mille(const emulator::Blame& blame) {
 Json emulation_json(const EmulationReport& report) {
   const auto prediction =
       emulator::prediction_of(report.step, report.inputs.plan, report.inputs.cluster);
-  return {{"step_time_s", prediction.step_time.value},
-          {"mfu", prediction.mfu},
-          {"tokens_per_s_per_accelerator", prediction.tokens_per_s_per_accelerator},
-          {"peak_memory_bytes", prediction.peak_memory.count},
-          {"steps", report.steps},
-          {"virtual_time_s", in_seconds(report.virtual_time - Instant{0}).value},
-          {"blame", blame_json(report.step.blame)},
-          {"links", links_json(report)},
-          {"collectives", collectives_json(report.step)},
-          {"events", report.step.events},
-          {"ranks", report.step.ranks},
-          {"classes", report.step.classes},
-          {"wall_s", report.wall_s},
-          {"peak_rss_bytes", Stopwatch::peak_rss_bytes()}};
+  Json document = {{"step_time_s", prediction.step_time.value},
+                   {"mfu", prediction.mfu},
+                   {"tokens_per_s_per_accelerator", prediction.tokens_per_s_per_accelerator},
+                   {"peak_memory_bytes", prediction.peak_memory.count},
+                   {"steps", report.steps},
+                   {"virtual_time_s", in_seconds(report.virtual_time - Instant{0}).value},
+                   {"blame", blame_json(report.step.blame)},
+                   {"links", links_json(report)},
+                   {"collectives", collectives_json(report.step)},
+                   {"events", report.step.events},
+                   {"ranks", report.step.ranks},
+                   {"classes", report.step.classes},
+                   {"wall_s", report.wall_s},
+                   {"peak_rss_bytes", Stopwatch::peak_rss_bytes()}};
+  if (!report.step.sensitivities.empty())
+    document["sensitivities"] = sensitivities_json(report.step);
+  return document;
 }
 
 std::string emulation_text(const EmulationReport& report) {
   std::string text = heading(report) + "\nwhere the time goes\n" + blame_table(report.step);
+  if (!report.step.sensitivities.empty())
+    text +=
+        "\nwhat a tenth more would give, all else being equal\n" + sensitivities_table(report.step);
   if (!report.step.links.empty())
     text +=
         "\nlinks, by the time that they hold the step back, then by load\n" + links_table(report);

@@ -71,12 +71,15 @@ StepFaults faults_within(const StepFaults& faults, Instant now, std::optional<Pi
 StepSequence::StepSequence(const EmulateInputs& inputs, std::function<void(double)> progress)
     : inputs_(inputs), progress_(std::move(progress)) {}
 
-Result<std::reference_wrapper<const EmulatedStep>> StepSequence::next() {
+Result<std::reference_wrapper<const EmulatedStep>> StepSequence::next(bool in_detail) {
   const auto length = last_ ? std::optional(last_->result.step_time) : std::nullopt;
-  if (!last_ || !same(faults_within(inputs_.faults, now_, length), last_faults_)) {
-    Result<EmulatedStep> step = emulate(faults_within(inputs_.faults, now_, std::nullopt));
+  const bool known = last_ && (last_in_detail_ || !in_detail) &&
+                     same(faults_within(inputs_.faults, now_, length), last_faults_);
+  if (!known) {
+    auto step = emulate(faults_within(inputs_.faults, now_, std::nullopt), in_detail);
     if (!step) return tl::unexpected<Errors>(step.error());
     last_ = std::move(*step);
+    last_in_detail_ = in_detail;
     last_faults_ = faults_within(inputs_.faults, now_, last_->result.step_time);
   }
   if (last_->result.step_time.count > INT64_MAX - now_.picoseconds)
@@ -87,13 +90,14 @@ Result<std::reference_wrapper<const EmulatedStep>> StepSequence::next() {
   return std::cref(*last_);
 }
 
-Result<EmulatedStep> StepSequence::emulate(const StepFaults& faults) const {
+Result<EmulatedStep> StepSequence::emulate(const StepFaults& faults, bool in_detail) const {
   EmulatedStep step;
   emulator::StepOptions options;
   options.faults = faults;
   options.fold = inputs_.fold;
   options.progress = progress_;
   options.listed_links = SIZE_MAX;
+  if (in_detail) options.sensitivities_up_to = inputs_.sensitivities_up_to;
   options.on_collective = [&](const CollectiveUse& use, Picoseconds time, std::int64_t count) {
     sample_of(step.collectives, use).duration.observe(in_seconds(time), count);
   };

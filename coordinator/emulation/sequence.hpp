@@ -21,19 +21,20 @@ class StepSequence {
  public:
   // `inputs` must outlive it.
   StepSequence(const EmulateInputs& inputs, std::function<void(double)> progress);
-  // The next step; the reference is good until the next call.
-  Result<std::reference_wrapper<const EmulatedStep>> next();
+  // The next step; the reference is good until the next call. `in_detail`: with sensitivities.
+  Result<std::reference_wrapper<const EmulatedStep>> next(bool in_detail = false);
   Instant now() const { return now_; }  // when that step ended
   std::int64_t steps() const { return steps_; }
 
  private:
-  Result<EmulatedStep> emulate(const emulator::StepFaults& faults) const;
+  Result<EmulatedStep> emulate(const emulator::StepFaults& faults, bool in_detail) const;
 
   const EmulateInputs& inputs_;
   std::function<void(double)> progress_;
   Instant now_{0};
   std::int64_t steps_ = 0;
   std::optional<EmulatedStep> last_;
+  bool last_in_detail_ = false;
   emulator::StepFaults last_faults_;  // as far as they reached into that step
 };
 

@@ -87,7 +87,8 @@ class Server {
     bool stopped = false;
     while (!stopped && (options_.steps == 0 || sequence.steps() < options_.steps)) {
       signals_.open();
-      const auto step = sequence.next();
+      const std::int64_t shown = std::max<std::int64_t>(1, options_.steps);
+      const auto step = sequence.next(sequence.steps() + 1 == shown);
       signals_.close();
       if (!step) return report(step.error());
       if (!totals) totals.emplace(inputs_, step->get());
@@ -96,8 +97,7 @@ class Server {
       stopped = pace(sequence.now());
       if (!stopped) totals->add(step->get());
       publish(*totals, sequence.steps() == options_.steps);
-      if (sequence.steps() == std::max<std::int64_t>(1, options_.steps))
-        show(sequence, step->get());
+      if (sequence.steps() == shown) show(sequence, step->get());
     }
     if (!stopped) signals_.wait();
     return exit_ok;

@@ -95,7 +95,14 @@ TEST_CASE("emulate --json has the keys of the contract, and blame adds up to the
   for (const char* key :
        {"step_time_s", "mfu", "blame", "links", "events", "ranks", "wall_s", "peak_rss_bytes"})
     CHECK(document.contains(key));
-  CHECK_FALSE(document.contains("sensitivities"));
+  REQUIRE(document["sensitivities"].size() >= 3);  // tensor, hbm, and links
+  for (const auto& entry : document["sensitivities"]) {
+    CHECK(entry["change"] == 0.1);
+    CHECK(entry["step_time_s"].get<double>() <= document["step_time_s"].get<double>());
+    CHECK(entry["gain"].get<double>() < 0.1);  // no more than what it gets more of
+  }
+  CHECK_FALSE(
+      run_command(described + " --json --no-sensitivities").json().contains("sensitivities"));
   CHECK(document["ranks"] == 32);
   CHECK(document["classes"] >= 1);
   CHECK(document["classes"] <= 32);

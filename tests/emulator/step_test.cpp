@@ -175,7 +175,8 @@ TEST_CASE("blame adds up to the step, and nothing is left to 'other'") {
 TEST_CASE("the same inputs give the same result") {
   const auto cluster = lab_cluster(4);
   StepOptions options;
-  options.keep_timeline = true;
+  options.timeline_ranks = SIZE_MAX;
+  options.fold = false;
   const auto run = [&] { return step_of(cluster, lab_training(16), "tp=2,pp=2,dp=4", options); };
   const StepResult a = run(), b = run();
   CHECK(a.step_time == b.step_time);
@@ -188,7 +189,8 @@ TEST_CASE("the same inputs give the same result") {
 
 TEST_CASE("in the timeline nothing starts before it is ready, and streams run in order") {
   StepOptions options;
-  options.keep_timeline = true;
+  options.timeline_ranks = SIZE_MAX;
+  options.fold = false;
   const auto training = lab_training(16);
   const auto result = step_of(lab_cluster(4), training, "tp=2,pp=2,dp=4", options);
   const auto degrees = degrees_of("tp=2,pp=2,dp=4");

@@ -1,0 +1,17 @@
+// What a step would take on a slightly better cluster. Private to the emulator.
+#pragma once
+
+#include <vector>
+
+#include "emulator/step/prepared.hpp"
+
+namespace railwright::emulator {
+
+// Runs the step again with a tenth more of each thing in turn: FLOP/s, HBM bandwidth, the capacity
+// of each link class that carried anything (`class_bytes`). Plan and routes stay. Greatest gain
+// first; ties: that order.
+std::vector<Sensitivity> sensitivities_of(const PreparedStep& step,
+                                          const topology::Cluster& cluster,
+                                          const std::vector<double>& class_bytes);
+
+}  // namespace railwright::emulator
