@@ -132,7 +132,7 @@ Network::Network(const topology::Graph& graph, const topology::Calibration& cali
 Network::~Network() = default;
 Network::Network(Network&&) noexcept = default;
 
-TransferId Network::start(Transfer transfer, Instant now) {
+TransferId Network::start(const Transfer& transfer, Instant now) {
   assert(transfer.bytes >= 0 && transfer.share > 0 && transfer.cap > 0);
   State& state = *state_;
   state.move_clock(now);
@@ -167,11 +167,12 @@ std::optional<Instant> Network::next_end() const {
   return Instant{state_->clocks.first_end()};
 }
 
-std::vector<TransferId> Network::advance_to(Instant now) {
+const std::vector<TransferId>& Network::advance_to(Instant now) {
   State& state = *state_;
   state.move_clock(now);
   state.settle();
-  std::vector<TransferId> ended;
+  std::vector<TransferId>& ended = state.ended_ids;
+  ended.clear();
   for (const int id : state.at_once) {
     state.flow_of[id] = ended_flow;
     ended.push_back({id});

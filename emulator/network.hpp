@@ -59,15 +59,16 @@ class Network {
   // Starts at `now`, which never goes back. A transfer without links and cap, or without bytes,
   // ends at once. Endless bytes (infinity) make a flow that never ends. Ids count from 0 in the
   // order of the starts and are never given twice. Starts at one instant are solved together.
-  TransferId start(Transfer transfer, Instant now);
+  TransferId start(const Transfer& transfer, Instant now);
   // Scales the effective capacity of a link from now on (0 < factor); 1 restores it.
   void scale_capacity(topology::LinkId link, double factor, Instant now);
 
   // When the next transfer ends; nothing when none is in flight or all are endless. One that would
   // end after `latest_end` is endless as long as nothing changes.
   std::optional<Instant> next_end() const;
-  // Moves time to `now` <= next_end() and returns the transfers that end exactly then, by id.
-  std::vector<TransferId> advance_to(Instant now);
+  // Moves time to `now` <= next_end() and returns the transfers that end exactly then, by id; good
+  // until the next call.
+  const std::vector<TransferId>& advance_to(Instant now);
 
   double rate(TransferId id) const;                       // bytes per second now; 0 once it ended
   const std::vector<Piece>& pieces(TransferId id) const;  // of an ended transfer: covers its life

@@ -45,6 +45,7 @@ struct Network::State {
   Clocks clocks;
   bool unsettled = false;
   std::vector<int> ended;
+  std::vector<TransferId> ended_ids;
   std::vector<Levels::Load> loads;
 
   double effective_capacity(topology::LinkId link);

@@ -8,7 +8,7 @@ using workload::OpKind;
 
 StepEngine::StepEngine(const Layout& layout, StepCosts& costs, Network& network,
                        const StepFaults& faults)
-    : layout_(layout), costs_(costs), network_(network), faults_(faults) {
+    : layout_(layout), places_(layout), costs_(costs), network_(network), faults_(faults) {
   const auto instances = static_cast<std::size_t>(layout.instances());
   record_.ready.assign(instances, not_yet);
   record_.end.assign(instances, not_yet);
@@ -36,12 +36,10 @@ StepRecord StepEngine::run(const std::function<void(double)>& progress) {
       break;
     }
     now_ = next_transfer.value_or(Instant{INT64_MAX});
-    if (!events_.empty()) now_ = std::min(now_, events_.top().when);
+    if (!events_.empty()) now_ = std::min(now_, events_.first());
     if (next_transfer == now_) end_transfers();
-    while (!events_.empty() && events_.top().when == now_) {
-      const Event event = events_.top();
-      events_.pop();
-      handle(event);
+    while (!events_.empty() && events_.first() == now_) {
+      handle(events_.pop());
     }
     if (progress && ++rounds % report_every == 0)
       progress(static_cast<double>(ended_) / static_cast<double>(all));
@@ -51,7 +49,8 @@ StepRecord StepEngine::run(const std::function<void(double)>& progress) {
 }
 
 void StepEngine::push(Instant when, EventKind kind, int actor, int op) {
-  events_.push({when, pushed_++, kind, actor, op});
+  events_.push(when, {kind, actor, op});
+  ++pushed_;
 }
 
 void StepEngine::schedule_faults() {
@@ -100,23 +99,23 @@ void StepEngine::end_transfers() {
   for (const TransferId id : network_.advance_to(now_)) {
     const OpOfActor owner = owner_of_transfer_[id.index];
     ++transfers_ended_;
-    ++record_.exchanges[layout_.exchange(owner.actor, owner.op)].phase;
+    ++record_.exchanges[places_.exchange(owner.actor, owner.op)].phase;
     begin_phase(owner);
   }
   drain();
 }
 
 void StepEngine::drain() {
-  while (!ready_.empty()) {
-    const OpOfActor what = ready_.front();
-    ready_.pop_front();
-    begin(what);
+  for (std::size_t i = 0; i < ready_.size(); ++i) {
+    const OpOfActor what = ready_[i];
+    begin(what);  // which may make more ready
   }
+  ready_.clear();
 }
 
 void StepEngine::begin(OpOfActor what) {
-  record_.ready[layout_.instance(what.actor, what.op)] = now_;
-  switch (layout_.op(what.actor, what.op).kind) {
+  record_.ready[places_.instance(what.actor, what.op)] = now_;
+  switch (places_.kind(what.actor, what.op)) {
     case OpKind::compute:
       push(now_ + costs_.compute_time(what.actor, what.op), EventKind::compute_end, what.actor,
            what.op);
@@ -134,15 +133,14 @@ void StepEngine::begin(OpOfActor what) {
 }
 
 void StepEngine::arrive(OpOfActor what) {
-  Exchange& exchange = record_.exchanges[layout_.exchange(what.actor, what.op)];
+  Exchange& exchange = record_.exchanges[places_.exchange(what.actor, what.op)];
   // Until the last member is here, `start` is when the latest one came.
   if (exchange.start < now_ || what.actor < exchange.last_actor) {
     exchange.last_actor = what.actor;
     exchange.last_op = what.op;
   }
   exchange.start = now_;
-  const auto& op = layout_.op(what.actor, what.op);
-  const auto members = layout_.members(op.group, layout_.group_of(what.actor, op.group));
+  const auto members = places_.members(what.actor, what.op);
   if (++exchange.arrived == static_cast<int>(members.size()))
     begin_exchange({exchange.last_actor, exchange.last_op});
 }
@@ -150,11 +148,11 @@ void StepEngine::arrive(OpOfActor what) {
 void StepEngine::receive(OpOfActor what) {
   const int source = layout_.peer_of(what.actor, what.op);
   const int send = layout_.of_actor(what.actor).peer_op[what.op];
-  if (record_.end[layout_.instance(source, send)] != not_yet) end_op(what);
+  if (record_.end[places_.instance(source, send)] != not_yet) end_op(what);
 }
 
 void StepEngine::begin_exchange(OpOfActor owner) {
-  Exchange& exchange = record_.exchanges[layout_.exchange(owner.actor, owner.op)];
+  Exchange& exchange = record_.exchanges[places_.exchange(owner.actor, owner.op)];
   exchange.start = now_;
   exchange.cost = &costs_.exchange(owner.actor, owner.op);
   exchange.first_transfer = static_cast<std::int64_t>(record_.transfers.size());
@@ -163,37 +161,37 @@ void StepEngine::begin_exchange(OpOfActor owner) {
 }
 
 void StepEngine::begin_phase(OpOfActor owner) {
-  const Exchange& exchange = record_.exchanges[layout_.exchange(owner.actor, owner.op)];
+  const Exchange& exchange = record_.exchanges[places_.exchange(owner.actor, owner.op)];
   if (exchange.phase == static_cast<int>(exchange.cost->phases.size())) return end_exchange(owner);
   const Picoseconds latency = exchange.cost->phases[exchange.phase].latency;
   push(now_ + latency, EventKind::latency_end, owner.actor, owner.op);
 }
 
 void StepEngine::begin_transfer(OpOfActor owner) {
-  Exchange& exchange = record_.exchanges[layout_.exchange(owner.actor, owner.op)];
+  Exchange& exchange = record_.exchanges[places_.exchange(owner.actor, owner.op)];
   const ExchangePhase& phase = exchange.cost->phases[exchange.phase];
   if (phase.bytes <= 0 || phase.consumption.empty()) {
     ++exchange.phase;
     return begin_phase(owner);
   }
-  const TransferId id = network_.start({phase.consumption, phase.bytes}, now_);
+  transfer_.consumption = phase.consumption;
+  transfer_.bytes = phase.bytes;
+  const TransferId id = network_.start(transfer_, now_);
   assert(id.index == static_cast<int>(owner_of_transfer_.size()));
   owner_of_transfer_.push_back(owner);
   record_.transfers[exchange.first_transfer + exchange.phase] = id;
 }
 
 void StepEngine::end_exchange(OpOfActor owner) {
-  const bool sends = layout_.op(owner.actor, owner.op).kind == OpKind::send;
+  const bool sends = places_.kind(owner.actor, owner.op) == OpKind::send;
   sends ? end_send(owner) : end_collective(owner);
 }
 
 void StepEngine::end_collective(OpOfActor owner) {
-  const workload::Op& op = layout_.op(owner.actor, owner.op);
-  const int ordinal = layout_.of_actor(owner.actor).ordinal[owner.op];
-  const Instant start = record_.exchanges[layout_.exchange(owner.actor, owner.op)].start;
-  for (const int actor : layout_.members(op.group, layout_.group_of(owner.actor, op.group))) {
-    const int member_op = layout_.op_at_member(op, ordinal, actor);
-    record_.wait[actor] += start - record_.ready[layout_.instance(actor, member_op)];
+  const Instant start = record_.exchanges[places_.exchange(owner.actor, owner.op)].start;
+  for (const int actor : places_.members(owner.actor, owner.op)) {
+    const int member_op = places_.op_at_member(owner.actor, owner.op, actor);
+    record_.wait[actor] += start - record_.ready[places_.instance(actor, member_op)];
     end_op({actor, member_op});
   }
 }
@@ -201,21 +199,19 @@ void StepEngine::end_collective(OpOfActor owner) {
 void StepEngine::end_send(OpOfActor owner) {
   const int target = layout_.peer_of(owner.actor, owner.op);
   const int receive = layout_.of_actor(owner.actor).peer_op[owner.op];
-  const Instant start = record_.exchanges[layout_.exchange(owner.actor, owner.op)].start;
+  const Instant start = record_.exchanges[places_.exchange(owner.actor, owner.op)].start;
   end_op(owner);
-  const Instant waiting_since = record_.ready[layout_.instance(target, receive)];
+  const Instant waiting_since = record_.ready[places_.instance(target, receive)];
   if (waiting_since == not_yet) return;
   if (waiting_since < start) record_.wait[target] += start - waiting_since;
   end_op({static_cast<int>(target), receive});
 }
 
 void StepEngine::end_op(OpOfActor what) {
-  record_.end[layout_.instance(what.actor, what.op)] = now_;
+  record_.end[places_.instance(what.actor, what.op)] = now_;
   ++ended_;
-  const StageLayout& stage = layout_.of_actor(what.actor);
-  for (int i = stage.first_successor[what.op]; i < stage.first_successor[what.op + 1]; ++i) {
-    const int next = stage.successor[i];
-    if (--waits_for_[layout_.instance(what.actor, next)] == 0) ready_.push_back({what.actor, next});
+  for (const int next : places_.successors(what.actor, what.op)) {
+    if (--waits_for_[places_.instance(what.actor, next)] == 0) ready_.push_back({what.actor, next});
   }
 }
 

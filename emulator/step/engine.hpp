@@ -2,13 +2,13 @@
 // cost and who waits for whom is asked of StepCosts and Layout. Private to the emulator.
 #pragma once
 
-#include <deque>
 #include <functional>
-#include <queue>
 #include <vector>
 
 #include "emulator/network.hpp"
 #include "emulator/step/costs.hpp"
+#include "emulator/step/event_queue.hpp"
+#include "emulator/step/places.hpp"
 
 namespace railwright::emulator {
 
@@ -44,13 +44,8 @@ class StepEngine {
  private:
   enum class EventKind : std::uint8_t { compute_end, latency_end, fault };
   struct Event {
-    Instant when;
-    std::int64_t order;  // of insertion: equal times leave in it
     EventKind kind;
     int actor, op;  // latency_end: the owner's
-    bool operator>(const Event& other) const {
-      return when != other.when ? when > other.when : order > other.order;
-    }
   };
   struct OpOfActor {
     int actor, op;
@@ -75,15 +70,17 @@ class StepEngine {
   void end_op(OpOfActor what);
 
   const Layout& layout_;
+  const Places places_;
   StepCosts& costs_;
   Network& network_;
   const StepFaults& faults_;
   StepRecord record_;
   Instant now_{0};
-  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  EventQueue<Event> events_;
   std::int64_t pushed_ = 0, ended_ = 0;
   std::vector<std::uint16_t> waits_for_;      // per op instance
-  std::deque<OpOfActor> ready_;               // in the order in which they became so
+  std::vector<OpOfActor> ready_;              // in the order in which they became so
+  Transfer transfer_;                         // that is being started
   std::vector<OpOfActor> owner_of_transfer_;  // by transfer id
   std::size_t transfers_ended_ = 0;
 };

@@ -22,6 +22,7 @@ Result<Layout> Layout::make(const Programs& programs, const Folding& folding) {
   Layout layout;
   layout.programs_ = &programs;
   layout.folding_ = &folding;
+  layout.place_actors();
   layout.first_instance_.push_back(0);
   for (int actor = 0; actor < layout.actors(); ++actor)
     layout.first_instance_.push_back(layout.first_instance_.back() + layout.of_actor(actor).ops());
@@ -34,6 +35,15 @@ Result<Layout> Layout::make(const Programs& programs, const Folding& folding) {
   for (int d = 0; d < dimension_count; ++d) layout.list_members(d);
   layout.number_exchanges();
   return layout;
+}
+
+void Layout::place_actors() {
+  for (int actor = 0; actor < actors(); ++actor) {
+    const std::int64_t rank = rank_of(actor);
+    stage_of_.push_back(programs_->stage_of[rank]);
+    for (int d = 0; d < dimension_count; ++d)
+      group_of_.push_back(folding_->groups[d].of[programs_->groups[d].group_of(rank)]);
+  }
 }
 
 void Layout::list_members(int dimension) {
@@ -64,11 +74,6 @@ void Layout::number_exchanges() {
     first_send_.push_back(exchanges_);
     exchanges_ += of_actor(actor).sends;
   }
-}
-
-int Layout::group_of(int actor, Dimension dimension) const {
-  const std::int64_t group = programs_->groups_of(dimension).group_of(rank_of(actor));
-  return groups(dimension).of[group];
 }
 
 std::int64_t Layout::first_rank_of(Dimension dimension, int group) const {

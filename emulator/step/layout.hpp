@@ -26,7 +26,7 @@ class Layout {
   std::int64_t instances() const { return first_instance_.back(); }
   std::int64_t exchanges() const { return exchanges_; }
   int stages() const { return static_cast<int>(programs_->stages.size()); }
-  int stage_of(int actor) const { return programs_->stage_of[rank_of(actor)]; }
+  int stage_of(int actor) const { return stage_of_[actor]; }
   const StageLayout& stage(int index) const { return programs_->stages[index]; }
   const StageLayout& of_actor(int actor) const { return stage(stage_of(actor)); }
   const workload::Op& op(int actor, int op) const { return of_actor(actor).program.ops[op]; }
@@ -37,7 +37,10 @@ class Layout {
   const Folding::Classes& groups(workload::Dimension dimension) const {
     return folding_->groups[static_cast<std::size_t>(dimension)];
   }
-  int group_of(int actor, workload::Dimension dimension) const;
+  int group_of(int actor, workload::Dimension dimension) const {
+    return group_of_[static_cast<std::size_t>(actor) * dimension_count +
+                     static_cast<std::size_t>(dimension)];
+  }
   // The lowest rank of the class's first group.
   std::int64_t first_rank_of(workload::Dimension dimension, int group) const;
   // The actors that meet there, ascending.
@@ -48,6 +51,11 @@ class Layout {
   int actor_of_instance(std::int64_t instance) const;
   // A collective of one class of groups or one send, numbered through.
   std::int64_t exchange(int actor, int op) const;
+  // Of those the first collective of a class of groups, the first send of an actor.
+  std::int64_t first_exchange(workload::Dimension dimension, int group) const {
+    return meetings_[static_cast<std::size_t>(dimension)].first_exchange[group];
+  }
+  std::int64_t first_send(int actor) const { return first_send_[actor]; }
   // How many exchanges of the cluster it stands for.
   std::int64_t copies(int actor, int op) const;
   // The same collective as its member `actor` sees it.
@@ -66,12 +74,14 @@ class Layout {
   };
 
   Layout() = default;
+  void place_actors();
   void list_members(int dimension);
   void number_exchanges();
 
   const Programs* programs_ = nullptr;
   const Folding* folding_ = nullptr;
   std::vector<std::int64_t> first_instance_;
+  std::vector<int> stage_of_, group_of_;  // per actor; per actor and dimension
   std::array<Meetings, dimension_count> meetings_;
   std::vector<std::int64_t> first_send_;  // per actor
   std::int64_t exchanges_ = 0;
