@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <utility>
 
 #include "emulator/network/network_state.hpp"
 
@@ -89,7 +90,23 @@ void Network::State::relimit(int f) {
 void Network::State::cut_piece(const Flow& flow) {
   if (flow.piece_start == now) return;
   const int link = levels.is_cap(flow.limiting) ? -1 : links[flow.limiting].id;
-  pieces[flow.id].push_back({now, {link}});
+  int place = free_piece;
+  if (place < 0) {
+    place = static_cast<int>(pieces.size());
+    pieces.emplace_back();
+  } else {
+    free_piece = pieces[place].before;
+  }
+  pieces[place] = {{now, {link}}, last_piece[flow.id]};
+  last_piece[flow.id] = place;
+}
+
+void Network::State::forget(int id) {
+  while (last_piece[id] >= 0) {
+    int& before = pieces[last_piece[id]].before;
+    const int next = std::exchange(before, free_piece);
+    free_piece = std::exchange(last_piece[id], next);
+  }
 }
 
 void Network::State::finish(int f) {
@@ -138,7 +155,7 @@ TransferId Network::start(const Transfer& transfer, Instant now) {
   state.move_clock(now);
   const int id = static_cast<int>(state.flow_of.size());
   state.flow_of.push_back(immediate_flow);
-  state.pieces.emplace_back();
+  state.last_piece.push_back(-1);
   const bool limited = !transfer.consumption.empty() || std::isfinite(transfer.cap);
   if (transfer.bytes > 0 && limited)
     state.attach(id, transfer);
@@ -195,14 +212,18 @@ double Network::rate(TransferId id) const {
   return f == ended_flow ? 0 : state_->levels.flow_level(f) * state_->levels.share(f);
 }
 
-const std::vector<Piece>& Network::pieces(TransferId id) const {
+std::vector<Piece> Network::pieces(TransferId id) const {
   assert(state_->flow_of[id.index] == ended_flow && "the transfer is in flight");
-  return state_->pieces[id.index];
+  std::vector<Piece> pieces;
+  for (int at = state_->last_piece[id.index]; at >= 0; at = state_->pieces[at].before)
+    pieces.push_back(state_->pieces[at].piece);
+  std::reverse(pieces.begin(), pieces.end());
+  return pieces;
 }
 
 void Network::forget(TransferId id) {
   assert(state_->flow_of[id.index] == ended_flow && "the transfer is in flight");
-  std::vector<Piece>().swap(state_->pieces[id.index]);
+  state_->forget(id.index);
 }
 
 LinkUse Network::use_of(LinkId link) const {

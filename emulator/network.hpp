@@ -70,8 +70,8 @@ class Network {
   // until the next call.
   const std::vector<TransferId>& advance_to(Instant now);
 
-  double rate(TransferId id) const;                       // bytes per second now; 0 once it ended
-  const std::vector<Piece>& pieces(TransferId id) const;  // of an ended transfer: covers its life
+  double rate(TransferId id) const;                // bytes per second now; 0 once it ended
+  std::vector<Piece> pieces(TransferId id) const;  // of an ended transfer: covers its life
   void forget(TransferId id);  // frees the pieces of an ended transfer that nobody asks for again
   LinkUse use_of(topology::LinkId link) const;       // up to now
   std::vector<topology::LinkId> used_links() const;  // that carried or were scaled, ascending

@@ -38,11 +38,11 @@ void Levels::collect_component() {
     const Flow& f = flows_[flow];
     for (int u = f.first; u < f.first + f.count; ++u) seed(use_link_[u]);
   };
-  for (const auto& [level, link] : stale_) {
-    links_[link].queued = links_[link].forced = false;
+  while (!stale_.empty()) {
+    const int link = stale_.pop();
+    room_[link].queued = links_[link].forced = false;
     seed(link);
   }
-  stale_.clear();
   for (const int link : changed_) seed(link);
   for (const int flow : arrived_) join(flow);
   for (std::size_t i = 0; i < component_links_.size(); ++i)
@@ -73,7 +73,7 @@ void Levels::take_component() {
     const int local = link_rests_[l].local;
     const bool full = filling_.saturated(local) && !left_alone;
     level_[l] = full ? filling_.level(local) : infinity;
-    room_[l] = {link.capacity, full ? infinity : link.capacity * nearly_full, 0};
+    room_[l] = {link.capacity, full ? infinity : link.capacity * nearly_full, 0, false};
     if (dominated) room_[l].wake = -infinity;
     link.tied = false;
     link.quick_looks = quick_looks;

@@ -1,5 +1,6 @@
 #include "emulator/network/levels.hpp"
 
+#include <algorithm>
 #include <cassert>
 #include <climits>
 #include <cmath>
@@ -20,7 +21,7 @@ int Levels::add_link(double capacity, int label) {
   link_rests_.emplace_back();
   link_rests_.back().label = label;
   level_.push_back(infinity);
-  room_.push_back({capacity, capacity * nearly_full, 0});
+  room_.push_back({capacity, capacity * nearly_full, 0, false});
   return link;
 }
 
@@ -34,7 +35,7 @@ int Levels::new_cap(double level) {
     free_caps_.pop_back();
   }
   level_[link] = level;
-  room_[link] = {0, -infinity, 0};
+  room_[link] = {0, -infinity, 0, false};
   return link;
 }
 
@@ -96,6 +97,8 @@ int Levels::add_flow(double share, double cap, const std::vector<Load>& loads) {
     use_weight_[f.first + f.count++] = 0;
   }
   uses_ += f.count;
+  if (f.count <= near_uses)
+    std::copy_n(&use_link_[f.first], static_cast<std::size_t>(f.count), f.near);
   if (f.count > widest_scan) {
     keep_tree(flow);
     for (int u = f.first; u < f.first + f.count; ++u) ++links_[use_link_[u]].trees;
@@ -141,6 +144,10 @@ void Levels::remove_flow(int flow) {
     auto& members = links_[link].members;
     move_member(link, use_place_[u], static_cast<int>(members.size()) - 1);
     members.pop_back();
+    if (members.empty() && link_rests_[link].dominator < 0) {
+      empty(link);
+      continue;
+    }
     room_[link].slack += use_weight_[u] * f.level;
     if (room_[link].slack < room_[link].wake) make_stale(link);
   }
@@ -150,6 +157,15 @@ void Levels::remove_flow(int flow) {
   flow_rests_[flow].active = false;
   tree = -1;
   free_flows_.push_back(flow);
+}
+
+// It has all its room again, and nobody asks for its level.
+void Levels::empty(int link) {
+  if (std::isfinite(level_[link])) note_change(link);
+  level_[link] = infinity;
+  const double capacity = links_[link].capacity;
+  room_[link] = {capacity, capacity * nearly_full, 0, room_[link].queued};
+  links_[link].tied = false;
 }
 
 void Levels::move_member(int link, int from, int to) {
@@ -175,8 +191,7 @@ void Levels::hold(int flow, int use) {
 }
 
 void Levels::settle() {
-  changed_.clear();
-  relimited_.clear();
+  begin_changes();
   spent_ = 0;
   if (crowded()) {
     solve_component();
@@ -219,7 +234,15 @@ int Levels::lowest_binding(const Flow& flow) const {
   return lowest;
 }
 
+void Levels::begin_changes() {
+  if (!reported_) return;
+  reported_ = false;
+  changed_.clear();
+  relimited_.clear();
+}
+
 void Levels::note_change(int link) {
+  begin_changes();
   if (links_[link].changed) return;
   links_[link].changed = true;
   links_[link].before = level_[link];
@@ -236,6 +259,7 @@ void Levels::report() {
     changed_[kept++] = link;
   }
   changed_.resize(kept);
+  reported_ = true;
 }
 
 }  // namespace railwright::emulator

@@ -25,6 +25,7 @@
 
 #include "emulator/network/filling.hpp"
 #include "emulator/network/min_tree.hpp"
+#include "emulator/network/stale_queue.hpp"
 
 namespace railwright::emulator {
 
@@ -86,8 +87,7 @@ class Levels {
     int trees = 0;        // members that have one
     int quick_looks = 0;  // that are left until all is summed afresh
     bool is_cap = false;
-    bool queued = false,
-         forced = false;  // forced: a flow without any level waits for this one
+    bool forced = false;  // a flow without any level waits for this one
     bool tied = false;    // limits, by name, somebody whom another link holds
     bool changed = false;
     double capacity = 0;
@@ -104,13 +104,17 @@ class Levels {
     double slack = 0;  // capacity less what members take
     double wake = 0;   // stale when the slack is less
     double high = 0;   // no member that others hold has a higher level
+    bool queued = false;
   };
-  struct alignas(32) Flow {
+  static constexpr int near_uses = 8;
+  // A line of memory: what a change of its level needs.
+  struct alignas(64) Flow {
     double level = 0;          // 0: not yet known
     double weight = 0;         // on all its links; negative: it differs (use_weight_)
     int first = 0, count = 0;  // uses: a block of the arrays below
     int holder = -1;           // the use whose link has this level
     int limiting = -1;         // of all that have it, up to `tie`, the one to name
+    int near[near_uses];       // the links of its uses, when these are few
   };
   struct FlowRest {
     double share = 1;
@@ -131,6 +135,10 @@ class Levels {
   void move_member(int link, int from, int to);
   void make_stale(int link, double otherwise = 0);
   void arrive(int flow);
+  void empty(int link);
+  const int* links_of(const Flow& flow) const {
+    return flow.count <= near_uses ? flow.near : &use_link_[flow.first];
+  }
   double own_level(int link) const;
   void force_links(const Flow& flow);
   void hold(int flow, int use);
@@ -148,6 +156,7 @@ class Levels {
   void publish(int link, double level, double capacity);
   void follow(const Elsewhere& member, int link);
   void keep_tree(int flow);
+  void begin_changes();
   void note_change(int link);
   void mark_flow(int flow);
   void name_limiting();
@@ -180,7 +189,8 @@ class Levels {
   std::vector<MinTree> trees_;
 
   std::vector<int> arrived_, changed_, relimited_, marked_;
-  std::vector<std::pair<double, int>> stale_;  // a heap, lowest level first
+  bool reported_ = false;  // these are of the latest settle; nothing has changed since
+  StaleQueue stale_;
   // Of the members of the link that is evaluated, that was published.
   std::vector<Elsewhere> elsewhere_, published_;
   std::vector<double> tree_values_;

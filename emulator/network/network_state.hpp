@@ -22,6 +22,12 @@ struct UsedLink {
   std::int64_t busy = 0, busy_since = 0;
 };
 
+// A piece of a transfer and the one before it, in one array for all: most transfers have one.
+struct ChainedPiece {
+  Piece piece;
+  int before = -1;  // in the array; of a free place the next free one
+};
+
 // A transfer in flight.
 struct Flow {
   int id = -1;
@@ -39,7 +45,9 @@ struct Network::State {
   std::vector<UsedLink> links;           // by index in `levels`
   std::vector<Flow> flows;               // by index in `levels`
   std::vector<int> flow_of;              // transfer id -> flow; -1: ended, -2: ends at once
-  std::vector<std::vector<Piece>> pieces;
+  std::vector<ChainedPiece> pieces;
+  std::vector<int> last_piece;  // by transfer id; -1: none
+  int free_piece = -1;
   std::vector<int> at_once;  // transfers that end at `now`
   Levels levels;
   Clocks clocks;
@@ -56,6 +64,7 @@ struct Network::State {
   void settle();  // afterwards rates, limiting links and ends are right
   void relimit(int f);
   void cut_piece(const Flow& flow);
+  void forget(int id);
   System current_system() const;
 };
 

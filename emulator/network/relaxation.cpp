@@ -17,13 +17,12 @@ bool same(double a, double b) { return a == b || std::abs(a - b) <= 1e-13 * std:
 
 }  // namespace
 
-// In the order of old levels; a link that was not full has none, and
+// Roughly in the order of old levels; a link that was not full has none, and
 // `otherwise` stands for it.
 void Levels::make_stale(int link, double otherwise) {
-  if (links_[link].queued) return;
-  links_[link].queued = true;
-  stale_.push_back({std::isinf(level_[link]) ? otherwise : level_[link], link});
-  std::push_heap(stale_.begin(), stale_.end(), std::greater<>());
+  if (room_[link].queued) return;
+  room_[link].queued = true;
+  stale_.push(std::isinf(level_[link]) ? otherwise : level_[link], link);
 }
 
 // A new flow takes the least level of its links. Where none has one, it fills
@@ -44,7 +43,7 @@ void Levels::arrive(int flow) {
   if (holder < 0) return force_links(f);
   const int link = use_link_[f.first + holder];
   change_level(link, lowest);
-  room_[link] = {0, infinity, 0};
+  room_[link] = {0, infinity, 0, room_[link].queued};
   shift(flow, lowest, holder, holder);
 }
 
@@ -71,24 +70,22 @@ void Levels::shift(int flow, double level, int holder, int except) {
   Flow& f = flows_[flow];
   const double more = level - f.level;
   f.level = level;
+  const int* links = links_of(f);
   for (int use = 0; use < f.count; ++use) {
     if (use == except) continue;
-    const int link = use_link_[f.first + use];
-    Room& room = room_[link];
+    Room& room = room_[links[use]];
     room.slack -= (f.weight >= 0 ? f.weight : use_weight_[f.first + use]) * more;
     if (use != holder) room.high = std::max(room.high, level);
-    if (room.slack < room.wake) make_stale(link, level);
+    if (room.slack < room.wake) make_stale(links[use], level);
   }
 }
 
 // More than four looks at every use: not the order in which this settles soon.
 void Levels::relax() {
   while (!stale_.empty()) {
-    const int l = stale_.front().second;
-    std::pop_heap(stale_.begin(), stale_.end(), std::greater<>());
-    stale_.pop_back();
+    const int l = stale_.pop();
     Link& link = links_[l];
-    link.queued = false;
+    room_[l].queued = false;
     if (!link.forced && room_[l].slack >= room_[l].wake) continue;
     link.forced = false;
     if (!evaluate_quickly(l)) evaluate(l);
@@ -106,7 +103,7 @@ Levels::Elsewhere Levels::elsewhere_of(const Member& member) const {
     lowest.level = tree.value(lowest.holder);
     return lowest;
   }
-  const int* link = &use_link_[flow.first];
+  const int* link = links_of(flow);
   for (int use = 0; use < flow.count; ++use)
     if (level_[link[use]] < lowest.level) lowest.level = level_[link[lowest.holder = use]];
   return lowest;
@@ -148,12 +145,14 @@ void Levels::evaluate(int l) {
 // from below, and ends when no other piece follows. Never above the highest, so
 // somebody grows.
 double Levels::root(int link, double capacity) const {
-  double weight = 0, highest = 0;
+  double weight = 0, lowest = infinity, highest = 0;
   for (const Elsewhere& flow : elsewhere_) {
     weight += flow.weight;
+    lowest = std::min(lowest, flow.level);
     highest = std::max(highest, flow.level);
   }
   const double least = capacity / weight;
+  if (least <= lowest && least < highest) return least;  // it holds all of them
   double level = std::min(std::isinf(level_[link]) ? least : level_[link], highest);
   for (bool first = true; !elsewhere_.empty(); first = false) {
     double taken = 0, growing = 0;
@@ -184,7 +183,10 @@ bool Levels::evaluate_quickly(int l) {
   Link& link = links_[l];
   if (link.held == 0 || link.tied || link.quick_looks-- <= 0) return false;
   double weight = 0;
-  for (int i = 0; i < link.held; ++i) weight += link.members[i].weight;
+  for (int i = 0; i < link.held; ++i) {
+    __builtin_prefetch(&flows_[link.members[i].flow]);  // all of them are asked next
+    weight += link.members[i].weight;
+  }
   const double left = room_[l].slack + weight * level_[l];
   const double level = left / weight;
   spent_ += link.held;

@@ -25,6 +25,7 @@ bool leads(const Layout& layout, int actor, int op) {
 std::map<topology::LinkId, double> limiting_times(const StepRecord& record, const Layout& layout,
                                                   const Network& network) {
   std::map<topology::LinkId, double> times;
+  auto time = times.end();  // of the link before: mostly the same
   for (int actor = 0; actor < layout.actors(); ++actor)
     for (int op = 0; op < layout.of_actor(actor).ops(); ++op) {
       if (!leads(layout, actor, op)) continue;
@@ -36,7 +37,9 @@ std::map<topology::LinkId, double> limiting_times(const StepRecord& record, cons
         const TransferId transfer = record.transfers[exchange.first_transfer + p];
         if (transfer.index < 0) continue;
         for (const Piece& piece : network.pieces(transfer)) {
-          times[piece.link] += copies * in_seconds(piece.end - at).value;
+          if (time == times.end() || time->first != piece.link)
+            time = times.try_emplace(piece.link, 0).first;
+          time->second += copies * in_seconds(piece.end - at).value;
           at = piece.end;
         }
       }

@@ -346,14 +346,6 @@ TEST_CASE("all pairs of a ring take as long as the chunks of the busiest link") 
   CHECK(network.advance_to({36 * 19'531'250}).size() == 16 * 8);
 }
 
-// SimGrid's teshsuite/models/cm02-tcpgamma, where latency is zero and the window plays no part.
-TEST_CASE("ten gigabits over ten gigabits per second take a second") {
-  const auto graph = star(2, gigabits_per_second(10));
-  Network network(graph, none);
-  network.start(between(graph, 0, 1, 10e9 / 8), {0});
-  CHECK(in_seconds({network.next_end()->picoseconds}).value == Approx(1).margin(2e-12));
-}
-
 TEST_CASE("many flows that start, end and slow down at their own times end as a full solve says") {
   const auto graph = star(40, gigabytes_per_second(10));
   std::mt19937_64 generator(5);
