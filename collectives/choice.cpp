@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <optional>
 
 #include "collectives/choice/layout.hpp"
 #include "collectives/cost.hpp"
+#include "collectives/maker.hpp"
 #include "collectives/ways.hpp"
 
 namespace railwright::collectives {
@@ -19,6 +21,7 @@ int most_ranks(Algorithm algorithm) {
   switch (algorithm) {
     case Algorithm::ring:
     case Algorithm::binomial_tree:
+    case Algorithm::double_tree:
     case Algorithm::hierarchical:
       return any_ranks;
     case Algorithm::torus:
@@ -139,6 +142,17 @@ std::vector<Schedule> candidates(Operation operation, Bytes size, const Members&
   return all;
 }
 
+// What the software of its waiting steps takes, which no bandwidth can hide.
+Seconds least_latency(const Schedule& schedule, Seconds software) {
+  if (switch_count(schedule) > 0) return {};  // switches have none
+  const Maker& maker = maker_of(schedule);
+  const std::vector<Phase> phases = phases_of(schedule);
+  std::int64_t steps = 0;
+  for (int i = 0; i < static_cast<int>(phases.size()); ++i)
+    steps += maker.waiting_steps(schedule, i, phases[i].steps);
+  return static_cast<double>(steps) * software;
+}
+
 }  // namespace
 
 Schedule schedule_for(Operation operation, Algorithm algorithm, const Members& members,
@@ -166,20 +180,27 @@ Schedule best_schedule(Operation operation, Bytes size, const Members& members,
   const std::vector<Schedule> all = candidates(operation, size, members, router.cluster());
   if (all.size() == 1 || members.size() == 1) return all.front();
   const auto time_of = [&](const Schedule& schedule) {
-    const auto loads = phase_loads(schedule, size, members, router, calibration);
-    return idle_time(loads, router.cluster().graph, calibration);
+    const auto loads = folded_phase_loads(schedule, size, members, router, calibration);
+    return idle_time(loads.phases, router.cluster().graph, calibration);
   };
   // A gain below a millionth is rounding of chunk sizes, no reason for a less simple schedule.
   constexpr double worth_it = 1 - 1e-6;
-  Schedule best = all.front();
-  Seconds least = time_of(best);
-  for (std::size_t i = 1; i < all.size(); ++i) {
-    const Seconds time = time_of(all[i]);
-    if (time >= worth_it * least) continue;
-    best = all[i];
-    least = time;
+  const Seconds software = software_latency(calibration);
+  const auto latency_of = [&](std::size_t i) { return least_latency(all[i], software); };
+  std::vector<std::size_t> order(all.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::stable_sort(order, {}, latency_of);
+  std::vector<std::optional<Seconds>> times(all.size());
+  std::optional<Seconds> least;
+  for (const std::size_t i : order) {
+    if (least && worth_it * latency_of(i) >= *least) continue;
+    times[i] = time_of(all[i]);
+    least = least ? std::min(*least, *times[i]) : times[i];
   }
-  return best;
+  std::optional<std::size_t> best;
+  for (std::size_t i = 0; i < all.size(); ++i)
+    if (times[i] && (!best || *times[i] < worth_it * *times[*best])) best = i;
+  return all[*best];
 }
 
 }  // namespace railwright::collectives

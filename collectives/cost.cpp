@@ -78,6 +78,12 @@ bool in_parts(Operation operation) {
          operation == Operation::all_to_all;
 }
 
+bool repeats_patterns(const Schedule& schedule) {
+  if (schedule.ranks == 1) return true;
+  const Maker& maker = maker_of(schedule);
+  return maker.layers != nullptr && !maker.layers(schedule, 0).empty();
+}
+
 Seconds idle_time(const std::vector<PhaseLoad>& phases, const topology::Graph& graph,
                   const topology::Calibration& calibration) {
   EffectiveCapacity capacity(graph, calibration);

@@ -61,15 +61,39 @@ std::vector<PhaseLoad> phase_loads(const Schedule& schedule, Bytes size,
                                    const topology::Router& router,
                                    const topology::Calibration& calibration);
 
+// Links that all phases of a schedule load alike, of one class, without lanes of their own.
+struct LinkSet {
+  static constexpr std::size_t most_named = 64;
+  std::vector<topology::LinkId> lowest;  // its first links, ascending: not all of them
+  std::int64_t count = 0;
+};
+// The phases of phase_loads with one link for many: consumption names the lowest of each set, and
+// as all links of a set are equally full, it binds where they do. A few sets, whatever the number
+// of ranks. Those in `apart` (because of their faults, or of others who use them) are sets of one.
+struct FoldedLoads {
+  std::vector<PhaseLoad> phases;
+  std::vector<LinkSet> sets;  // ascending by their lowest links
+};
+FoldedLoads folded_phase_loads(const Schedule& schedule, Bytes size,
+                               const std::vector<topology::AcceleratorId>& members,
+                               const topology::Router& router,
+                               const topology::Calibration& calibration,
+                               std::vector<topology::LinkId> apart = {});
+
 // Time with nothing else on the links, phases one after another: each phase takes
 // steps x (step_latency + bytes_per_step / min over links (effective capacity / consumption)).
 Seconds idle_time(const std::vector<PhaseLoad>& phases, const topology::Graph& graph,
                   const topology::Calibration& calibration);
 
+// Whether its phases are told in a few patterns, so that even a million ranks are priced in
+// seconds.
+bool repeats_patterns(const Schedule& schedule);
+
 // The fastest of all schedules that apply to this group and size, by idle_time. Ties go to the
 // simpler one (order of the enum, fewer channels). Exchanges of everybody with everybody (p^2
 // routes) are priced up to 32 ranks, most others up to 256, recursive doubling and halving-doubling
-// up to 1,024; ring, binomial tree and hierarchical always. What equal hops would not make faster
+// up to 1,024; ring, binomial tree, double tree and hierarchical always, unless their latencies
+// alone take longer than another. What equal hops would not make faster
 // than ring, binomial tree, halving-doubling, hierarchical and direct is priced only for members
 // that are neighbours on cables. Not among them: synthesized ones
 // (synthesis.hpp) and pairwise, whose phases promise too much.

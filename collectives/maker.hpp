@@ -4,6 +4,7 @@
 // Internal to this floor: users see schedule.hpp and cost.hpp.
 #pragma once
 
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,6 +19,17 @@ struct Sample {
   std::int64_t step = 0, steps = 0;
   bool operator==(const Sample&) const = default;
 };
+
+// Sends that many phases make alike, such as the rings inside all nodes: a pattern. In `sample` of
+// a phase all sends of this pattern are made, each of `chunks`.
+struct Layer {
+  int pattern = 0;
+  int sample = 0;
+  int channel = 0;  // added to the channels of the pattern
+  std::int64_t chunks = 1;
+  bool waits = true;  // shows its latency
+};
+using ConnectionSink = std::function<void(int source, int target, int channel)>;
 
 // All functions but `refusal` may assume a schedule that why_not() has nothing against and at least
 // two ranks; ranks, phases and steps are in range.
@@ -44,7 +56,15 @@ struct Maker {
   std::vector<Sample> (*samples)(const Schedule&, int phase) = nullptr;
   // Whether a send of a phase shows its latency; null: all do.
   bool (*waits)(const Schedule&, int phase, const Send& send) = nullptr;
+  // What `sends` says of the samples of a phase, in patterns; null, or no layers: ask `sends`. For
+  // schedules over a million ranks, whose patterns are few.
+  std::vector<Layer> (*layers)(const Schedule&, int phase) = nullptr;
+  // The sends of a pattern, from rank to rank, channel by channel.
+  void (*connections)(const Schedule&, int pattern, const ConnectionSink& sink) = nullptr;
 };
+
+// Of a phase; the busiest step where the maker names none.
+std::vector<Sample> samples_of(const Schedule& schedule, int phase, std::int64_t steps);
 
 const Maker& ring_maker();
 const Maker& chain_maker();

@@ -1,76 +1,83 @@
 #include "collectives/phase_latency.hpp"
 
 #include <algorithm>
-#include <utility>
 
 namespace railwright::collectives {
 namespace {
 
 constexpr int nobody = -1;
 
+Seconds of_channel(const HopSummary& hops, std::int64_t steps) {
+  if (hops.count == 0) return {};
+  if (steps == 1) return hops.slowest;
+  if (hops.around) return *hops.around;
+  return 1.0 / static_cast<double>(hops.count) * hops.sum;
+}
+
 }  // namespace
 
-PhaseLatency::PhaseLatency(std::int64_t steps, const std::vector<Sample>& samples, int ranks)
-    : steps_(steps), samples_(samples), leaving_(static_cast<std::size_t>(ranks), nobody) {}
+HopLatencies::HopLatencies(int ranks, bool rings)
+    : look_(rings),
+      rings_(rings),
+      next_(rings ? static_cast<std::size_t>(ranks) : 0, nobody),
+      latency_(next_.size()) {}
 
-void PhaseLatency::add(const Send& send, std::size_t sample, Seconds latency) {
-  const auto channel = static_cast<std::size_t>(send.channel);
-  if (channels_.size() <= channel) channels_.resize(channel + 1);
-  channels_[channel].resize(samples_.size());
-  channels_[channel][sample].push_back({send.source, send.target, latency});
+void HopLatencies::add(int source, int target, Seconds latency) {
+  ++summary_.count;
+  summary_.sum += latency;
+  summary_.slowest = std::max(summary_.slowest, latency);
+  if (!rings_) return;
+  const auto ranks = static_cast<int>(next_.size());
+  rings_ = source < ranks && target < ranks && next_[source] == nobody;
+  if (!rings_) return;
+  next_[source] = target;
+  latency_[source] = latency;
 }
 
-// Goes round the ring from hop `first` on and takes its hops out of the table.
-Seconds PhaseLatency::around(const Channel& hops, std::size_t first) {
-  Seconds sum, fastest = hops[first].latency;
-  int count = 0, at = hops[first].source;
-  do {
-    const Hop& hop = hops[static_cast<std::size_t>(std::exchange(leaving_[at], nobody))];
-    sum += hop.latency;
-    fastest = std::min(fastest, hop.latency);
-    at = hop.target;
-    ++count;
-  } while (at != hops[first].source);
-  return 1.0 / (count - 1) * (sum - fastest);
-}
-
-// Whoever is left is also entered, once.
-bool PhaseLatency::form_rings(const Channel& hops) {
-  const auto ranks = static_cast<int>(leaving_.size());
-  std::ranges::fill(leaving_, nobody);
-  std::vector<bool> entered(leaving_.size(), false);
-  for (std::size_t i = 0; i < hops.size(); ++i) {
-    const Hop& hop = hops[i];
-    if (hop.source >= ranks || hop.target >= ranks) return false;
-    if (leaving_[hop.source] != nobody || entered[hop.target]) return false;
-    leaving_[hop.source] = static_cast<int>(i);
-    entered[hop.target] = true;
+// Goes round every ring and takes its hops out of the table. False: they are none.
+bool HopLatencies::around(Seconds& slowest) {
+  for (int first = 0; first < static_cast<int>(next_.size()); ++first) {
+    if (next_[first] == nobody) continue;
+    Seconds sum, fastest = latency_[first];
+    int hops = 0, at = first;
+    do {
+      if (next_[at] == nobody) return false;
+      sum += latency_[at];
+      fastest = std::min(fastest, latency_[at]);
+      at = std::exchange(next_[at], nobody);
+      ++hops;
+    } while (at != first);
+    if (hops == 1) return false;
+    slowest = std::max(slowest, 1.0 / (hops - 1) * (sum - fastest));
   }
-  return std::ranges::all_of(hops, [&](const Hop& hop) { return entered[hop.source]; });
+  return true;
 }
 
-Seconds PhaseLatency::of_channel(const Channel& hops, std::int64_t steps) {
-  if (hops.empty()) return {};
-  if (steps == 1) return std::ranges::max_element(hops, {}, &Hop::latency)->latency;
+HopSummary HopLatencies::take() {
   Seconds slowest;
-  if (form_rings(hops)) {
-    for (std::size_t i = 0; i < hops.size(); ++i)
-      if (leaving_[hops[i].source] != nobody) slowest = std::max(slowest, around(hops, i));
-    return slowest;
-  }
-  Seconds sum;
-  for (const Hop& hop : hops) sum += hop.latency;
-  return 1.0 / static_cast<double>(hops.size()) * sum;
+  if (rings_ && summary_.count > 0 && around(slowest)) summary_.around = slowest;
+  if (look_) std::ranges::fill(next_, nobody);
+  rings_ = look_;
+  return std::exchange(summary_, {});
 }
 
-Seconds PhaseLatency::per_step() {
-  Seconds slowest;
-  for (const std::vector<Channel>& samples : channels_) {
-    Seconds time;
-    for (std::size_t i = 0; i < samples.size(); ++i)
-      time += static_cast<double>(samples_[i].steps) * of_channel(samples[i], samples_[i].steps);
-    slowest = std::max(slowest, time);
+void PhaseLatency::add(int channel, int sample, const HopSummary& hops) {
+  if (hops.count == 0) return;
+  HopSummary& all = channels_[{channel, sample}];
+  all.around = all.count == 0 ? hops.around : std::nullopt;
+  all.count += hops.count;
+  all.sum += hops.sum;
+  all.slowest = std::max(all.slowest, hops.slowest);
+}
+
+Seconds PhaseLatency::per_step() const {
+  std::map<int, Seconds> time;  // by channel
+  for (const auto& [place, hops] : channels_) {
+    const std::int64_t steps = samples_[static_cast<std::size_t>(place.second)].steps;
+    time[place.first] += static_cast<double>(steps) * of_channel(hops, steps);
   }
+  Seconds slowest;
+  for (const auto& [channel, sum] : time) slowest = std::max(slowest, sum);
   return 1.0 / static_cast<double>(steps_) * slowest;
 }
 

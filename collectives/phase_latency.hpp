@@ -1,11 +1,38 @@
 // The latency that a step of a phase shows. Internal to the loads of phases.
 #pragma once
 
+#include <map>
+#include <optional>
+#include <utility>
 #include <vector>
 
 #include "collectives/maker.hpp"
 
 namespace railwright::collectives {
+
+// What counts of the hops that one channel makes in one step.
+struct HopSummary {
+  std::int64_t count = 0;
+  Seconds sum, slowest;
+  std::optional<Seconds> around;  // where they form rings: per step of them, see below
+};
+
+// Takes the hops of one channel one after another.
+class HopLatencies {
+ public:
+  // `rings`: whether to look for them.
+  HopLatencies(int ranks, bool rings);
+  void add(int source, int target, Seconds latency);
+  HopSummary take();  // and begins anew
+
+ private:
+  bool around(Seconds& slowest);
+
+  bool look_, rings_;
+  HopSummary summary_;
+  std::vector<int> next_;  // target by source; -1: none
+  std::vector<Seconds> latency_;
+};
 
 // One step: the longest of its sends. Connections that form rings, each of which does one step less
 // than it has hops: the last chunk to arrive has crossed all hops of its ring but one, in the worst
@@ -17,24 +44,15 @@ namespace railwright::collectives {
 // Channels go side by side: the slowest counts. The samples of a phase follow one another.
 class PhaseLatency {
  public:
-  PhaseLatency(std::int64_t steps, const std::vector<Sample>& samples, int ranks);
-  void add(const Send& send, std::size_t sample, Seconds latency);
-  Seconds per_step();
+  PhaseLatency(std::int64_t steps, std::vector<Sample> samples)
+      : steps_(steps), samples_(std::move(samples)) {}
+  void add(int channel, int sample, const HopSummary& hops);
+  Seconds per_step() const;
 
  private:
-  struct Hop {
-    int source = 0, target = 0;
-    Seconds latency;
-  };
-  using Channel = std::vector<Hop>;  // of one sample
-  bool form_rings(const Channel& hops);
-  Seconds of_channel(const Channel& hops, std::int64_t steps);
-  Seconds around(const Channel& hops, std::size_t first);
-
   std::int64_t steps_;
-  const std::vector<Sample>& samples_;
-  std::vector<std::vector<Channel>> channels_;  // of each channel and sample
-  std::vector<int> leaving_;                    // hop of a channel by its source; -1: none
+  std::vector<Sample> samples_;
+  std::map<std::pair<int, int>, HopSummary> channels_;  // by channel and sample
 };
 
 }  // namespace railwright::collectives

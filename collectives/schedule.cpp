@@ -144,6 +144,12 @@ std::uint64_t largest_bytes(const Schedule& schedule, std::int64_t count, Bytes 
   return part * (size.count / parts) + (part * (size.count % parts) + parts - 1) / parts;
 }
 
+std::vector<Sample> samples_of(const Schedule& schedule, int phase, std::int64_t steps) {
+  const Maker& maker = maker_of(schedule);
+  if (maker.samples) return maker.samples(schedule, phase);
+  return {{maker.busiest_step(schedule, phase), steps}};
+}
+
 std::vector<Phase> phases_of(const Schedule& schedule) {
   assert(why_not(schedule).empty());
   if (schedule.ranks == 1) return {};

@@ -54,6 +54,9 @@ struct Ways::State {
   void find_trees();
   double share_of_nvls(const SwitchTree& tree) const;
   Route through_switch(const Send& send) const;
+  // Whether the router knows its way.
+  bool is_routed(const Send& send) const;
+  Route given_way(const Send& send) const;
 };
 
 void Ways::State::find_trees() {
@@ -98,15 +101,36 @@ Ways::Ways(const Schedule& schedule, const std::vector<AcceleratorId>& members,
 
 Ways::~Ways() = default;
 
+bool Ways::State::is_routed(const Send& send) const {
+  return send.source < schedule.ranks && send.target < schedule.ranks && send.route < 0;
+}
+
+Route Ways::State::given_way(const Send& send) const {
+  if (send.route >= 0) return route_along(schedule.forest.routes[send.route], graph());
+  return through_switch(send);
+}
+
 Route Ways::of(const Send& send) const {
   const State& state = *state_;
-  const int ranks = state.schedule.ranks;
-  if (send.source >= ranks || send.target >= ranks) return state.through_switch(send);
-  if (send.route >= 0) return route_along(state.schedule.forest.routes[send.route], state.graph());
+  if (!state.is_routed(send)) return state.given_way(send);
   const AcceleratorId source = state.members[send.source], target = state.members[send.target];
   Route way = state.router.between(source, target, static_cast<std::uint64_t>(send.channel));
   assert((source == target || !way.empty()) && "no route between two members");
   return way;
+}
+
+void Ways::trace(const Send& send, topology::Trace& way) const {
+  const State& state = *state_;
+  if (state.is_routed(send)) {
+    const AcceleratorId source = state.members[send.source], target = state.members[send.target];
+    state.router.trace(source, target, static_cast<std::uint64_t>(send.channel), way);
+    assert((source == target || !way.parts.empty()) && "no route between two members");
+    return;
+  }
+  const Route given = state.given_way(send);
+  way.parts.clear();
+  for (const LinkShare& use : given.links) way.parts.push_back({{use.link.index}, use.share});
+  way.latency = given.latency;
 }
 
 Seconds Ways::software_latency(const Send& send) const {

@@ -29,6 +29,8 @@ class Ways {
 
   // Links and their latency, software apart.
   topology::Route of(const Send& send) const;
+  // The same in bundles of the router. Replaces what `way` holds and keeps its memory.
+  void trace(const Send& send, topology::Trace& way) const;
   // What software adds to a send: nothing where a switch forwards.
   Seconds software_latency(const Send& send) const;
 

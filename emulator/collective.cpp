@@ -16,13 +16,22 @@ bool runs_steps(const CollectiveRun& run) {
   return send_estimate(run.schedule) <= few_sends;
 }
 
-std::vector<LinkLoad> busiest_links(const Network& network) {
+// Links of a set do the same, and the network knows the lowest of them.
+std::vector<LinkLoad> busiest_links(const Network& network,
+                                    const std::vector<collectives::LinkSet>& sets) {
   std::vector<LinkLoad> loads;
+  auto set = sets.begin();
   for (const topology::LinkId link : network.used_links()) {
     const LinkUse use = network.use_of(link);
     LinkLoad load{.link = link, .bytes = use.bytes, .busy_seconds = use.busy_seconds};
     if (use.offered_bytes > 0) load.utilization = use.bytes / use.offered_bytes;
-    loads.push_back(load);
+    while (set != sets.end() && set->lowest.front() < link) ++set;
+    const bool stands_for_many = set != sets.end() && set->lowest.front() == link;
+    for (const topology::LinkId alike :
+         stands_for_many ? set->lowest : std::vector<topology::LinkId>{link}) {
+      load.link = alike;
+      loads.push_back(load);
+    }
   }
   const auto busier = [](const LinkLoad& a, const LinkLoad& b) {
     return a.utilization != b.utilization ? a.utilization > b.utilization : a.link < b.link;
@@ -34,13 +43,24 @@ std::vector<LinkLoad> busiest_links(const Network& network) {
   return loads;
 }
 
+// Links that faults or background flows tell apart from others.
+std::vector<topology::LinkId> links_apart(const CollectiveRun& run,
+                                          const topology::Router& router) {
+  std::vector<topology::LinkId> links;
+  for (const LinkDegradation& fault : run.faults.links) links.push_back(fault.link);
+  for (const BackgroundFlow& flow : run.background)
+    for (const topology::LinkShare& use : router.between(flow.source, flow.target).links)
+      links.push_back(use.link);
+  return links;
+}
+
 // Chunks are cut between elements: the loads of as many bytes as there are elements, scaled.
-std::vector<collectives::PhaseLoad> loads_of(const CollectiveRun& run,
-                                             const topology::Router& router,
-                                             const topology::Calibration& calibration) {
-  auto loads = collectives::phase_loads(run.schedule, {run.size.count / run.element}, run.members,
-                                        router, calibration);
-  for (collectives::PhaseLoad& load : loads)
+collectives::FoldedLoads loads_of(const CollectiveRun& run, const topology::Router& router,
+                                  const topology::Calibration& calibration) {
+  auto loads =
+      collectives::folded_phase_loads(run.schedule, {run.size.count / run.element}, run.members,
+                                      router, calibration, links_apart(run, router));
+  for (collectives::PhaseLoad& load : loads.phases)
     load.bytes_per_step *= static_cast<double>(run.element);
   return loads;
 }
@@ -103,14 +123,21 @@ CollectiveResult emulate_collective(const CollectiveRun& run, const topology::Ro
   Medium medium(run, router, calibration);
   CollectiveResult result;
   result.stepwise = runs_steps(run);
-  const Instant end = result.stepwise ? run_steps(run, router, calibration, medium)
-                                      : run_phases(loads_of(run, router, calibration), medium);
+  collectives::FoldedLoads loads;
+  Instant end;
+  if (result.stepwise) {
+    end = run_steps(run, router, calibration, medium);
+  } else {
+    loads = loads_of(run, router, calibration);
+    end = run_phases(loads.phases, medium);
+    result.idle = collectives::idle_time(loads.phases, router.cluster().graph, calibration);
+  }
   medium.finish(end);
   result.time = end - Instant{};
   result.limiting_link = medium.limiting_link();
   if (result.limiting_link.index >= 0)
     result.limiting_link_class = router.cluster().graph.class_of(result.limiting_link).name;
-  result.links = busiest_links(medium.network());
+  result.links = busiest_links(medium.network(), loads.sets);
   result.events = medium.events();
   return result;
 }

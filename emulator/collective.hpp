@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,8 @@ struct CollectiveResult {
   std::vector<LinkLoad> links;      // busiest first, at most 64
   std::int64_t events = 0;
   bool stepwise = false;  // which detail was used
+  // By phases: what they take one after another without faults and other flows.
+  std::optional<Seconds> idle;
 };
 
 // Time 0 is the start of the collective. A send is there `latency` after its last byte has left:

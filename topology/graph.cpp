@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cassert>
 #include <charconv>
+#include <functional>
 
 namespace railwright::topology {
 
@@ -143,43 +144,75 @@ void GraphBuilder::add_duplex(VertexId a, VertexId b, ClassId link_class, int la
 void GraphBuilder::reserve(std::size_t links) { pending_.reserve(links); }
 
 Graph GraphBuilder::build() && {
-  sort_pending();
   fill_links();
+  for (int vertex = 0; vertex < vertices_; ++vertex) sort_links_of(vertex);
+  if (repeats_ || !lanes_.empty()) merge_lanes();
+  graph_.source.resize(graph_.target.size());
+  for (int vertex = 0; vertex < vertices_; ++vertex)
+    for (const int link : graph_.links_from({vertex})) graph_.source[link] = vertex;
   return std::move(graph_);
 }
 
-// Two stable counting passes, the lesser key first.
-void GraphBuilder::sort_pending() {
-  std::vector<PendingLink> other(pending_.size());
-  for (const auto key : {&PendingLink::target, &PendingLink::source}) {
-    std::vector<int> place(static_cast<std::size_t>(vertices_) + 1, 0);
-    for (const PendingLink& link : pending_) ++place[link.*key + 1];
-    accumulate(place);
-    for (const PendingLink& link : pending_) other[place[link.*key]++] = link;
-    pending_.swap(other);
+// By source, in the order of insertion.
+void GraphBuilder::fill_links() {
+  std::vector<int>& first = graph_.first_link;
+  first.assign(static_cast<std::size_t>(vertices_) + 1, 0);
+  const bool plain =
+      std::ranges::all_of(pending_, [](const auto& link) { return link.lanes == 1; });
+  for (const PendingLink& link : pending_) ++first[link.source + 1];
+  accumulate(first);
+  graph_.target.resize(pending_.size());
+  graph_.link_class.resize(pending_.size());
+  if (!plain) lanes_.resize(pending_.size());
+  std::vector<int> place(first.begin(), first.end() - 1);
+  for (const PendingLink& link : pending_) {
+    const int at = place[link.source]++;
+    graph_.target[at] = link.target;
+    graph_.link_class[at] = link.link_class;
+    if (!plain) lanes_[at] = link.lanes;
+  }
+  pending_ = {};
+}
+
+// Makers of shapes add them in order; where links are written out they may come in any.
+void GraphBuilder::sort_links_of(int vertex) {
+  const int first = graph_.first_link[vertex], end = graph_.first_link[vertex + 1];
+  const auto begin = graph_.target.begin();
+  if (std::is_sorted(begin + first, begin + end, std::less_equal<>())) return;
+  std::vector<PendingLink> links;
+  for (int l = first; l < end; ++l)
+    links.push_back({vertex, graph_.target[l], graph_.link_class[l],
+                     lanes_.empty() ? std::uint16_t{1} : lanes_[l]});
+  std::ranges::stable_sort(links, {}, &PendingLink::target);
+  for (int l = first; l < end; ++l) {
+    const PendingLink& link = links[static_cast<std::size_t>(l - first)];
+    graph_.target[l] = link.target;
+    graph_.link_class[l] = link.link_class;
+    if (!lanes_.empty()) lanes_[l] = link.lanes;
+    repeats_ = repeats_ || (l > first && graph_.target[l - 1] == link.target);
   }
 }
 
-void GraphBuilder::fill_links() {
-  const std::size_t most = pending_.size();
-  graph_.first_link.assign(static_cast<std::size_t>(vertices_) + 1, 0);
-  graph_.source.reserve(most);
-  graph_.target.reserve(most);
-  graph_.link_class.reserve(most);
-  for (const PendingLink& link : pending_) {
-    const bool again = !graph_.target.empty() && graph_.target.back() == link.target &&
-                       graph_.source.back() == link.source;
-    if (!again) {
-      graph_.source.push_back(link.source);
-      graph_.target.push_back(link.target);
-      graph_.link_class.push_back(link.link_class);
-      ++graph_.first_link[link.source + 1];
+void GraphBuilder::merge_lanes() {
+  int kept = 0;
+  for (int vertex = 0; vertex < vertices_; ++vertex) {
+    const int first = graph_.first_link[vertex], end = graph_.first_link[vertex + 1];
+    graph_.first_link[vertex] = kept;
+    for (int l = first; l < end; ++l) {
+      const int lanes = lanes_.empty() ? 1 : lanes_[l];
+      const bool again =
+          kept > graph_.first_link[vertex] && graph_.target[kept - 1] == graph_.target[l];
+      if (!again) {
+        graph_.target[kept] = graph_.target[l];
+        graph_.link_class[kept++] = graph_.link_class[l];
+      }
+      if (again || lanes > 1)
+        graph_.lanes.try_emplace(kept - 1, again ? 1 : 0).first->second += lanes;
     }
-    if (again || link.lanes > 1)
-      graph_.lanes.try_emplace(graph_.links() - 1, again ? 1 : 0).first->second += link.lanes;
   }
-  accumulate(graph_.first_link);
-  pending_ = {};
+  graph_.first_link.back() = kept;
+  graph_.target.resize(static_cast<std::size_t>(kept));
+  graph_.link_class.resize(static_cast<std::size_t>(kept));
 }
 
 }  // namespace railwright::topology

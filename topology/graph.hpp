@@ -111,12 +111,15 @@ class GraphBuilder {
     std::uint16_t link_class;
     std::uint16_t lanes;
   };
-  void sort_pending();
   void fill_links();
+  void sort_links_of(int vertex);
+  void merge_lanes();
 
   Graph graph_;
   int vertices_ = 0;
   std::vector<PendingLink> pending_;
+  std::vector<std::uint16_t> lanes_;  // per link; empty: one each
+  bool repeats_ = false;              // some link is there twice
 };
 
 }  // namespace railwright::topology

@@ -5,6 +5,7 @@
 #include <map>
 #include <optional>
 
+#include "topology/routing/clos_routes.hpp"
 #include "topology/routing/distance_field.hpp"
 #include "topology/routing/walk.hpp"
 #include "topology/shapes/names.hpp"
@@ -43,17 +44,27 @@ struct Router::State {
   const Cluster& cluster;
   Layout layout;
   bool closed_form;
-  std::vector<char> dead;                // per link; empty: none is
+  std::vector<std::optional<ClosRoutes>> clos;  // per network: where it is one, and nothing else
+  int bundles;
+  std::vector<char> dead;                // per bundle: one of its links is; empty: none is
   std::optional<DistanceFields> fields;  // made when first needed
+  Trace trace;                           // for between()
 
   State(const Cluster& c, const std::vector<LinkId>& dead_links)
-      : cluster(c), layout(layout_of(c.spec).value()), closed_form(!links_change_paths(c, layout)) {
-    if (!dead_links.empty()) dead.assign(c.graph.links(), 0);
-    for (const LinkId link : dead_links) dead[link.index] = 1;
+      : cluster(c),
+        layout(layout_of(c.spec).value()),
+        closed_form(!links_change_paths(c, layout)),
+        bundles(c.graph.links()) {
+    find_clos();
+    if (!dead_links.empty()) note_dead(dead_links);
   }
-
-  bool crosses_dead(const std::vector<LinkShare>& links) const {
-    return std::ranges::any_of(links, [&](const LinkShare& use) { return dead[use.link.index]; });
+  void find_clos();
+  void note_dead(const std::vector<LinkId>& links);
+  const ClosRoutes& routes_with(BundleId bundle) const;
+  Seconds latency_of(const BundleShare& part) const;
+  bool crosses_dead(const std::vector<BundleShare>& parts) const {
+    return std::ranges::any_of(parts,
+                               [&](const BundleShare& part) { return dead[part.bundle.index]; });
   }
 
   Seat seat_of(AcceleratorId a) const;
@@ -61,17 +72,53 @@ struct Router::State {
   const NetworkLayout* common_network(const Seat& source, const Seat& target) const;
   Seat proxy_of(const Seat& source, const Seat& target, const NetworkLayout& network) const;
   VertexId vertex_of(const Seat& seat) const;
-  void climb(const Seat& seat, bool up, const Walk& walk, std::vector<LinkShare>& links) const;
+  void climb(const Seat& seat, bool up, const Walk& walk, std::vector<BundleShare>& parts) const;
 
   void inside_node(const Seat& source, const Seat& target, Walk& walk,
-                   std::vector<LinkShare>& links) const;
+                   std::vector<BundleShare>& parts) const;
   void over_network(const NetworkLayout& network, const Seat& source, const Seat& target,
-                    Walk& walk, std::vector<LinkShare>& links) const;
+                    Walk& walk, std::vector<BundleShare>& parts) const;
   // These two say whether anything leads there.
   bool over_graph(const Seat& source, const Seat& target, Walk& walk,
-                  std::vector<LinkShare>& links);
-  bool collect(const Seat& source, const Seat& target, Walk& walk, std::vector<LinkShare>& links);
+                  std::vector<BundleShare>& parts);
+  bool collect(const Seat& source, const Seat& target, Walk& walk, std::vector<BundleShare>& parts);
 };
+
+void Router::State::find_clos() {
+  for (const NetworkLayout& network : layout.networks) {
+    clos.emplace_back();
+    if (!closed_form || !std::holds_alternative<Clos>(network.fabric)) continue;
+    clos.back().emplace(cluster.graph, network, cluster.spec.routing.mode, bundles);
+    bundles = clos.back()->end_bundle();
+  }
+}
+
+void Router::State::note_dead(const std::vector<LinkId>& links) {
+  dead.assign(static_cast<std::size_t>(bundles), 0);
+  for (const LinkId link : links) dead[link.index] = 1;
+  std::vector<LinkId> held;
+  for (int bundle = cluster.graph.links(); bundle < bundles; ++bundle) {
+    held.clear();
+    routes_with({bundle}).append_links_of({bundle}, held);
+    dead[bundle] = std::ranges::any_of(held, [&](LinkId link) { return dead[link.index] != 0; });
+  }
+}
+
+const ClosRoutes& Router::State::routes_with(BundleId bundle) const {
+  for (const auto& routes : clos)
+    if (routes && bundle.index < routes->end_bundle()) return *routes;
+  assert(false && "no such bundle");
+  return *clos.back();
+}
+
+Seconds Router::State::latency_of(const BundleShare& part) const {
+  const Graph& graph = cluster.graph;
+  if (part.bundle.index < graph.links())
+    return part.share * graph.class_of(LinkId{part.bundle.index}).latency;
+  const ClosRoutes& routes = routes_with(part.bundle);
+  return part.share * routes.size_of(part.bundle) *
+         graph.class_of(routes.first_of(part.bundle)).latency;
+}
 
 Seat Router::State::seat_of(AcceleratorId a) const {
   const int group = cluster.group_of(a);
@@ -115,7 +162,7 @@ Seat Router::State::proxy_of(const Seat& source, const Seat& target,
 
 // Between an accelerator and its NIC, where it has one.
 void Router::State::climb(const Seat& seat, bool up, const Walk& walk,
-                          std::vector<LinkShare>& links) const {
+                          std::vector<BundleShare>& parts) const {
   const GroupLayout& place = layout.groups[seat.group];
   if (place.nics == 0) return;
   const int number = seat.node * place.nics + seat.local / place.sharing;
@@ -123,61 +170,75 @@ void Router::State::climb(const Seat& seat, bool up, const Walk& walk,
       vertex_of(seat), {place.first_bridge + number}, {place.first_nic + number}};
   for (const int i : {0, 1})
     if (up)
-      walk.step(path[i], path[i + 1], 1, links);
+      walk.step(path[i], path[i + 1], 1, parts);
     else
-      walk.step(path[i + 1], path[i], 1, links);
+      walk.step(path[i + 1], path[i], 1, parts);
 }
 
 void Router::State::inside_node(const Seat& source, const Seat& target, Walk& walk,
-                                std::vector<LinkShare>& links) const {
+                                std::vector<BundleShare>& parts) const {
   const GroupLayout& place = layout.groups[source.group];
   const Placement placement = place.node_placement(source.node);
+  if (const auto* star = std::get_if<Star>(&place.scale_up.front())) {
+    const VertexId hub = placement.vertex_of(star->endpoints);
+    if (!closed_form) {
+      walk.step(vertex_of(source), hub, 1, parts);
+      return walk.step(hub, vertex_of(target), 1, parts);
+    }
+    // The hub is the first vertex behind an accelerator, and leads to accelerators only.
+    const Graph& graph = cluster.graph;
+    parts.push_back({{graph.first_link[vertex_of(source).index]}, 1});
+    return parts.push_back({{graph.first_link[hub.index] + target.local}, 1});
+  }
   const FabricSpace space(place.scale_up.front(), placement, target.local);
-  walk.go(space, source.local, target.local, links);
+  walk.go(space, source.local, target.local, parts);
 }
 
 void Router::State::over_network(const NetworkLayout& network, const Seat& source,
                                  const Seat& target, Walk& walk,
-                                 std::vector<LinkShare>& links) const {
+                                 std::vector<BundleShare>& parts) const {
   const int from = endpoint_of(network, source), to = endpoint_of(network, target);
   if (from == to) {  // two accelerators of one NIC meet at its host bridge
     const GroupLayout& place = layout.groups[source.group];
     const VertexId bridge{place.first_bridge + source.node * place.nics +
                           source.local / place.sharing};
-    walk.step(vertex_of(source), bridge, 1, links);
-    return walk.step(bridge, vertex_of(target), 1, links);
+    walk.step(vertex_of(source), bridge, 1, parts);
+    return walk.step(bridge, vertex_of(target), 1, parts);
   }
-  climb(source, true, walk, links);
-  walk.go(FabricSpace(network.fabric, network.placement, to), from, to, links);
-  climb(target, false, walk, links);
+  climb(source, true, walk, parts);
+  if (const auto& routes = clos[&network - layout.networks.data()])
+    routes->add(from, to, walk.flow(), parts);
+  else
+    walk.go(FabricSpace(network.fabric, network.placement, to), from, to, parts);
+  climb(target, false, walk, parts);
 }
 
 bool Router::State::over_graph(const Seat& source, const Seat& target, Walk& walk,
-                               std::vector<LinkShare>& links) {
+                               std::vector<BundleShare>& parts) {
   if (!fields) fields.emplace(cluster.graph, dead);
   const VertexId from = vertex_of(source), to = vertex_of(target);
   for (const bool forwarding : {false, true}) {
     const DistanceField& field = fields->towards(to, forwarding);
     if (field.hops[from.index] < 0) continue;
     const auto key = static_cast<std::uint64_t>(target.accelerator.index);
-    walk.go(FieldSpace(cluster.graph, *fields, field, key), from.index, to.index, links);
+    walk.go(FieldSpace(cluster.graph, *fields, field, key), from.index, to.index, parts);
     return true;
   }
   return false;
 }
 
 bool Router::State::collect(const Seat& source, const Seat& target, Walk& walk,
-                            std::vector<LinkShare>& links) {
+                            std::vector<BundleShare>& parts) {
   if (source.same_node(target) && !layout.groups[source.group].scale_up.empty()) {
-    inside_node(source, target, walk, links);
+    inside_node(source, target, walk, parts);
     return true;
   }
   const NetworkLayout* network = common_network(source, target);
-  if (network == nullptr) return over_graph(source, target, walk, links);
+  if (network == nullptr) return over_graph(source, target, walk, parts);
   const Seat proxy = proxy_of(source, target, *network);
-  if (!(proxy == source)) inside_node(source, proxy, walk, links);
-  if (!closed_form) return over_graph(proxy, target, walk, links);
-  over_network(*network, proxy, target, walk, links);
+  if (!(proxy == source)) inside_node(source, proxy, walk, parts);
+  if (!closed_form) return over_graph(proxy, target, walk, parts);
+  over_network(*network, proxy, target, walk, parts);
   return true;
 }
 
@@ -189,24 +250,50 @@ Router::Router(Router&&) noexcept = default;
 const Cluster& Router::cluster() const { return state_->cluster; }
 
 Route Router::between(AcceleratorId source, AcceleratorId target, std::uint64_t flow) const {
+  Trace& found = state_->trace;
+  trace(source, target, flow, found);
   Route route;
-  if (source == target) return route;
-  const Graph& graph = state_->cluster.graph;
+  route.latency = found.latency;
+  std::vector<LinkId> links;
+  for (const BundleShare& part : found.parts) {
+    links.clear();
+    append_links_of(part.bundle, links);
+    for (const LinkId link : links) route.links.push_back({link, part.share});
+  }
+  std::ranges::sort(route.links, {}, &LinkShare::link);
+  return route;
+}
+
+void Router::trace(AcceleratorId source, AcceleratorId target, std::uint64_t flow,
+                   Trace& trace) const {
+  trace.parts.clear();
+  trace.latency = {};
+  if (source == target) return;
   const Routing& routing = state_->cluster.spec.routing;
-  Walk walk(graph, routing.mode,
+  Walk walk(state_->cluster.graph, routing.mode,
             {routing.seed, static_cast<std::uint64_t>(source.index),
              static_cast<std::uint64_t>(target.index), flow});
   const Seat from = state_->seat_of(source), to = state_->seat_of(target);
-  const bool led = state_->collect(from, to, walk, route.links);
-  if (!state_->dead.empty() && (!led || state_->crosses_dead(route.links))) {
-    route.links.clear();
-    state_->over_graph(from, to, walk, route.links);
+  const bool led = state_->collect(from, to, walk, trace.parts);
+  if (!state_->dead.empty() && (!led || state_->crosses_dead(trace.parts))) {
+    trace.parts.clear();
+    state_->over_graph(from, to, walk, trace.parts);
   }
-  std::sort(route.links.begin(), route.links.end(),
-            [](const LinkShare& a, const LinkShare& b) { return a.link < b.link; });
-  for (const LinkShare& part : route.links)
-    route.latency += part.share * graph.class_of(part.link).latency;
-  return route;
+  for (const BundleShare& part : trace.parts) trace.latency += state_->latency_of(part);
+}
+
+int Router::bundles() const { return state_->bundles; }
+
+bool Router::is_link(BundleId bundle) const { return bundle.index < state_->cluster.graph.links(); }
+
+LinkId Router::first_of(BundleId bundle) const {
+  if (is_link(bundle)) return {bundle.index};
+  return state_->routes_with(bundle).first_of(bundle);
+}
+
+void Router::append_links_of(BundleId bundle, std::vector<LinkId>& links) const {
+  if (is_link(bundle)) return links.push_back({bundle.index});
+  state_->routes_with(bundle).append_links_of(bundle, links);
 }
 
 }  // namespace railwright::topology

@@ -1,5 +1,9 @@
 // Which links a transfer loads, and by how much. Routing is data of the cluster: computed when
 // asked, never stored for all pairs, so a million accelerators cost nothing until they talk.
+//
+// Under `spray` a route in a large fat-tree crosses thousands of links, but it loads all uplinks of
+// a leaf alike, and so does every other route: they form a bundle. A trace tells a route in
+// bundles, of which there are about six.
 #pragma once
 
 #include <cstdint>
@@ -22,6 +26,25 @@ struct Route {
   Seconds latency;               // mean over the paths, weighted by their shares
   bool empty() const { return links.empty(); }
   bool operator==(const Route&) const = default;
+};
+
+// Links that routes load with one and the same share each. Bundles 0 .. links-1 are the links on
+// their own, by their ids; those from there on hold several: the uplinks of a leaf, the links into
+// it from its spines, those of a pod to its cores and back. Who goes round a dead link, or a way of
+// its own, may still load single ones of them.
+struct BundleId {
+  int index = -1;
+  auto operator<=>(const BundleId&) const = default;
+};
+struct BundleShare {
+  BundleId bundle;
+  double share = 1;  // on each of its links
+  bool operator==(const BundleShare&) const = default;
+};
+// The same as a route: what each bundle holds, with its share.
+struct Trace {
+  std::vector<BundleShare> parts;  // in no order; no link in two of them
+  Seconds latency;
 };
 
 // Computes routes of one cluster; the cluster must outlive the router. Not thread-safe: one router
@@ -47,6 +70,12 @@ class Router {
   // From accelerator to accelerator; empty when they are the same or nothing joins them. `flow`
   // tells flows between one pair apart (channels): it enters the hash of ecmp_hash only.
   Route between(AcceleratorId source, AcceleratorId target, std::uint64_t flow = 0) const;
+  // The same route in bundles. Replaces what `trace` holds and keeps its memory.
+  void trace(AcceleratorId source, AcceleratorId target, std::uint64_t flow, Trace& trace) const;
+  int bundles() const;                     // single links included
+  bool is_link(BundleId bundle) const;     // that is, below the number of links
+  LinkId first_of(BundleId bundle) const;  // one of its links; all are of one class
+  void append_links_of(BundleId bundle, std::vector<LinkId>& links) const;
   const Cluster& cluster() const;
 
  private:

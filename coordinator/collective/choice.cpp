@@ -20,7 +20,7 @@ constexpr std::int64_t most_sends = 20'000'000;             // by steps: some 4 
 constexpr std::int64_t most_steps_at_once = 300'000;        // sends of one step, by steps: minutes
 constexpr std::int64_t most_synthesized_sends = 5'000'000;  // an estimate from above
 constexpr int most_ranks_to_try = 32;                       // a synthesis takes a second or two
-constexpr std::int64_t most_connections = 100'000'000;      // of one step, by phases
+constexpr std::int64_t most_connections = 20'000'000;       // of one step, by phases: a GB
 
 using Made = tl::expected<Schedule, std::string>;  // or why not
 
@@ -51,7 +51,7 @@ std::string refusal_of(const Schedule& schedule, const CollectiveRequest& reques
   if (by_steps && (sends > most_sends || at_once > most_steps_at_once))
     return fmt::format("{}: {} sends, {} of them at once, are too many to emulate one by one", name,
                        sends, at_once);
-  if (at_once > most_connections)
+  if (at_once > most_connections && !collectives::repeats_patterns(schedule))
     return fmt::format("{}: {} connections at once are too many", name, at_once);
   return {};
 }

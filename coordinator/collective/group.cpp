@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <random>
+#include <utility>
 
 namespace railwright::coordinator {
 namespace {
@@ -174,6 +176,25 @@ Result<Members> members_of(const std::vector<std::string>& group, std::optional<
                                cluster.accelerators(), cluster.spec.name),
                    "a collective needs two; " + std::string(forms));
   return first_of(std::move(members), ranks, !group.empty(), cluster);
+}
+
+tl::expected<std::optional<std::uint64_t>, ConfigError> parse_placement(std::string_view text) {
+  if (text == "given") return std::nullopt;
+  if (text == "random") return 1;
+  constexpr std::string_view random = "random:";
+  std::uint64_t seed = 0;
+  const char* const end = text.data() + text.size();
+  if (text.starts_with(random))
+    if (const auto [rest, error] = std::from_chars(text.data() + random.size(), end, seed);
+        error == std::errc{} && rest == end)
+      return seed;
+  return tl::unexpected(ConfigError{
+      {}, fmt::format("'{}' is no order of the ranks", text), "write given, random or random:7"});
+}
+
+void shuffle(Members& members, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  for (std::size_t i = members.size(); i > 1; --i) std::swap(members[i - 1], members[random() % i]);
 }
 
 }  // namespace railwright::coordinator

@@ -7,8 +7,10 @@
 // accelerator: in the order in which ranks= names them, else ascending.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "topology/topology.hpp"
@@ -20,5 +22,10 @@ namespace railwright::coordinator {
 Result<std::vector<topology::AcceleratorId>> members_of(const std::vector<std::string>& group,
                                                         std::optional<int> ranks,
                                                         const topology::Cluster& cluster);
+
+// --placement: "given" (nothing), "random" (seed 1) or "random:7".
+tl::expected<std::optional<std::uint64_t>, ConfigError> parse_placement(std::string_view text);
+// The same accelerators in a random order, on every machine the same for a seed.
+void shuffle(std::vector<topology::AcceleratorId>& members, std::uint64_t seed);
 
 }  // namespace railwright::coordinator

@@ -49,6 +49,7 @@ Json json_of(const CollectiveRequest& request, const Sweep& sweep, const Row& ro
   if (row.size.asked != row.size.sent) json["asked_bytes"] = row.size.asked.count;
   json["count"] = count_of(request, row.size.sent);
   json["type"] = request.type.name;
+  if (request.shuffled) json["placement"] = "random:" + std::to_string(*request.shuffled);
   if (request.has_root()) json["root"] = request.root;
   json["time_s"] = row.time().value;
   json["algbw_bytes_per_s"] = row.algbw().bytes_per_second;

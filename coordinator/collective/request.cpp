@@ -181,6 +181,8 @@ class Reading {
     request_.cluster = std::move(*cluster);
     auto members = members_of(words_.group, words_.ranks, request_.cluster);
     if (!add_errors(members)) request_.members = std::move(*members);
+    request_.shuffled = taken(parse_placement(words_.placement), "--placement", errors_);
+    if (request_.shuffled) shuffle(request_.members, *request_.shuffled);
     read_faults();
   }
 

@@ -15,6 +15,7 @@ namespace railwright::coordinator {
 struct CollectiveWords {
   std::string cluster, operation = "all_reduce", algorithm = "auto", compare, detail = "automatic";
   std::string bytes, begin, end, data_type = "float", faults, calibration, nccl_version, report;
+  std::string placement = "given";
   std::vector<std::string> group;
   double factor = 2;
   std::optional<int> ranks, root;
@@ -49,7 +50,8 @@ struct CollectiveRequest {
   topology::Cluster cluster;
   std::vector<topology::AcceleratorId> members;
   collectives::Operation operation = collectives::Operation::all_reduce;
-  int root = 0;  // group rank; broadcast and reduce
+  std::optional<std::uint64_t> shuffled;  // members are in random order: its seed
+  int root = 0;                           // group rank; broadcast and reduce
   ElementType type;
   std::vector<MessageSize> sizes;  // ascending; at least one
   double factor = 0;               // from one size to the next; 0: no sweep

@@ -110,12 +110,14 @@ class Runner {
     const bool synthesized = row.schedule().algorithm == collectives::Algorithm::synthesized;
     const bool priced = !row.result.stepwise || synthesized;
     if (priced && request_.faults.links.empty()) return row.time();
+    if (row.result.idle) return *row.result.idle;
     run.faults = {};
     if (synthesized)
       return in_seconds(emulator::emulate_collective(run, router_, calibration).time);
     const std::uint64_t element = request_.type.bytes;
-    auto loads = collectives::phase_loads(row.schedule(), {row.size.sent.count / element},
-                                          request_.members, router_, calibration);
+    auto loads = collectives::folded_phase_loads(row.schedule(), {row.size.sent.count / element},
+                                                 request_.members, router_, calibration)
+                     .phases;
     for (auto& load : loads) load.bytes_per_step *= static_cast<double>(element);
     return collectives::idle_time(loads, request_.cluster.graph, calibration);
   }

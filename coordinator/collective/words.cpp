@@ -50,6 +50,8 @@ std::vector<std::string> notes_of(const CollectiveRequest& request, const Sweep&
   std::vector<std::string> notes;
   for (std::size_t w = 0; w < request.wanted.size(); ++w)
     if (request.wanted[w].rule != Rule::named) add_reasons(request, sweep, w, notes);
+  if (request.shuffled)
+    notes.push_back(fmt::format("ranks in random order, seed {}", *request.shuffled));
   for (const MessageSize& size : request.sizes)
     if (size.asked != size.sent) {
       notes.push_back(fmt::format("{} B asked, {} B sent: sizes are whole elements of {} B",

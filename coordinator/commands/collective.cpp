@@ -48,6 +48,10 @@ void add_what(CLI::App& command, CollectiveWords& words) {
 void add_who(CLI::App& command, CollectiveWords& words) {
   command.add_option("--group", words.group, "who takes part: nodes=, ranks=, local=, stride=");
   command.add_option("--ranks", words.ranks, "the first so many of them, one rank each [all]");
+  command
+      .add_option("--placement", words.placement,
+                  "given: ranks in the order of the group; random or random:SEED: shuffled")
+      ->capture_default_str();
   command.add_option("--faults", words.faults, "faults.yaml: links that are degraded");
 }
 

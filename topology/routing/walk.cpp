@@ -15,6 +15,8 @@ std::uint64_t mixed(std::uint64_t x) {
   return x ^ (x >> 31);
 }
 
+}  // namespace
+
 std::uint64_t hash_of(const Flow& flow, VertexId at) {
   std::uint64_t hash = mixed(flow.seed);
   for (const std::uint64_t word : {flow.source, flow.target, flow.number})
@@ -22,12 +24,10 @@ std::uint64_t hash_of(const Flow& flow, VertexId at) {
   return mixed(hash ^ static_cast<std::uint64_t>(at.index));
 }
 
-}  // namespace
-
-void Walk::step(VertexId from, VertexId to, double share, std::vector<LinkShare>& links) const {
+void Walk::step(VertexId from, VertexId to, double share, std::vector<BundleShare>& parts) const {
   const auto link = graph_.link_between(from, to);
   assert(link && "a route follows links");
-  links.push_back({*link, share});
+  parts.push_back({{link->index}, share});
 }
 
 std::size_t Walk::chosen(const Space& space, int position) const {
@@ -67,7 +67,7 @@ void Walk::merge(std::vector<Part>& parts) const {
 }
 
 // All candidates are one hop nearer, so the parts of a layer are equally far and meet in the next.
-void Walk::go(const Space& space, int from, int to, std::vector<LinkShare>& links) {
+void Walk::go(const Space& space, int from, int to, std::vector<BundleShare>& route) {
   std::vector<Part> layer{{from, 1.0}}, following;
   while (layer.size() > 1 || layer.front().position != to) {
     following.clear();
@@ -79,7 +79,7 @@ void Walk::go(const Space& space, int from, int to, std::vector<LinkShare>& link
       for (const Hop& hop : hops_) weight += hop.weight;
       for (const Hop& hop : hops_) {
         const double share = part.share * (hop.weight / weight);
-        step(space.vertex_of(part.position), space.vertex_of(hop.site), share, links);
+        step(space.vertex_of(part.position), space.vertex_of(hop.site), share, route);
         following.push_back({hop.site, share});
       }
     }

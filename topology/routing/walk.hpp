@@ -44,13 +44,16 @@ class FabricSpace final : public Space {
 struct Flow {
   std::uint64_t seed = 0, source = 0, target = 0, number = 0;
 };
+// What ecmp_hash picks by at a vertex: candidate hash mod candidates.
+std::uint64_t hash_of(const Flow& flow, VertexId at);
 
 class Walk {
  public:
   Walk(const Graph& graph, RoutingMode mode, Flow flow) : graph_(graph), mode_(mode), flow_(flow) {}
+  const Flow& flow() const { return flow_; }
   // Adds the links between two positions, with shares; a link may appear more than once.
-  void go(const Space& space, int from, int to, std::vector<LinkShare>& links);
-  void step(VertexId from, VertexId to, double share, std::vector<LinkShare>& links) const;
+  void go(const Space& space, int from, int to, std::vector<BundleShare>& route);
+  void step(VertexId from, VertexId to, double share, std::vector<BundleShare>& parts) const;
 
  private:
   struct Part {

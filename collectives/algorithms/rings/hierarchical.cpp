@@ -120,8 +120,31 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return (schedule.operation == Operation::all_reduce ? 2 : 1) * one_way;
 }
 
-constexpr Maker maker{operations, refusal,    chunk_count,   channel_count, own_part,
-                      phases,     first_step, waiting_steps, add_sends,     closed_form};
+// Pattern 0: the rings inside all nodes; 1: those across them.
+std::vector<Layer> layers(const Schedule& schedule, int phase) {
+  if (is_exchange(schedule)) return {};
+  const bool inside = is_inside(stage_of(schedule, phase));
+  return {{.pattern = inside ? 0 : 1, .chunks = inside ? nodes(schedule) : 1}};
+}
+
+void connections(const Schedule& schedule, int pattern, const ConnectionSink& sink) {
+  const Stage stage = pattern == 0 ? Stage::scatter_inside : Stage::scatter_across;
+  for (int rank = 0; rank < schedule.ranks; ++rank)
+    sink(rank, neighbour(schedule, stage, rank, 1), 0);
+}
+
+constexpr Maker maker{.operations = operations,
+                      .refusal = refusal,
+                      .chunk_count = chunk_count,
+                      .channel_count = channel_count,
+                      .own_part = own_part,
+                      .phases = phases,
+                      .busiest_step = first_step,
+                      .waiting_steps = waiting_steps,
+                      .sends = add_sends,
+                      .closed_form = closed_form,
+                      .layers = layers,
+                      .connections = connections};
 
 }  // namespace
 

@@ -47,6 +47,25 @@ class NodeOrder {
     return node * inner_ + modulo(in + offset, inner_);
   }
 
+  // Hands all ranks over in the order of their places: rank_at(0), rank_at(1) ..
+  template <class Do>
+  void for_places(Do act) const {
+    if (plain_) {
+      for (int rank = 0; rank < ranks_; ++rank) act(rank);
+      return;
+    }
+    for (int node = 0; node < nodes_; ++node) {
+      const int in = entrance(node), out = departure(node), first = node * inner_;
+      for (int index = 0; index < inner_; ++index) {
+        int local = in + zigzag_offset(index);
+        if (local >= inner_) local -= inner_;
+        if (local < 0) local += inner_;
+        if (local != out) act(first + local);
+      }
+      act(first + out);
+    }
+  }
+
  private:
   int start_of(int channel, int channels) const {
     if (channels >= inner_) return channel % inner_;

@@ -146,6 +146,28 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return total;
 }
 
+// Pattern 0: the rings inside all nodes; 1: those across them.
+std::vector<Layer> layers(const Schedule& schedule, int phase) {
+  const Slots slots = slots_of(schedule, phase);
+  std::vector<Layer> layers;
+  int sample = 0;
+  for (const Sample& one : samples(schedule, phase)) {
+    for (int stage = slots.lowest; stage <= slots.highest; ++stage)
+      if (one.step < steps_of(schedule, stage))
+        layers.push_back({.pattern = is_inside(stage) ? 0 : 1,
+                          .sample = sample,
+                          .channel = stage,
+                          .chunks = is_inside(stage) ? nodes(schedule) : 1});
+    ++sample;
+  }
+  return layers;
+}
+
+void connections(const Schedule& schedule, int pattern, const ConnectionSink& sink) {
+  for (int rank = 0; rank < schedule.ranks; ++rank)
+    sink(rank, neighbour(schedule, pattern, rank, 1), 0);
+}
+
 constexpr Maker maker{.operations = operations,
                       .refusal = refusal,
                       .chunk_count = chunk_count,
@@ -156,7 +178,9 @@ constexpr Maker maker{.operations = operations,
                       .waiting_steps = all_steps,
                       .sends = add_sends,
                       .closed_form = closed_form,
-                      .samples = samples};
+                      .samples = samples,
+                      .layers = layers,
+                      .connections = connections};
 
 }  // namespace
 

@@ -157,8 +157,34 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
 
 int channel_count(const Schedule& schedule) { return schedule.channels; }
 
-constexpr Maker maker{operations, refusal,      chunk_count,   channel_count, own_part,
-                      phases,     busiest_step, waiting_steps, add_sends,     closed_form};
+// Round the ring both halves go the same ways.
+std::vector<Layer> layers(const Schedule& schedule, int) {
+  return is_chain(schedule) ? std::vector<Layer>{} : std::vector<Layer>(1);
+}
+
+void connections(const Schedule& schedule, int, const ConnectionSink& sink) {
+  for (int channel = 0; channel < schedule.channels; ++channel) {
+    const Channel way(schedule, channel);
+    int before = way.order.rank_at(schedule.ranks - 1);
+    way.order.for_places([&](int rank) {
+      way.direction > 0 ? sink(before, rank, channel) : sink(rank, before, channel);
+      before = rank;
+    });
+  }
+}
+
+constexpr Maker maker{.operations = operations,
+                      .refusal = refusal,
+                      .chunk_count = chunk_count,
+                      .channel_count = channel_count,
+                      .own_part = own_part,
+                      .phases = phases,
+                      .busiest_step = busiest_step,
+                      .waiting_steps = waiting_steps,
+                      .sends = add_sends,
+                      .closed_form = closed_form,
+                      .layers = layers,
+                      .connections = connections};
 
 }  // namespace
 

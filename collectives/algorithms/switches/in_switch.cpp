@@ -112,6 +112,28 @@ std::vector<Sample> samples(const Schedule& schedule, int phase) {
   return samples;
 }
 
+// Where no switch takes part.
+std::vector<Layer> layers(const Schedule& schedule, int phase) {
+  if (schedule.algorithm != Algorithm::double_tree) return {};
+  const Timeline line(schedule);
+  const std::vector<Stage> stages = stages_of(schedule);
+  std::vector<Layer> layers;
+  int sample = 0;
+  for (const Sample& one : samples(schedule, phase)) {
+    const std::int64_t step = line.first_step(phase) + one.step;
+    for (int stage = 0; stage < line.stages; ++stage)
+      if (step >= stage && step - stage < line.pieces)
+        layers.push_back(
+            {.pattern = pattern_of_stage(stages[static_cast<std::size_t>(stage)], step - stage),
+             .sample = sample,
+             .channel = stage * channels_per_stage(schedule),
+             .chunks = 1,
+             .waits = stage == phase});
+    ++sample;
+  }
+  return layers;
+}
+
 int switch_count(const Schedule& schedule) {
   if (schedule.algorithm == Algorithm::double_tree) return 0;
   if (schedule.algorithm != Algorithm::sharp) return nodes_of(schedule);
@@ -189,9 +211,9 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
 }
 
 constexpr Maker maker_for(std::span<const Operation> operations) {
-  return {operations,   refusal,         chunk_count,   channel_count, own_part,
-          phases,       first_step,      waiting_steps, add_sends,     closed_form,
-          switch_count, ranks_of_switch, samples,       waits};
+  return {operations, refusal,       chunk_count, channel_count,  own_part,     phases,
+          first_step, waiting_steps, add_sends,   closed_form,    switch_count, ranks_of_switch,
+          samples,    waits,         layers,      add_connections};
 }
 
 constexpr Maker nvls = maker_for(nvls_operations);

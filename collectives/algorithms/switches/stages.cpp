@@ -234,6 +234,46 @@ int owner_of(const Schedule& schedule, std::int64_t piece) {
   return static_cast<int>(piece / schedule.segments);
 }
 
+int pattern_of_stage(const Stage& stage, std::int64_t piece) {
+  if (stage.kind == StageKind::chain_in) return 0;
+  if (stage.kind == StageKind::chain_out) return 1;
+  assert(stage.kind == StageKind::up || stage.kind == StageKind::down);
+  return 4 * stage.level + 2 * static_cast<int>(piece % 2) + (stage.kind == StageKind::up ? 0 : 1);
+}
+
+namespace {
+
+void add_chain_hops(const Schedule& schedule, bool in, const ConnectionSink& sink) {
+  const int inner = schedule.inner;
+  for (int rank = 0; rank < schedule.ranks; ++rank) {
+    const int next = modulo(rank % inner + (in ? -1 : 1), inner);
+    sink(rank, rank / inner * inner + next, 0);
+  }
+}
+
+// What goes down to a right child has a channel of its own.
+void add_tree_edges(const Schedule& schedule, int pattern, const ConnectionSink& sink) {
+  const TwoTrees trees(nodes_of(schedule));
+  const int level = pattern / 4, tree = pattern / 2 % 2, inner = schedule.inner;
+  const bool up = pattern % 2 == 0;
+  for (const int side : {0, 1})
+    trees.for_depth(tree, level, [&](int child) {
+      if (up ? side == 1 : trees.side(tree, child) != side) return;
+      const int parent = trees.parent(tree, child);
+      for (int local = 0; local < inner; ++local) {
+        const int below = child * inner + local, above = parent * inner + local;
+        up ? sink(below, above, 0) : sink(above, below, side);
+      }
+    });
+}
+
+}  // namespace
+
+void add_connections(const Schedule& schedule, int pattern, const ConnectionSink& sink) {
+  pattern < 2 ? add_chain_hops(schedule, pattern == 0, sink)
+              : add_tree_edges(schedule, pattern, sink);
+}
+
 void add_stage_sends(const Schedule& schedule, int stage, std::int64_t piece, int end, bool sending,
                      std::vector<Send>& sends) {
   StageSends(schedule, stage, piece, end, sending, sends).add();

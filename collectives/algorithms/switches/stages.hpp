@@ -62,6 +62,11 @@ int channels_per_stage(const Schedule& schedule);
 // The rank that the only chunk of a piece comes from or goes to (gather and deal).
 int owner_of(const Schedule& schedule, std::int64_t piece);
 
+// Stages of a double tree over nodes send along patterns: all hops of the chains one way, or the
+// edges between two depths of one of the trees, for every local rank. Of stage `stage` for a piece:
+int pattern_of_stage(const Stage& stage, std::int64_t piece);
+void add_connections(const Schedule& schedule, int pattern, const ConnectionSink& sink);
+
 // All sends of a stage for one piece from, or to, one end.
 void add_stage_sends(const Schedule& schedule, int stage, std::int64_t piece, int end, bool sending,
                      std::vector<Send>& sends);

@@ -75,8 +75,29 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return directions * rounds(schedule) * step_time(hop, size.count);
 }
 
-constexpr Maker maker{operations, no_refusal, chunk_count, one_channel, part_of_rank,
-                      phases,     first_step, all_steps,   add_sends,   closed_form};
+std::vector<Layer> layers(const Schedule&, int phase) { return {{.pattern = phase}}; }
+
+void connections(const Schedule& schedule, int phase, const ConnectionSink& sink) {
+  const auto [up, distance] = round_of(schedule, phase);
+  for (std::int64_t number = distance; number < schedule.ranks; number += 2 * distance) {
+    const int outer = modulo(number + schedule.root, schedule.ranks);
+    const int inner = modulo(number - distance + schedule.root, schedule.ranks);
+    up ? sink(outer, inner, 0) : sink(inner, outer, 0);
+  }
+}
+
+constexpr Maker maker{.operations = operations,
+                      .refusal = no_refusal,
+                      .chunk_count = chunk_count,
+                      .channel_count = one_channel,
+                      .own_part = part_of_rank,
+                      .phases = phases,
+                      .busiest_step = first_step,
+                      .waiting_steps = all_steps,
+                      .sends = add_sends,
+                      .closed_form = closed_form,
+                      .layers = layers,
+                      .connections = connections};
 
 }  // namespace
 

@@ -86,8 +86,52 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return (both ? 2 : 1) * (height * hop.latency + 2 * segments * (segment / hop.bandwidth));
 }
 
-constexpr Maker maker{operations, refusal_of_segments, chunk_count,   channels,  part_of_rank,
-                      phases,     busiest_step,        waiting_steps, add_sends, closed_form};
+// The edges between two depths of a tree, one way, are a pattern.
+int pattern_of(int child_depth, int tree, bool reducing) {
+  return 4 * child_depth + 2 * tree + (reducing ? 1 : 0);
+}
+
+std::vector<Layer> layers(const Schedule& schedule, int phase) {
+  const int height = trees_of(schedule).height();
+  const Stretch stretch = Stretches(schedule, height)[phase];
+  std::vector<Layer> layers;
+  for (const int tree : {0, 1})
+    for (const bool reducing : {true, false}) {
+      if (!(reducing ? reduces(schedule) : broadcasts(schedule))) continue;
+      for (int depth = 1; depth <= height; ++depth) {
+        const std::int64_t segment =
+            segment_at(schedule, height, depth, reducing, stretch.first + stretch.busiest);
+        if (segment >= 0 && segment < schedule.segments)
+          layers.push_back({.pattern = pattern_of(depth, tree, reducing)});
+      }
+    }
+  return layers;
+}
+
+void connections(const Schedule& schedule, int pattern, const ConnectionSink& sink) {
+  const TwoTrees trees = trees_of(schedule);
+  const int depth = pattern / 4, tree = pattern / 2 % 2;
+  const bool reducing = pattern % 2 == 1;
+  for (const int side : {0, 1})
+    trees.for_depth(tree, depth, [&](int child) {
+      if (trees.side(tree, child) != side) return;
+      const Send send = over_edge(schedule, trees, tree, child, reducing, 0);
+      sink(send.source, send.target, send.channel);
+    });
+}
+
+constexpr Maker maker{.operations = operations,
+                      .refusal = refusal_of_segments,
+                      .chunk_count = chunk_count,
+                      .channel_count = channels,
+                      .own_part = part_of_rank,
+                      .phases = phases,
+                      .busiest_step = busiest_step,
+                      .waiting_steps = waiting_steps,
+                      .sends = add_sends,
+                      .closed_form = closed_form,
+                      .layers = layers,
+                      .connections = connections};
 
 }  // namespace
 

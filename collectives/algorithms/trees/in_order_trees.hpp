@@ -44,6 +44,11 @@ class TwoTrees {
     while (reach > 0 && v + reach > nodes_) reach /= 2;
     return {bit > 1 ? rank_of(tree, v - bit / 2) : -1, reach > 0 ? rank_of(tree, v + reach) : -1};
   }
+  // All ranks so many edges below the head of a tree, from left to right.
+  template <class Do>
+  void for_depth(int tree, int depth, Do act) const {
+    descend(tree, root_ < 0 ? rank_of(tree, top()) : root_, depth, act);
+  }
   // 1 for a right child, else 0.
   int side(int tree, int rank) const {
     const int v = node_of(tree, rank), up = above(v);
@@ -51,6 +56,12 @@ class TwoTrees {
   }
 
  private:
+  template <class Do>
+  void descend(int tree, int rank, int depth, Do& act) const {
+    if (depth == 0) return act(rank);
+    for (const int child : children(tree, rank))
+      if (child >= 0) descend(tree, child, depth - 1, act);
+  }
   static int lowest_bit(int v) { return v & -v; }
   int top() const { return static_cast<int>(std::bit_floor(static_cast<unsigned>(nodes_))); }
   // 0 above the top.

@@ -1,0 +1,110 @@
+// What patterns of connections put on links, pattern after pattern. Internal to the loads of
+// phases.
+//
+// Links are kept in groups that all patterns so far load alike, and a pattern splits them by what
+// it puts on them: a partition that is refined. A ring over a million ranks loads ten million links
+// in five different ways, so what a phase does is asked of groups, not of links. Exact: two links
+// are in one group only if every pattern gives them bit for bit the same load.
+#pragma once
+
+#include <cassert>
+#include <cstdlib>
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "topology/routing.hpp"
+
+namespace railwright::collectives {
+
+// An array of zeros of which the pages that nobody touches cost nothing.
+template <class T>
+class Zeros {
+ public:
+  explicit Zeros(std::size_t count)
+      : data_(static_cast<T*>(std::calloc(count, sizeof(T))), &std::free) {
+    assert((data_ != nullptr || count == 0) && "out of memory");
+  }
+  T& operator[](std::size_t i) { return data_[i]; }
+  const T& operator[](std::size_t i) const { return data_[i]; }
+
+ private:
+  std::unique_ptr<T[], decltype(&std::free)> data_;
+};
+
+class LinkLoads {
+ public:
+  // With `expand` groups are of links, else of the bundles of the router.
+  LinkLoads(const topology::Router& router, bool expand);
+
+  // Adds to the pattern that is open.
+  void add(topology::BundleId bundle, double load) {
+    double& sum = open_[bundle.index];
+    if (sum == 0) touch(bundle.index);
+    sum += load;
+  }
+  // Ends the open pattern; patterns count from 0.
+  int close();
+  // Forgets everything, and takes no time but for what was loaded.
+  void clear();
+
+  int patterns() const { return patterns_; }
+  // 0: loaded by no pattern. Others 1 .. groups()-1.
+  int groups() const { return static_cast<int>(groups_.size()); }
+  int group_of(int bundle) const { return group_[bundle]; }
+  // What each pattern puts on each link of the group: `loads` by pattern.
+  void loads_of(int group, std::vector<double>& loads) const;
+  // The links, or bundles, that any pattern loads, ascending.
+  std::vector<int> loaded() const;
+  template <class Do>
+  void for_loaded(Do act) const {
+    if (loaded_listed_) {
+      for (const int bundle : loaded()) act(bundle);
+      return;
+    }
+    for (int bundle = 0; bundle < ends_; ++bundle)
+      if (group_[bundle] != 0) act(bundle);
+  }
+
+ private:
+  struct Group {
+    int parent = 0;
+    int pattern = -1;
+    double load = 0;
+  };
+  struct Key {
+    int parent;
+    double load;
+    bool operator==(const Key&) const = default;
+  };
+  struct Hash {
+    std::size_t operator()(const Key& key) const;
+  };
+
+  void touch(int bundle) {
+    if (listed_) touched_.push_back(bundle);
+    if (touched_.size() > most_listed_) listed_ = false;
+  }
+  template <class Do>
+  void for_touched(Do act);
+  void expand_bundles();
+  int child_of(int parent, double load);
+
+  const topology::Router& router_;
+  bool expand_;
+  int slots_;  // bundles of the router
+  int ends_;   // links, or slots_
+  Zeros<double> open_;
+  Zeros<int> group_;
+  // Loaded bundles of the open pattern, a few more than once; no list when there are too many.
+  std::vector<int> touched_;
+  std::size_t most_listed_;
+  bool listed_ = true;
+  std::vector<int> loaded_;  // by any pattern, with repetitions
+  bool loaded_listed_ = true;
+  std::vector<Group> groups_{1};
+  std::unordered_map<Key, int, Hash> children_;  // of the pattern that closes; only looked up
+  int patterns_ = 0;
+};
+
+}  // namespace railwright::collectives

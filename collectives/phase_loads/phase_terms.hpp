@@ -1,0 +1,36 @@
+// The phases of a schedule as sums of patterns. Internal to the loads of phases.
+#pragma once
+
+#include <algorithm>
+#include <vector>
+
+#include "collectives/cost.hpp"
+#include "collectives/phase_loads/link_loads.hpp"
+
+namespace railwright::collectives {
+
+struct PhaseTerms {
+  struct Term {
+    int pattern = 0;
+    double weight = 1;
+  };
+  PhaseLoad load;  // without its links
+  std::vector<Term> terms;
+  int least = -1;  // pattern that no link carries less than; -1: none
+
+  // Of a link on which the patterns put so much.
+  double load_of(const std::vector<double>& patterns) const {
+    double sum = 0;
+    for (const Term& term : terms)
+      sum += term.weight * patterns[static_cast<std::size_t>(term.pattern)];
+    return least < 0 ? sum : std::max(sum, patterns[static_cast<std::size_t>(least)]);
+  }
+};
+
+// Adds the patterns of the schedule to `links`, which must be empty.
+std::vector<PhaseTerms> terms_of_phases(const Schedule& schedule, Bytes size,
+                                        const std::vector<topology::AcceleratorId>& members,
+                                        const topology::Router& router,
+                                        const topology::Calibration& calibration, LinkLoads& links);
+
+}  // namespace railwright::collectives
