@@ -78,7 +78,7 @@ FoldedLoads folded_phase_loads(const Schedule& schedule, Bytes size,
                                const std::vector<topology::AcceleratorId>& members,
                                const topology::Router& router,
                                const topology::Calibration& calibration,
-                               std::vector<topology::LinkId> apart = {});
+                               const std::vector<topology::LinkId>& apart = {});
 
 // Time with nothing else on the links, phases one after another: each phase takes
 // steps x (step_latency + bytes_per_step / min over links (effective capacity / consumption)).

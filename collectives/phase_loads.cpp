@@ -1,6 +1,5 @@
 #include <algorithm>
-#include <map>
-#include <tuple>
+#include <set>
 
 #include "collectives/cost.hpp"
 #include "collectives/phase_loads/phase_terms.hpp"
@@ -12,26 +11,73 @@ using topology::LinkId;
 using topology::Router;
 using Members = std::vector<topology::AcceleratorId>;
 
-// What the phases put on each link of a group of LinkLoads.
-class GroupLoads {
+// What the phases put on each link, bundle after bundle.
+class LoadsOfLinks {
  public:
-  GroupLoads(const std::vector<PhaseTerms>& phases, const LinkLoads& links)
-      : phases_(phases), links_(links), of_group_(static_cast<std::size_t>(links.groups())) {}
+  LoadsOfLinks(const std::vector<PhaseTerms>& phases, const LinkLoads& loads, const Router& router)
+      : phases_(phases),
+        loads_(loads),
+        router_(router),
+        links_(router.cluster().graph.links()),
+        of_group_(static_cast<std::size_t>(loads.groups())) {}
 
-  // By phase.
-  const std::vector<double>& of(int group) {
+  // Hands over links that are loaded alike, the number of their group (-1: no other link is in it)
+  // and what each phase puts on each of them.
+  template <class Do>
+  void for_runs(Do act) {
+    for (int bundle = links_; bundle < router_.bundles(); ++bundle)
+      if (loads_.group_of(bundle) != 0) run_of_bundle(bundle, act);
+    run_.resize(1);
+    loads_.for_loaded([&](int bundle) {
+      if (bundle >= links_ || (!twice_.empty() && twice_.contains(bundle))) return;
+      run_.front() = {bundle};
+      act(run_, loads_.group_of(bundle), of_group(loads_.group_of(bundle)));
+    });
+  }
+
+ private:
+  // A link may be loaded by itself, too.
+  template <class Do>
+  void run_of_bundle(int bundle, Do act) {
+    run_.clear();
+    router_.append_links_of({bundle}, run_);
+    std::vector<LinkId> single;
+    std::ranges::copy_if(run_, std::back_inserter(single),
+                         [&](LinkId link) { return loads_.group_of(link.index) != 0; });
+    std::erase_if(run_, [&](LinkId link) { return loads_.group_of(link.index) != 0; });
+    const int group = loads_.group_of(bundle);
+    if (!run_.empty()) act(run_, group, of_group(group));
+    for (const LinkId link : single) {
+      twice_.insert(link.index);
+      loads_.loads_of(group, patterns_);
+      std::vector<double> own;
+      loads_.loads_of(loads_.group_of(link.index), own);
+      for (std::size_t i = 0; i < own.size(); ++i) patterns_[i] += own[i];
+      act({link}, -1, by_phase());
+    }
+  }
+
+  const std::vector<double>& of_group(int group) {
     std::vector<double>& loads = of_group_[static_cast<std::size_t>(group)];
     if (!loads.empty()) return loads;
-    links_.loads_of(group, patterns_);
+    loads_.loads_of(group, patterns_);
+    return loads = by_phase();
+  }
+
+  std::vector<double> by_phase() const {
+    std::vector<double> loads;
     for (const PhaseTerms& phase : phases_) loads.push_back(phase.load_of(patterns_));
     return loads;
   }
 
- private:
   const std::vector<PhaseTerms>& phases_;
-  const LinkLoads& links_;
+  const LinkLoads& loads_;
+  const Router& router_;
+  int links_;
   std::vector<std::vector<double>> of_group_;
   std::vector<double> patterns_;
+  std::vector<LinkId> run_;
+  std::set<int> twice_;  // links that a bundle holds and that are loaded by themselves
 };
 
 std::vector<PhaseLoad> without_links(const std::vector<PhaseTerms>& phases) {
@@ -40,49 +86,67 @@ std::vector<PhaseLoad> without_links(const std::vector<PhaseTerms>& phases) {
   return loads;
 }
 
-void add_consumption(int link, const std::vector<double>& loads, std::vector<PhaseLoad>& phases) {
-  for (std::size_t i = 0; i < phases.size(); ++i)
-    if (loads[i] > 0) phases[i].consumption.push_back({LinkId{link}, loads[i]});
+void sort_links(std::vector<PhaseLoad>& phases) {
+  for (PhaseLoad& phase : phases)
+    if (!std::ranges::is_sorted(phase.consumption, {}, &topology::LinkShare::link))
+      std::ranges::sort(phase.consumption, {}, &topology::LinkShare::link);
 }
 
-// Puts links into sets, in ascending order.
+void add_consumption(LinkId link, const std::vector<double>& loads,
+                     std::vector<PhaseLoad>& phases) {
+  for (std::size_t i = 0; i < phases.size(); ++i)
+    if (loads[i] > 0) phases[i].consumption.push_back({link, loads[i]});
+}
+
+// Puts links into sets.
 class SetMaker {
  public:
-  SetMaker(const topology::Graph& graph, std::vector<LinkId> apart)
-      : graph_(graph), apart_(std::move(apart)) {
-    for (const auto& [link, lanes] : graph.lanes) apart_.push_back({link});
-    std::ranges::sort(apart_);
+  SetMaker(const topology::Graph& graph, const std::vector<LinkId>& apart) : graph_(graph) {
+    if (apart.empty() && graph.lanes.empty()) return;
+    apart_.resize(static_cast<std::size_t>(graph.links()));
+    for (const LinkId link : apart) apart_[link.index] = true;
+    for (const auto& [link, lanes] : graph.lanes) apart_[link] = true;
   }
 
-  // True where the link is the first of its set.
-  bool add(int link, int group) {
-    const std::size_t key =
-        static_cast<std::size_t>(group) * graph_.classes.size() + graph_.link_class[link];
-    if (known_.size() <= key) known_.resize(key + 1, -1);
-    const bool alone = is_apart(link);
-    const bool first = alone || known_[key] < 0;
-    if (first) {
-      if (!alone) known_[key] = static_cast<int>(sets.size());
-      sets.emplace_back();
+  void add(LinkId link, int group, const std::vector<double>& loads) {
+    const bool alone = group < 0 || (!apart_.empty() && apart_[link.index]);
+    int alone_set = -1;
+    int& known = alone ? alone_set : known_set(group, link);
+    if (known < 0) {
+      known = static_cast<int>(sets_.size());
+      sets_.push_back({{}, loads});
     }
-    LinkSet& set = alone ? sets.back() : sets[static_cast<std::size_t>(known_[key])];
-    if (set.lowest.size() < LinkSet::most_named) set.lowest.push_back({link});
+    LinkSet& set = sets_[static_cast<std::size_t>(known)].links;
     ++set.count;
-    return first;
+    if (set.lowest.size() == LinkSet::most_named && link > set.lowest.back()) return;
+    set.lowest.insert(std::ranges::upper_bound(set.lowest, link), link);
+    if (set.lowest.size() > LinkSet::most_named) set.lowest.pop_back();
   }
 
-  std::vector<LinkSet> sets;
+  void take(FoldedLoads& folded) && {
+    std::ranges::sort(sets_, {}, [](const LoadedSet& set) { return set.links.lowest.front(); });
+    for (LoadedSet& set : sets_) {
+      add_consumption(set.links.lowest.front(), set.loads, folded.phases);
+      folded.sets.push_back(std::move(set.links));
+    }
+  }
 
  private:
-  bool is_apart(int link) {
-    while (next_ < apart_.size() && apart_[next_].index < link) ++next_;
-    return next_ < apart_.size() && apart_[next_].index == link;
+  struct LoadedSet {
+    LinkSet links;
+    std::vector<double> loads;  // by phase
+  };
+  int& known_set(int group, LinkId link) {
+    const std::size_t key =
+        static_cast<std::size_t>(group) * graph_.classes.size() + graph_.link_class[link.index];
+    if (known_.size() <= key) known_.resize(key + 1, -1);
+    return known_[key];
   }
 
   const topology::Graph& graph_;
-  std::vector<LinkId> apart_;
-  std::size_t next_ = 0;
-  std::vector<int> known_;  // set by group and class of links
+  std::vector<bool> apart_;  // per link; empty: none is
+  std::vector<int> known_;   // set by group and class of links
+  std::vector<LoadedSet> sets_;
 };
 
 }  // namespace
@@ -93,28 +157,30 @@ Seconds software_latency(const topology::Calibration& calibration) {
 
 std::vector<PhaseLoad> phase_loads(const Schedule& schedule, Bytes size, const Members& members,
                                    const Router& router, const topology::Calibration& calibration) {
-  LinkLoads links(router, true);
-  const auto terms = terms_of_phases(schedule, size, members, router, calibration, links);
+  LinkLoads loads(router);
+  const auto terms = terms_of_phases(schedule, size, members, router, calibration, loads);
   std::vector<PhaseLoad> phases = without_links(terms);
-  GroupLoads loads(terms, links);
-  for (const int link : links.loaded())
-    add_consumption(link, loads.of(links.group_of(link)), phases);
+  LoadsOfLinks(terms, loads, router)
+      .for_runs([&](const std::vector<LinkId>& links, int, const std::vector<double>& on_each) {
+        for (const LinkId link : links) add_consumption(link, on_each, phases);
+      });
+  sort_links(phases);
   return phases;
 }
 
 FoldedLoads folded_phase_loads(const Schedule& schedule, Bytes size, const Members& members,
                                const Router& router, const topology::Calibration& calibration,
-                               std::vector<LinkId> apart) {
-  LinkLoads links(router, true);
-  const auto terms = terms_of_phases(schedule, size, members, router, calibration, links);
+                               const std::vector<LinkId>& apart) {
+  LinkLoads loads(router);
+  const auto terms = terms_of_phases(schedule, size, members, router, calibration, loads);
   FoldedLoads folded{without_links(terms), {}};
-  GroupLoads loads(terms, links);
-  SetMaker maker(router.cluster().graph, std::move(apart));
-  links.for_loaded([&](int link) {
-    const int group = links.group_of(link);
-    if (maker.add(link, group)) add_consumption(link, loads.of(group), folded.phases);
-  });
-  folded.sets = std::move(maker.sets);
+  SetMaker sets(router.cluster().graph, apart);
+  LoadsOfLinks(terms, loads, router)
+      .for_runs(
+          [&](const std::vector<LinkId>& links, int group, const std::vector<double>& on_each) {
+            for (const LinkId link : links) sets.add(link, group, on_each);
+          });
+  std::move(sets).take(folded);
   return folded;
 }
 

@@ -115,9 +115,7 @@ Seconds Router::State::latency_of(const BundleShare& part) const {
   const Graph& graph = cluster.graph;
   if (part.bundle.index < graph.links())
     return part.share * graph.class_of(LinkId{part.bundle.index}).latency;
-  const ClosRoutes& routes = routes_with(part.bundle);
-  return part.share * routes.size_of(part.bundle) *
-         graph.class_of(routes.first_of(part.bundle)).latency;
+  return routes_with(part.bundle).latency_of(part.bundle);
 }
 
 Seat Router::State::seat_of(AcceleratorId a) const {
@@ -285,6 +283,10 @@ void Router::trace(AcceleratorId source, AcceleratorId target, std::uint64_t flo
 int Router::bundles() const { return state_->bundles; }
 
 bool Router::is_link(BundleId bundle) const { return bundle.index < state_->cluster.graph.links(); }
+
+int Router::size_of(BundleId bundle) const {
+  return is_link(bundle) ? 1 : state_->routes_with(bundle).size_of(bundle);
+}
 
 LinkId Router::first_of(BundleId bundle) const {
   if (is_link(bundle)) return {bundle.index};

@@ -72,8 +72,9 @@ class Router {
   Route between(AcceleratorId source, AcceleratorId target, std::uint64_t flow = 0) const;
   // The same route in bundles. Replaces what `trace` holds and keeps its memory.
   void trace(AcceleratorId source, AcceleratorId target, std::uint64_t flow, Trace& trace) const;
-  int bundles() const;                     // single links included
-  bool is_link(BundleId bundle) const;     // that is, below the number of links
+  int bundles() const;                  // single links included
+  bool is_link(BundleId bundle) const;  // that is, below the number of links
+  int size_of(BundleId bundle) const;
   LinkId first_of(BundleId bundle) const;  // one of its links; all are of one class
   void append_links_of(BundleId bundle, std::vector<LinkId>& links) const;
   const Cluster& cluster() const;

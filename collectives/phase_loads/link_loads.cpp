@@ -11,14 +11,11 @@ std::size_t LinkLoads::Hash::operator()(const Key& key) const {
   return (bits ^ (bits >> 29)) * 0x9e3779b97f4a7c15ull + static_cast<std::uint64_t>(key.parent);
 }
 
-LinkLoads::LinkLoads(const topology::Router& router, bool expand)
-    : router_(router),
-      expand_(expand),
-      slots_(router.bundles()),
-      ends_(expand ? router.cluster().graph.links() : slots_),
-      open_(static_cast<std::size_t>(slots_)),
-      group_(static_cast<std::size_t>(ends_)),
-      most_listed_(static_cast<std::size_t>(slots_) / 8) {}
+LinkLoads::LinkLoads(const topology::Router& router)
+    : bundles_(router.bundles()),
+      open_(static_cast<std::size_t>(bundles_)),
+      group_(static_cast<std::size_t>(bundles_)),
+      most_listed_(static_cast<std::size_t>(bundles_) / 8) {}
 
 template <class Do>
 void LinkLoads::for_touched(Do act) {
@@ -26,27 +23,8 @@ void LinkLoads::for_touched(Do act) {
     for (const int bundle : touched_) act(bundle);
     return;
   }
-  for (int bundle = 0; bundle < ends_; ++bundle)
+  for (int bundle = 0; bundle < bundles_; ++bundle)
     if (open_[bundle] != 0) act(bundle);
-}
-
-// What lies on a bundle lies on each of its links.
-void LinkLoads::expand_bundles() {
-  std::vector<int> bundles;
-  const int links = router_.cluster().graph.links();
-  if (listed_)
-    std::ranges::copy_if(touched_, std::back_inserter(bundles), [&](int b) { return b >= links; });
-  else
-    for (int bundle = links; bundle < slots_; ++bundle)
-      if (open_[bundle] != 0) bundles.push_back(bundle);
-  std::vector<topology::LinkId> held;
-  for (const int bundle : bundles) {
-    const double load = std::exchange(open_[bundle], 0);
-    if (load == 0) continue;
-    held.clear();
-    router_.append_links_of({bundle}, held);
-    for (const topology::LinkId link : held) add({link.index}, load);
-  }
 }
 
 int LinkLoads::child_of(int parent, double load) {
@@ -56,13 +34,12 @@ int LinkLoads::child_of(int parent, double load) {
 }
 
 int LinkLoads::close() {
-  if (expand_) expand_bundles();
   children_.clear();
   int last_parent = -1, last_child = 0;
   double last_load = 0;
   for_touched([&](int bundle) {
     const double load = std::exchange(open_[bundle], 0);
-    if (load == 0) return;  // listed twice, or a bundle that was expanded
+    if (load == 0) return;  // listed twice
     int& group = group_[bundle];
     if (group == 0 && loaded_listed_) loaded_.push_back(bundle);
     if (loaded_.size() > most_listed_) loaded_listed_ = false;
@@ -99,7 +76,7 @@ std::vector<int> LinkLoads::loaded() const {
     std::ranges::sort(all);
     return all;
   }
-  for (int bundle = 0; bundle < ends_; ++bundle)
+  for (int bundle = 0; bundle < bundles_; ++bundle)
     if (group_[bundle] != 0) all.push_back(bundle);
   return all;
 }

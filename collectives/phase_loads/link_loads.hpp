@@ -1,10 +1,11 @@
 // What patterns of connections put on links, pattern after pattern. Internal to the loads of
 // phases.
 //
-// Links are kept in groups that all patterns so far load alike, and a pattern splits them by what
-// it puts on them: a partition that is refined. A ring over a million ranks loads ten million links
-// in five different ways, so what a phase does is asked of groups, not of links. Exact: two links
-// are in one group only if every pattern gives them bit for bit the same load.
+// Bundles of the router (most of them a link) are kept in groups that all patterns so far load
+// alike, and a pattern splits them by what it puts on them: a partition that is refined. A ring
+// over a million ranks loads ten million links in five different ways, so what a phase does is
+// asked of groups, not of links. Exact: two bundles are in one group only if every pattern gives
+// them bit for bit the same load.
 #pragma once
 
 #include <cassert>
@@ -34,8 +35,7 @@ class Zeros {
 
 class LinkLoads {
  public:
-  // With `expand` groups are of links, else of the bundles of the router.
-  LinkLoads(const topology::Router& router, bool expand);
+  explicit LinkLoads(const topology::Router& router);
 
   // Adds to the pattern that is open.
   void add(topology::BundleId bundle, double load) {
@@ -52,9 +52,9 @@ class LinkLoads {
   // 0: loaded by no pattern. Others 1 .. groups()-1.
   int groups() const { return static_cast<int>(groups_.size()); }
   int group_of(int bundle) const { return group_[bundle]; }
-  // What each pattern puts on each link of the group: `loads` by pattern.
+  // What each pattern puts on each link of the bundles in the group: `loads` by pattern.
   void loads_of(int group, std::vector<double>& loads) const;
-  // The links, or bundles, that any pattern loads, ascending.
+  // The bundles that any pattern loads, ascending.
   std::vector<int> loaded() const;
   template <class Do>
   void for_loaded(Do act) const {
@@ -62,7 +62,7 @@ class LinkLoads {
       for (const int bundle : loaded()) act(bundle);
       return;
     }
-    for (int bundle = 0; bundle < ends_; ++bundle)
+    for (int bundle = 0; bundle < bundles_; ++bundle)
       if (group_[bundle] != 0) act(bundle);
   }
 
@@ -87,13 +87,9 @@ class LinkLoads {
   }
   template <class Do>
   void for_touched(Do act);
-  void expand_bundles();
   int child_of(int parent, double load);
 
-  const topology::Router& router_;
-  bool expand_;
-  int slots_;  // bundles of the router
-  int ends_;   // links, or slots_
+  int bundles_;
   Zeros<double> open_;
   Zeros<int> group_;
   // Loaded bundles of the open pattern, a few more than once; no list when there are too many.

@@ -69,6 +69,9 @@ class Terms {
     const auto layers = maker_.layers ? maker_.layers(schedule_, index) : std::vector<Layer>{};
     PhaseTerms terms = layers.empty() ? by_sends(phase, index) : by_layers(phase, index, layers);
     PhaseLoad& load = terms.load;
+    const bool told = phase.stationary || phase.steps == 1 || maker_.samples;
+    if (!told && phase.steps * schedule_.ranks <= most_looks && load.bytes_per_step > 0)
+      terms.least = means_of(phase, index, load.bytes_per_step);
     load.steps = phase.steps;
     load.stationary = phase.stationary;
     const auto waiting = static_cast<double>(maker_.waiting_steps(schedule_, index, phase.steps));
@@ -144,9 +147,6 @@ class Terms {
     terms.load.step_latency = traced.step_latency;
     terms.load.software_latency = traced.software_latency;
     if (known == seen_.end()) remember(std::move(pattern), traced);
-    const bool told = phase.stationary || phase.steps == 1 || maker_.samples;
-    if (!told && phase.steps * schedule_.ranks <= most_looks && terms.load.bytes_per_step > 0)
-      terms.least = means_of(phase, index, terms.load.bytes_per_step);
     return terms;
   }
 

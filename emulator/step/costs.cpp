@@ -28,7 +28,8 @@ StepCosts::StepCosts(const topology::Router& router, const Plan& plan, const Lay
       plan_(plan),
       layout_(layout),
       calibration_(calibration),
-      traits_(traits_of(plan, router.cluster(), faults)) {
+      traits_(traits_of(plan, router.cluster(), faults)),
+      loads_(router, calibration) {
   price_bodies();
   meeting_cost_.resize(layout.meeting_kinds().size());
   for (std::size_t k = 0; k < meeting_cost_.size(); ++k)
@@ -101,11 +102,13 @@ const ExchangeCost& StepCosts::send(int actor, int op) {
 int StepCosts::add_cost(const Schedule& schedule, Bytes size,
                         const std::vector<topology::AcceleratorId>& members, std::int64_t copies) {
   ExchangeCost cost;
-  if (members.size() > 1) {
+  if (members.size() > 1 && layout_.folding().folds_links()) {
+    add_folded(schedule, size, members, copies, cost);
+  } else if (members.size() > 1) {
     const auto loads = phase_loads(schedule, size, members, router_, calibration_);
     for (const PhaseLoad& load : loads) {
       cost.phases.push_back(phase_of(load));
-      cost.phases.back().consumption = folded(load.consumption, copies);
+      cost.phases.back().consumption = load.consumption;
     }
     cost.expected = idle_time(loads, router_.cluster().graph, calibration_);
   }
@@ -113,22 +116,34 @@ int StepCosts::add_cost(const Schedule& schedule, Bytes size,
   return static_cast<int>(costs_.size()) - 1;
 }
 
-std::vector<topology::LinkShare> StepCosts::folded(
-    const std::vector<topology::LinkShare>& consumption, std::int64_t copies) const {
+// What one exchange puts on all links of a class, spread over them, as often as there are copies.
+void StepCosts::add_folded(const Schedule& schedule, Bytes size,
+                           const std::vector<topology::AcceleratorId>& members, std::int64_t copies,
+                           ExchangeCost& cost) {
   const Folding& folding = layout_.folding();
-  if (folding.link_first.empty()) return consumption;
-  std::vector<topology::LinkShare> uses;
-  for (const topology::LinkShare& use : consumption)
-    uses.push_back({folding.first_of(use.link), use.share});
-  std::ranges::stable_sort(uses, {}, &topology::LinkShare::link);
-  std::vector<topology::LinkShare> sums;
-  for (const topology::LinkShare& use : uses) {
-    if (sums.empty() || sums.back().link != use.link) sums.push_back({use.link, 0});
-    sums.back().share += use.share;
+  loads_.find(schedule, size, members);
+  std::vector<PhaseLoad> alone = loads_.phases();
+  std::vector<std::map<int, double>> sums(alone.size());  // by class of links
+  for (const collectives::BundleLoads::Use& use : loads_.uses()) {
+    const std::vector<double>& loads = loads_.loads_of(use.kind);
+    folding.for_parts(use.bundle, router_.size_of(use.bundle), [&](int set, int links) {
+      for (std::size_t p = 0; p < alone.size(); ++p) {
+        if (loads[p] <= 0) continue;
+        sums[p][set] += links * loads[p];
+        alone[p].consumption.push_back({folding.link_of(set), loads[p]});
+      }
+    });
   }
-  for (topology::LinkShare& sum : sums)
-    sum.share *= static_cast<double>(copies) / folding.count_of(sum.link);
-  return sums;
+  for (std::size_t p = 0; p < alone.size(); ++p) {
+    cost.phases.push_back(phase_of(alone[p]));
+    for (const auto& [set, sum] : sums[p]) {
+      const auto count = static_cast<double>(folding.links.sets[set].count);
+      cost.phases.back().consumption.push_back(
+          {folding.link_of(set), sum * (static_cast<double>(copies) / count)});
+    }
+    std::ranges::sort(cost.phases.back().consumption, {}, &topology::LinkShare::link);
+  }
+  cost.expected = idle_time(alone, router_.cluster().graph, calibration_);
 }
 
 int StepCosts::use_of(const MeetingKind& kind, Algorithm algorithm) {

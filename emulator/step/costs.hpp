@@ -7,6 +7,7 @@
 #include <tuple>
 #include <vector>
 
+#include "collectives/bundle_loads.hpp"
 #include "emulator/faults.hpp"
 #include "emulator/step.hpp"
 #include "emulator/step/layout.hpp"
@@ -53,8 +54,9 @@ class StepCosts {
   int add_cost(const collectives::Schedule& schedule, Bytes size,
                const std::vector<topology::AcceleratorId>& members, std::int64_t copies);
   int use_of(const MeetingKind& kind, collectives::Algorithm algorithm);
-  std::vector<topology::LinkShare> folded(const std::vector<topology::LinkShare>& consumption,
-                                          std::int64_t copies) const;
+  void add_folded(const collectives::Schedule& schedule, Bytes size,
+                  const std::vector<topology::AcceleratorId>& members, std::int64_t copies,
+                  ExchangeCost& cost);
 
   const topology::Router& router_;
   const Plan& plan_;
@@ -64,6 +66,7 @@ class StepCosts {
   std::vector<std::vector<std::vector<ComputeCost>>> compute_;  // stage, body, kind
   std::vector<std::vector<int>> meeting_cost_;                  // kind of meeting, class of groups
   std::map<std::tuple<int, int, std::uint64_t>, int> send_cost_;  // actor, target stage, size
+  collectives::BundleLoads loads_;
   std::deque<ExchangeCost> costs_;  // references stay good while it grows
   std::vector<CollectiveUse> uses_;
 };

@@ -65,7 +65,7 @@ void StepEngine::schedule_faults() {
 void StepEngine::apply_faults() {
   std::map<topology::LinkId, double> factor;
   for (const LinkDegradation& fault : faults_.links) {
-    if (layout_.folding().first_of(fault.link) != fault.link) continue;
+    if (!layout_.folding().stands(fault.link)) continue;
     const bool active = fault.from <= now_ && (!fault.until || now_ < *fault.until);
     factor.emplace(fault.link, 1.0).first->second *= active ? fault.factor : 1.0;
   }

@@ -1,13 +1,14 @@
 // Which ranks cannot be told apart, and which links. Private to the emulator.
 //
 // A typed graph: ranks, exchanges (each group of each dimension, each pair of ranks that send) and
-// links; a rank is a member, a source or a target of an exchange, an exchange loads a link with a
-// consumption. Initial colours hold all that differs from the start: stage and program, kind and
-// speed of the accelerator; latencies and bytes of the phases; capacity and faults of the link.
-// Colour refinement gives the coarsest equitable partition: elements of one class see equally many
-// elements of every class in every relation. By induction over events, all ranks of a class then do
-// the same things at the same times and all transfers of a class have equal rates, so that a class
-// may be run once (Boldi and Vigna, Fibrations of graphs, 2002, for the principle).
+// links (typed_graph.hpp); a rank is a member, a source or a target of an exchange, an exchange
+// loads a link with a consumption. Initial colours hold all that differs from the start: stage and
+// program, kind and speed of the accelerator; latencies and bytes of the phases; capacity and
+// faults of the link. Colour refinement gives the coarsest equitable partition: elements of one
+// class see equally many elements of every class in every relation. By induction over events, all
+// ranks of a class then do the same things at the same times and all transfers of a class have
+// equal rates, so that a class may be run once (Boldi and Vigna, Fibrations of graphs, 2002, for
+// the principle).
 //
 // A transfer class t with |t| transfers loads each link of class l with
 //   sum over transfers of a = |t| / |l| x (sum over links of l of one transfer's a),
@@ -16,8 +17,10 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <vector>
 
+#include "collectives/cost.hpp"
 #include "emulator/faults.hpp"
 #include "emulator/step/programs.hpp"
 #include "topology/routing.hpp"
@@ -42,17 +45,34 @@ struct Folding {
   };
   Classes ranks;
   std::array<Classes, dimension_count> groups;
-  // Per link of the graph: the lowest link of its class, and how many links that class has. Empty:
-  // every link on its own.
-  std::vector<int> link_first;
-  std::vector<int> link_count;
+  // Classes of links; unfolded: none, every link is on its own. The first link that a class names
+  // stands for it.
+  struct LinkClasses {
+    std::vector<collectives::LinkSet> sets;
+    std::vector<int> of_bundle;  // per bundle of the router: -1: unused, -2: in several classes
+    struct Part {
+      int set;
+      int links;  // of the bundle
+    };
+    std::map<int, std::vector<Part>> parts;  // of bundles in several classes
+    std::map<topology::LinkId, int> named;   // the set that a link stands for
+  };
+  LinkClasses links;
 
-  topology::LinkId first_of(topology::LinkId link) const {
-    return link_first.empty() ? link : topology::LinkId{link_first[link.index]};
+  bool folds_links() const { return !links.sets.empty(); }
+  // Those links of the bundle that are in one class, class after class.
+  template <class Do>
+  void for_parts(topology::BundleId bundle, int links_in_bundle, Do act) const {
+    const int set = links.of_bundle[bundle.index];
+    if (set >= 0) return act(set, links_in_bundle);
+    if (set == -2)
+      for (const auto& [part, count] : links.parts.at(bundle.index)) act(part, count);
   }
-  int count_of(topology::LinkId link) const {
-    return link_first.empty() ? 1 : link_count[link.index];
-  }
+  topology::LinkId link_of(int set) const { return links.sets[set].lowest.front(); }
+  // Whether the link is on its own or stands for its class.
+  bool stands(topology::LinkId link) const;
+  // Of the class that the link stands for; 1 where it stands for none.
+  std::int64_t count_of(topology::LinkId link) const;
 };
 
 // Every rank, group and link on its own.

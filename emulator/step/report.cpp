@@ -68,18 +68,19 @@ void sort_links(std::vector<LinkLoad>& links) {
   });
 }
 
-// The links of all those classes; unfolded, every link is its own.
+// The links of all those classes, as far as they are named; unfolded, every link is its own.
 std::vector<LinkLoad> all_links(const std::vector<LinkLoad>& classes, const Folding& folding) {
-  if (folding.link_first.empty()) return classes;
-  std::map<int, const LinkLoad*> load_of_class;
-  for (const LinkLoad& load : classes) load_of_class[load.link.index] = &load;
   std::vector<LinkLoad> links;
-  for (int link = 0; link < static_cast<int>(folding.link_first.size()); ++link) {
-    const auto found = load_of_class.find(folding.link_first[link]);
-    if (found == load_of_class.end()) continue;
-    links.push_back(*found->second);
-    if (link != found->first) links.back().critical = {};
-    links.back().link = {link};
+  for (const LinkLoad& load : classes) {
+    links.push_back(load);
+    const auto set = folding.links.named.find(load.link);
+    if (set == folding.links.named.end()) continue;
+    for (const topology::LinkId link : folding.links.sets[set->second].lowest) {
+      if (link == load.link) continue;
+      links.push_back(load);
+      links.back().critical = {};
+      links.back().link = link;
+    }
   }
   return links;
 }
@@ -95,7 +96,7 @@ void report_links(StepResult& result, const topology::Cluster& cluster, const Ne
     per_class->assign(graph.classes.size(), 0);
   for (const topology::LinkId link : network.used_links()) {
     const LinkUse use = network.use_of(link);
-    const int count = layout.folding().count_of(link);
+    const auto count = static_cast<double>(layout.folding().count_of(link));
     const std::size_t link_class = graph.link_class[link.index];
     result.class_bytes[link_class] += count * use.bytes;
     result.class_busy_seconds[link_class] += count * use.busy_seconds;

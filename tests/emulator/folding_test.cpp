@@ -1,6 +1,10 @@
+#include <algorithm>
+#include <array>
 #include <cmath>
+#include <map>
 #include <random>
 
+#include "collectives/ways.hpp"
 #include "tests/emulator/lab.hpp"
 
 using namespace railwright;
@@ -21,17 +25,29 @@ int below(std::mt19937_64& random, int end) {
   return static_cast<int>(random() % static_cast<std::uint64_t>(end));
 }
 
+void choose_network(std::mt19937_64& random, int nodes, topology::ClusterSpec& spec) {
+  topology::NetworkSpec& network = spec.networks[0];
+  constexpr std::array modes = {
+      topology::RoutingMode::spray,           topology::RoutingMode::d_mod_k,
+      topology::RoutingMode::ecmp_hash,       topology::RoutingMode::adaptive,
+      topology::RoutingMode::dimension_order, topology::RoutingMode::shortest_path};
+  spec.routing.mode = modes[static_cast<std::size_t>(below(random, modes.size()))];
+  if (below(random, 2) == 0) spec.routing.cross_rail = topology::CrossRail::spine;
+  if (below(random, 3) == 0) network.shape = topology::Shape::fat_tree;
+  network.oversubscription = 1 + below(random, 2);
+  network.nodes_per_leaf = 2 * (1 + below(random, std::min(nodes, 8)));
+  if (nodes > 2 && below(random, 2) == 0) {
+    network.tiers = 3;
+    network.nodes_per_leaf = 2;
+    network.leaves_per_pod = 1 + below(random, 3);
+  }
+  network.reduces = below(random, 2) == 0;
+}
+
 topology::Cluster random_cluster(std::mt19937_64& random, int nodes) {
   topology::ClusterSpec spec = lab_cluster(nodes).spec;
-  if (nodes > 1) {
-    topology::NetworkSpec& network = spec.networks[0];
-    const topology::RoutingMode modes[] = {
-        topology::RoutingMode::spray, topology::RoutingMode::d_mod_k,
-        topology::RoutingMode::ecmp_hash, topology::RoutingMode::adaptive};
-    spec.routing.mode = modes[below(random, 4)];
-    network.nodes_per_leaf = 2 * (1 + below(random, nodes));
-    network.oversubscription = 1 + below(random, 2);
-  }
+  spec.link_classes[0].kind = "nvlink-4";  // whose switches reduce
+  if (nodes > 1) choose_network(random, nodes, spec);
   if (below(random, 3) == 0) {  // the last node has slower chips
     topology::AcceleratorKind slower = spec.accelerator_kinds[0];
     slower.name = "slower-chip";
@@ -59,9 +75,53 @@ std::vector<std::string> layouts(int ranks) {
   return all;
 }
 
+// Whether all groups of the dimension can run it.
+bool applies(const collectives::Schedule& schedule, const Plan& plan, workload::Dimension group,
+             const topology::Cluster& cluster) {
+  const auto p = static_cast<std::int64_t>(schedule.ranks);
+  if (p > 64 && schedule.algorithm > collectives::Algorithm::binomial_tree &&
+      schedule.algorithm != collectives::Algorithm::hierarchical)
+    return false;  // seconds, unfolded
+  for (std::int64_t rank = 0; rank < plan.degrees.world(); ++rank)
+    if (!collectives::why_not(schedule, members_of(plan, group, rank), cluster).empty())
+      return false;
+  return true;
+}
+
+// Whatever a plan can carry, not only what is best.
+void choose_algorithms(std::mt19937_64& random, const topology::Cluster& cluster, Plan& plan,
+                       std::map<collectives::Algorithm, int>& used) {
+  for (ScheduleChoice& choice : plan.schedules) {
+    std::vector<collectives::Schedule> all;
+    for (int i = 0; i < collectives::algorithm_count; ++i) {
+      const auto algorithm = static_cast<collectives::Algorithm>(i);
+      if (algorithm == collectives::Algorithm::synthesized) continue;
+      const auto schedule = collectives::schedule_for(
+          choice.operation, algorithm, members_of(plan, choice.group, 0), cluster, kibibytes(256));
+      if (applies(schedule, plan, choice.group, cluster)) all.push_back(schedule);
+    }
+    choice.schedule = all.at(static_cast<std::size_t>(below(random, static_cast<int>(all.size()))));
+    ++used[choice.schedule.algorithm];
+  }
+}
+
+// Some ranks sit in each other's place, so that groups meet on links where they did not.
+void swap_places(std::mt19937_64& random, Plan& plan) {
+  const auto ranks = static_cast<int>(plan.degrees.world());
+  std::map<std::int64_t, int> place;
+  for (int i = 0; i < 2; ++i) {
+    const int a = below(random, ranks), b = below(random, ranks);
+    if (place.contains(a) || place.contains(b) || a == b) continue;
+    place[a] = b;
+    place[b] = a;
+  }
+  for (const auto& [rank, accelerator] : place)
+    plan.placement.exceptions.push_back({rank, accelerator});
+}
+
 StepFaults random_faults(std::mt19937_64& random, const topology::Cluster& cluster) {
   StepFaults faults;
-  for (int i = below(random, 4); i > 0; --i) {
+  for (int i = below(random, 6); i > 0; --i) {
     LinkDegradation fault;
     fault.link = {below(random, cluster.graph.links())};
     fault.from = Instant{below(random, 2) * ceil_picoseconds(milliseconds(20)).count};
@@ -74,44 +134,57 @@ StepFaults random_faults(std::mt19937_64& random, const topology::Cluster& clust
   return faults;
 }
 
+void check_equal(const StepResult& folded, const StepResult& plain) {
+  CHECK(same(folded.step_time, plain.step_time));
+  CHECK(plain.classes == plain.ranks);
+  CHECK(folded.classes <= plain.classes);
+  REQUIRE(folded.rank_wait.size() == plain.rank_wait.size());
+  for (std::size_t rank = 0; rank < plain.rank_wait.size(); ++rank)
+    REQUIRE(same(folded.rank_wait[rank], plain.rank_wait[rank]));
+  for (std::size_t c = 0; c < plain.class_bytes.size(); ++c) {
+    CHECK(folded.class_bytes[c] == Approx(plain.class_bytes[c]).epsilon(1e-9));
+    CHECK(folded.class_busy_seconds[c] == Approx(plain.class_busy_seconds[c]).epsilon(1e-7));
+  }
+  REQUIRE(folded.collectives.size() == plain.collectives.size());
+  for (std::size_t i = 0; i < plain.collectives.size(); ++i) {
+    CHECK(folded.collectives[i].count == plain.collectives[i].count);
+    CHECK(folded.collectives[i].total.value ==
+          Approx(plain.collectives[i].total.value).epsilon(1e-8));
+    CHECK(folded.collectives[i].expected.value ==
+          Approx(plain.collectives[i].expected.value).epsilon(1e-8));
+  }
+}
+
 }  // namespace
 
 TEST_CASE("a folded step is the step that every rank on its own gives") {
-  const int nodes_of[] = {1, 2, 3, 4, 8};
+  const int nodes_of[] = {1, 2, 3, 4, 8, 16};
   int folded_cases = 0;
-  for (std::uint64_t seed = 1; seed <= 150; ++seed) {
+  std::map<collectives::Algorithm, int> used;
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     std::mt19937_64 random(seed);
-    const int nodes = nodes_of[below(random, 5)];
+    const int nodes = seed % 50 == 0 ? 128 : nodes_of[below(random, 6)];
     const topology::Cluster cluster = random_cluster(random, nodes);
     const auto names = layouts(cluster.accelerators());
     const std::string degrees = names[static_cast<std::size_t>(below(random, int(names.size())))];
     INFO("seed " << seed << ", " << nodes << " nodes, " << degrees);
-    const auto training = lab_training(2 * cluster.accelerators());
-    const auto made =
-        make_plan(cluster, training, degrees_of(degrees.c_str()), topology::default_calibration());
+    const workload::Degrees parallel = degrees_of(degrees.c_str());
+    const auto training = lab_training(std::int64_t{parallel.dp} * (1 + below(random, 6)));
+    auto made = make_plan(cluster, training, parallel, topology::default_calibration());
     if (!made) continue;
+    if (below(random, 3) == 0) swap_places(random, *made);
+    if (below(random, 2) == 0) choose_algorithms(random, cluster, *made, used);
     StepOptions options;
     options.faults = random_faults(random, cluster);
+    options.listed_links = 1 << 20;
     const StepResult folded =
         must(emulate_step(cluster, *made, topology::default_calibration(), options));
     options.fold = false;
     const StepResult plain =
         must(emulate_step(cluster, *made, topology::default_calibration(), options));
-    CHECK(same(folded.step_time, plain.step_time));
-    CHECK(plain.classes == plain.ranks);
-    CHECK(folded.classes <= plain.classes);
+    check_equal(folded, plain);
     folded_cases += folded.classes < plain.classes;
-    REQUIRE(folded.rank_wait.size() == plain.rank_wait.size());
-    for (std::size_t rank = 0; rank < plain.rank_wait.size(); ++rank)
-      REQUIRE(same(folded.rank_wait[rank], plain.rank_wait[rank]));
-    for (std::size_t c = 0; c < plain.class_bytes.size(); ++c)
-      CHECK(folded.class_bytes[c] == Approx(plain.class_bytes[c]).epsilon(1e-9));
-    REQUIRE(folded.collectives.size() == plain.collectives.size());
-    for (std::size_t i = 0; i < plain.collectives.size(); ++i) {
-      CHECK(folded.collectives[i].count == plain.collectives[i].count);
-      CHECK(folded.collectives[i].total.value ==
-            Approx(plain.collectives[i].total.value).epsilon(1e-8));
-    }
   }
   CHECK(folded_cases > 100);
+  CHECK(used.size() >= 12);  // algorithms
 }

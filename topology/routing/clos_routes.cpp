@@ -106,9 +106,11 @@ BundleShare ClosRoutes::whole(Stretch stretch, int index) const {
 }
 
 int ClosRoutes::size_of(BundleId bundle) const {
-  const Stretch stretch = place_of(bundle).stretch;
-  const bool of_leaf = stretch == Stretch::leaf_up || stretch == Stretch::leaf_down;
-  return of_leaf ? clos_.uplinks : clos_.cores();
+  return is_of_leaf(bundle) ? clos_.uplinks : clos_.cores();
+}
+
+Seconds ClosRoutes::latency_of(BundleId bundle) const {
+  return graph_.classes[(is_of_leaf(bundle) ? clos_.spine : clos_.core).index].latency;
 }
 
 LinkId ClosRoutes::first_of(BundleId bundle) const {

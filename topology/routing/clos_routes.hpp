@@ -20,6 +20,8 @@ class ClosRoutes {
   int first_bundle() const { return first_bundle_; }
   int end_bundle() const;
   int size_of(BundleId bundle) const;
+  // Of the bundle as a whole, which a path crosses once.
+  Seconds latency_of(BundleId bundle) const;
   LinkId first_of(BundleId bundle) const;
   void append_links_of(BundleId bundle, std::vector<LinkId>& links) const;
 
@@ -30,6 +32,9 @@ class ClosRoutes {
     int index;  // of the leaf or pod
   };
   Place place_of(BundleId bundle) const;
+  bool is_of_leaf(BundleId bundle) const {
+    return bundle.index - first_bundle_ < 2 * clos_.leaves();
+  }
   BundleShare whole(Stretch stretch, int index) const;
   void spray(int from_leaf, int to_leaf, std::vector<BundleShare>& parts) const;
   void one_path(int from_leaf, int to_leaf, int to, const Flow& flow,

@@ -1,0 +1,285 @@
+#include "emulator/step/folding/typed_graph.hpp"
+
+#include <algorithm>
+
+namespace railwright::emulator {
+namespace {
+
+using collectives::BundleLoads;
+using collectives::PhaseLoad;
+using collectives::Schedule;
+using topology::AcceleratorId;
+using topology::BundleId;
+using topology::LinkId;
+using workload::Dimension;
+
+int index_of(Dimension dimension) { return static_cast<int>(dimension); }
+
+// Collectives of one schedule load the links alike whatever their size: the first size stands for
+// all. Groups of one have nothing to exchange.
+// The two halves of an all-reduce on rings go the same ways, one of them in each of the others.
+Schedule by_its_ways(Schedule schedule) {
+  const bool rings = schedule.algorithm == collectives::Algorithm::ring ||
+                     schedule.algorithm == collectives::Algorithm::hierarchical;
+  const bool halves = schedule.operation == workload::Operation::all_reduce ||
+                      schedule.operation == workload::Operation::reduce_scatter;
+  const bool overlaps = schedule.segments > 1;  // which an all-gather does not do
+  if (rings && halves && !overlaps) schedule.operation = workload::Operation::all_gather;
+  return schedule;
+}
+
+class GraphMaker {
+ public:
+  GraphMaker(const Programs& programs, const Plan& plan, const topology::Router& router,
+             const topology::Calibration& calibration, const StepFaults& faults)
+      : programs_(programs),
+        plan_(plan),
+        router_(router),
+        graph_(router.cluster().graph),
+        faults_(faults),
+        loads_(router, calibration),
+        software_(collectives::software_latency(calibration)) {}
+
+  std::optional<TypedGraph> make() {
+    colour_ranks();
+    for (int d = 0; d < dimension_count; ++d)
+      if (!add_groups(static_cast<Dimension>(d))) return std::nullopt;
+    made_.first_sending = made_.meetings.size();
+    if (!add_sends()) return std::nullopt;
+    made_.first_use.push_back(made_.uses.size());
+    find_elements();
+    if (!made_.divided.empty()) divide_uses();
+    for (TypedGraph::Use& use : made_.uses)
+      if (made_.divided.empty()) use.end = made_.element_of[use.end];
+    list_users();
+    return std::move(made_);
+  }
+
+ private:
+  void colour_ranks() {
+    const auto traits = traits_of(plan_, router_.cluster(), faults_);
+    for (std::int64_t rank = 0; rank < programs_.ranks(); ++rank)
+      made_.ranks.push_back(
+          joined(joined(Colour(programs_.stage_of[rank]), Colour(traits[rank].kind)),
+                 colour_of(traits[rank].slowdown)));
+  }
+
+  bool add_groups(Dimension dimension) {
+    const GroupTable& groups = programs_.groups_of(dimension);
+    made_.first_group[index_of(dimension)] = made_.meetings.size();
+    std::vector<std::pair<Schedule, Bytes>> schedules;
+    for (const MeetingKind& kind : programs_.meeting_kinds) {
+      if (kind.group != dimension || groups.degree == 1) continue;
+      const Schedule schedule =
+          by_its_ways(schedule_of(plan_, dimension, kind.operation, kind.size));
+      const bool known = std::ranges::any_of(
+          schedules, [&](const auto& other) { return other.first == schedule; });
+      if (!known) schedules.push_back({schedule, kind.size});
+    }
+    for (std::int64_t group = 0; group < groups.count; ++group) {
+      add_meeting(index_of(dimension));
+      if (schedules.empty()) continue;
+      const auto members = members_of(plan_, dimension, groups.first(group));
+      for (const auto& [schedule, size] : schedules) add_uses(schedule, size, members);
+      if (made_.uses.size() > most_uses) return false;
+    }
+    return true;
+  }
+
+  void add_meeting(int kind) {
+    made_.meetings.push_back(mixed(Colour(kind)));
+    made_.first_use.push_back(made_.uses.size());
+  }
+
+  // Bundles stand for elements until these are known.
+  void add_uses(const Schedule& schedule, Bytes size, const std::vector<AcceleratorId>& members) {
+    loads_.find(schedule, size, members);
+    Colour phase = mixed(loads_.phases().size());
+    std::vector<Colour> phases;
+    for (const PhaseLoad& load : loads_.phases()) {
+      for (const double part : {load.step_latency.value, load.bytes_per_step, double(load.steps)})
+        phase = joined(phase, colour_of(part));
+      phases.push_back(phase);
+    }
+    made_.meetings.back() = joined(made_.meetings.back(), phase);
+    weight_of_kind_.assign(static_cast<std::size_t>(loads_.kinds()), -1);
+    for (const BundleLoads::Use& use : loads_.uses()) {
+      int& weight = weight_of_kind_[static_cast<std::size_t>(use.kind)];
+      if (weight < 0) weight = weight_number(weight_of(phases, loads_.loads_of(use.kind)));
+      made_.uses.push_back({use.bundle.index, weight});
+    }
+  }
+
+  static Colour weight_of(const std::vector<Colour>& phases, const std::vector<double>& loads) {
+    Colour weight = 0;
+    for (std::size_t i = 0; i < phases.size(); ++i)
+      if (loads[i] > 0) weight = joined(weight, joined(phases[i], colour_of(loads[i])));
+    return weight;
+  }
+
+  int weight_number(Colour weight) {
+    const int number = weight_numbers_.number_of(weight);
+    if (number == static_cast<int>(made_.weights.size())) made_.weights.push_back(weight);
+    return number;
+  }
+
+  bool add_sends() {
+    std::vector<std::map<int, Bytes>> targets;  // of a stage: stages, and the size of one message
+    for (const StageLayout& stage : programs_.stages) {
+      targets.emplace_back();
+      for (const workload::Op& op : stage.program.ops)
+        if (op.kind == workload::OpKind::send) targets.back().emplace(op.peer_stage, op.bytes);
+    }
+    for (std::int64_t rank = 0; rank < programs_.ranks(); ++rank) {
+      for (const auto& [stage, size] : targets[programs_.stage_of[rank]])
+        add_send(rank, programs_.peer_of(rank, stage), size);
+      if (made_.uses.size() > most_uses) return false;
+    }
+    return true;
+  }
+
+  // A send is one phase of one step on one route.
+  void add_send(std::int64_t rank, std::int64_t target, Bytes size) {
+    made_.sendings.push_back({rank, target});
+    add_meeting(dimension_count);
+    router_.trace(accelerator_of(rank, plan_.placement, plan_.degrees),
+                  accelerator_of(target, plan_.placement, plan_.degrees), 0, way_);
+    Colour& colour = made_.meetings.back();
+    colour = joined(colour, colour_of((way_.latency + software_).value));
+    colour = joined(colour, Colour(size.count));
+    for (const topology::BundleShare& part : way_.parts)
+      made_.uses.push_back({part.bundle.index,
+                            weight_number(joined(Colour(dimension_count), colour_of(part.share)))});
+  }
+
+  // ---- elements
+
+  void find_elements() {
+    for (const LinkDegradation& fault : faults_.links) {
+      const auto until = fault.until.value_or(Instant{-1});
+      Colour& state = fault_colour_[fault.link.index];
+      for (const Colour part : {Colour(fault.from.picoseconds), Colour(until.picoseconds),
+                                std::bit_cast<Colour>(fault.factor)})
+        state = joined(state, part);
+    }
+    constexpr int used = 0;
+    made_.element_of.assign(static_cast<std::size_t>(router_.bundles()), -1);
+    for (const TypedGraph::Use& use : made_.uses) made_.element_of[use.end] = used;
+    for (int bundle = 0; bundle < router_.bundles(); ++bundle) {
+      if (made_.element_of[bundle] != used) continue;
+      if (router_.is_link({bundle}))
+        made_.element_of[bundle] = add_element({{bundle}, 1, -1});
+      else
+        divide(bundle);
+    }
+  }
+
+  int add_element(const TypedGraph::Element& element) {
+    const int link = element.first.index;
+    Colour colour =
+        joined(graph_.link_class[link], colour_of(graph_.capacity({link}).bytes_per_second));
+    if (const auto fault = fault_colour_.find(link); fault != fault_colour_.end())
+      colour = joined(colour, fault->second);
+    made_.element.push_back(element);
+    made_.elements.push_back(colour);
+    return static_cast<int>(made_.element.size()) - 1;
+  }
+
+  bool is_apart(LinkId link) const {
+    return made_.element_of[link.index] >= 0 || fault_colour_.contains(link.index) ||
+           graph_.lanes.contains(link.index);
+  }
+
+  void divide(int bundle) {
+    std::vector<LinkId> links;
+    router_.append_links_of({bundle}, links);
+    std::vector<int> parts;
+    TypedGraph::Element rest{{}, 0, bundle};
+    for (const LinkId link : links) {
+      if (!is_apart(link)) {
+        if (rest.links++ == 0) rest.first = link;
+        continue;
+      }
+      int& element = made_.element_of[link.index];
+      if (element < 0) element = add_element({link, 1, -1});
+      parts.push_back(element);
+    }
+    if (rest.links > 0) parts.push_back(add_element(rest));
+    made_.element_of[bundle] = parts.size() == 1 ? parts.front() : -2;
+    if (parts.size() > 1) made_.divided.emplace(bundle, std::move(parts));
+  }
+
+  void divide_uses() {
+    std::vector<TypedGraph::Use> uses;
+    for (std::size_t m = 0; m < made_.meetings.size(); ++m) {
+      const std::size_t first = made_.first_use[m], end = made_.first_use[m + 1];
+      made_.first_use[m] = uses.size();
+      for (std::size_t u = first; u < end; ++u) {
+        const auto [bundle, weight] = made_.uses[u];
+        if (made_.element_of[bundle] >= 0) uses.push_back({made_.element_of[bundle], weight});
+        if (made_.element_of[bundle] == -2)
+          for (const int part : made_.divided.at(bundle)) uses.push_back({part, weight});
+      }
+    }
+    made_.first_use.back() = uses.size();
+    made_.uses = std::move(uses);
+  }
+
+  void list_users() {
+    auto& first = made_.first_user;
+    first.assign(made_.element.size() + 1, 0);
+    for (const TypedGraph::Use& use : made_.uses) ++first[use.end + 1];
+    for (std::size_t e = 0; e < made_.element.size(); ++e) first[e + 1] += first[e];
+    made_.users.resize(made_.uses.size());
+    std::vector<std::size_t> next(first.begin(), first.end() - 1);
+    for (std::size_t m = 0; m < made_.meetings.size(); ++m)
+      for (std::size_t u = made_.first_use[m]; u < made_.first_use[m + 1]; ++u)
+        made_.users[next[made_.uses[u].end]++] = {static_cast<int>(m), made_.uses[u].weight};
+  }
+
+  const Programs& programs_;
+  const Plan& plan_;
+  const topology::Router& router_;
+  const topology::Graph& graph_;
+  const StepFaults& faults_;
+  BundleLoads loads_;
+  Seconds software_;
+  topology::Trace way_;
+  ColourNumbers weight_numbers_;
+  std::vector<int> weight_of_kind_;
+  std::map<int, Colour> fault_colour_;  // per link with faults
+  TypedGraph made_;
+};
+
+}  // namespace
+
+std::optional<TypedGraph> typed_graph_of(const Programs& programs, const Plan& plan,
+                                         const topology::Router& router,
+                                         const topology::Calibration& calibration,
+                                         const StepFaults& faults) {
+  return GraphMaker(programs, plan, router, calibration, faults).make();
+}
+
+int ColourNumbers::number_of(Colour colour) {
+  const std::size_t mask = slots_.size() - 1;
+  std::size_t at = (colour ^ (colour >> 32)) & mask;
+  while (slots_[at].number >= 0 && slots_[at].colour != colour) at = (at + 1) & mask;
+  if (slots_[at].number >= 0) return slots_[at].number;
+  slots_[at] = {colour, count_++};
+  if (4 * static_cast<std::size_t>(count_) > 3 * slots_.size()) grow();
+  return count_ - 1;
+}
+
+void ColourNumbers::grow() {
+  std::vector<Slot> old(2 * slots_.size());
+  old.swap(slots_);
+  const std::size_t mask = slots_.size() - 1;
+  for (const Slot& slot : old) {
+    if (slot.number < 0) continue;
+    std::size_t at = (slot.colour ^ (slot.colour >> 32)) & mask;
+    while (slots_[at].number >= 0) at = (at + 1) & mask;
+    slots_[at] = slot;
+  }
+}
+
+}  // namespace railwright::emulator
