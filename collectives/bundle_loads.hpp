@@ -18,7 +18,7 @@ class BundleLoads {
   // As phase_loads; replaces what was found before.
   void find(const Schedule& schedule, Bytes size,
             const std::vector<topology::AcceleratorId>& members);
-  // Without their consumption, which is here: the bundles that some phase loads, ascending, and
+  // Without their consumption, which is here: the bundles that some phase loads, each once, and
   // which kind of load it is. Kinds count from 0; what a kind puts on each link, phase by phase.
   struct Use {
     topology::BundleId bundle;

@@ -25,6 +25,8 @@ int most_ranks(Algorithm algorithm) {
     case Algorithm::hierarchical:
       return any_ranks;
     case Algorithm::torus:
+    case Algorithm::recursive_doubling:
+    case Algorithm::halving_doubling:
       return 1 << 16;
     case Algorithm::direct:
     case Algorithm::one_shot:
@@ -32,9 +34,6 @@ int most_ranks(Algorithm algorithm) {
     case Algorithm::pairwise:     // its ranks drift apart and meet at one target: no phase tells
     case Algorithm::synthesized:  // made by synthesis.hpp, not here
       return 0;
-    case Algorithm::recursive_doubling:
-    case Algorithm::halving_doubling:
-      return 1024;
     case Algorithm::chain:
       return 64;
     default:
@@ -42,7 +41,7 @@ int most_ranks(Algorithm algorithm) {
   }
 }
 // Of a ring with a channel per NIC: routes are asked for each channel.
-constexpr std::int64_t most_ring_hops = 1 << 17;
+constexpr std::int64_t most_ring_hops = 1 << 23;
 
 bool needs_switches(Algorithm algorithm) {
   return algorithm == Algorithm::nvls || algorithm == Algorithm::nvls_tree ||

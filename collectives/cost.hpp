@@ -92,7 +92,7 @@ bool repeats_patterns(const Schedule& schedule);
 // The fastest of all schedules that apply to this group and size, by idle_time. Ties go to the
 // simpler one (order of the enum, fewer channels). Exchanges of everybody with everybody (p^2
 // routes) are priced up to 32 ranks, most others up to 256, recursive doubling and halving-doubling
-// up to 1,024; ring, binomial tree, double tree and hierarchical always, unless their latencies
+// up to 65,536; ring, binomial tree, double tree and hierarchical always, unless their latencies
 // alone take longer than another. What equal hops would not make faster
 // than ring, binomial tree, halving-doubling, hierarchical and direct is priced only for members
 // that are neighbours on cables. Not among them: synthesized ones

@@ -56,7 +56,7 @@ int LinkLoads::close() {
 }
 
 void LinkLoads::clear() {
-  for (const int bundle : loaded()) group_[bundle] = 0;
+  for_loaded([&](int bundle) { group_[bundle] = 0; });
   loaded_.clear();
   loaded_listed_ = true;
   groups_.resize(1);
@@ -67,18 +67,6 @@ void LinkLoads::loads_of(int group, std::vector<double>& loads) const {
   loads.assign(static_cast<std::size_t>(patterns_), 0);
   for (; group != 0; group = groups_[group].parent)
     loads[static_cast<std::size_t>(groups_[group].pattern)] = groups_[group].load;
-}
-
-std::vector<int> LinkLoads::loaded() const {
-  std::vector<int> all;
-  if (loaded_listed_) {
-    all = loaded_;
-    std::ranges::sort(all);
-    return all;
-  }
-  for (int bundle = 0; bundle < bundles_; ++bundle)
-    if (group_[bundle] != 0) all.push_back(bundle);
-  return all;
 }
 
 }  // namespace railwright::collectives

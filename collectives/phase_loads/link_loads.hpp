@@ -54,12 +54,11 @@ class LinkLoads {
   int group_of(int bundle) const { return group_[bundle]; }
   // What each pattern puts on each link of the bundles in the group: `loads` by pattern.
   void loads_of(int group, std::vector<double>& loads) const;
-  // The bundles that any pattern loads, ascending.
-  std::vector<int> loaded() const;
+  // The bundles that any pattern loads, each once.
   template <class Do>
   void for_loaded(Do act) const {
     if (loaded_listed_) {
-      for (const int bundle : loaded()) act(bundle);
+      for (const int bundle : loaded_) act(bundle);
       return;
     }
     for (int bundle = 0; bundle < bundles_; ++bundle)
@@ -96,7 +95,7 @@ class LinkLoads {
   std::vector<int> touched_;
   std::size_t most_listed_;
   bool listed_ = true;
-  std::vector<int> loaded_;  // by any pattern, with repetitions
+  std::vector<int> loaded_;  // by any pattern; no list when there are too many
   bool loaded_listed_ = true;
   std::vector<Group> groups_{1};
   std::unordered_map<Key, int, Hash> children_;  // of the pattern that closes; only looked up

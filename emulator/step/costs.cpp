@@ -28,7 +28,7 @@ StepCosts::StepCosts(const topology::Router& router, const Plan& plan, const Lay
       plan_(plan),
       layout_(layout),
       calibration_(calibration),
-      traits_(traits_of(plan, router.cluster(), faults)),
+      traits_(traits_of(layout.folding().ranks.first, plan, router.cluster(), faults)),
       loads_(router, calibration) {
   price_bodies();
   meeting_cost_.resize(layout.meeting_kinds().size());
@@ -50,13 +50,13 @@ void StepCosts::price_bodies() {
 }
 
 const ComputeCost& StepCosts::compute(int actor, int op) const {
-  const int kind = traits_[layout_.rank_of(actor)].kind;
+  const int kind = traits_[actor].kind;
   return compute_[layout_.stage_of(actor)][layout_.op(actor, op).body][kind];
 }
 
 Picoseconds StepCosts::compute_time(int actor, int op) const {
   const Picoseconds time = compute(actor, op).time;
-  const double slowdown = traits_[layout_.rank_of(actor)].slowdown;
+  const double slowdown = traits_[actor].slowdown;
   return slowdown == 1 ? time : std::max(time, ceil_picoseconds(slowdown * in_seconds(time)));
 }
 

@@ -62,7 +62,7 @@ class StepCosts {
   const Plan& plan_;
   const Layout& layout_;
   const topology::Calibration& calibration_;
-  std::vector<RankTraits> traits_;                              // per rank
+  std::vector<RankTraits> traits_;                              // per actor
   std::vector<std::vector<std::vector<ComputeCost>>> compute_;  // stage, body, kind
   std::vector<std::vector<int>> meeting_cost_;                  // kind of meeting, class of groups
   std::map<std::tuple<int, int, std::uint64_t>, int> send_cost_;  // actor, target stage, size

@@ -187,13 +187,13 @@ Folding::Classes each_alone(std::int64_t count) {
 
 }  // namespace
 
-std::vector<RankTraits> traits_of(const Plan& plan, const topology::Cluster& cluster,
-                                  const StepFaults& faults) {
+std::vector<RankTraits> traits_of(const std::vector<std::int64_t>& ranks, const Plan& plan,
+                                  const topology::Cluster& cluster, const StepFaults& faults) {
   std::map<topology::AcceleratorId, double> slowdown;
   for (const Slowdown& slow : faults.accelerators)
     slowdown.emplace(slow.accelerator, 1.0).first->second /= slow.factor;
   std::vector<RankTraits> traits;
-  for (std::int64_t rank = 0; rank < plan.degrees.world(); ++rank) {
+  for (const std::int64_t rank : ranks) {
     const auto where = accelerator_of(rank, plan.placement, plan.degrees);
     const auto slow = slowdown.find(where);
     traits.push_back({cluster.spec.nodes[cluster.group_of(where)].accelerator_kind,

@@ -32,8 +32,9 @@ struct RankTraits {
   int kind = 0;         // of accelerator
   double slowdown = 1;  // 1 / speed
 };
-std::vector<RankTraits> traits_of(const Plan& plan, const topology::Cluster& cluster,
-                                  const StepFaults& faults);
+// Of these ranks, in their order.
+std::vector<RankTraits> traits_of(const std::vector<std::int64_t>& ranks, const Plan& plan,
+                                  const topology::Cluster& cluster, const StepFaults& faults);
 
 struct Folding {
   // Equal things get equal numbers, in the order of their first members; `first` is that member.

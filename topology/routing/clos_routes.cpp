@@ -12,31 +12,39 @@ ClosRoutes::ClosRoutes(const Graph& graph, const NetworkLayout& network, Routing
       placement_(network.placement),
       mode_(mode),
       sprays_(mode == RoutingMode::spray || mode == RoutingMode::adaptive),
-      first_bundle_(first_bundle) {}
+      first_bundle_(first_bundle),
+      units_(clos_.units()),
+      leaves_(clos_.leaves()),
+      pods_(clos_.pods()),
+      cores_per_group_(clos_.cores_per_group()),
+      cores_(clos_.cores()),
+      first_leaf_(clos_.first_leaf()),
+      first_spine_(clos_.first_spine()),
+      first_core_(clos_.first_core()) {}
 
 int ClosRoutes::units_in(int pod) const {
-  if (clos_.tiers == 2) return clos_.units();
-  return std::min(clos_.units_per_pod, clos_.units() - pod * clos_.units_per_pod);
+  if (clos_.tiers == 2) return units_;
+  return std::min(clos_.units_per_pod, units_ - pod * clos_.units_per_pod);
 }
 
 int ClosRoutes::leaf_up(int leaf, int spine) const {
-  return end_link(switch_at(clos_.first_leaf() + leaf)) - clos_.uplinks + spine;
+  return end_link(switch_at(first_leaf_ + leaf)) - clos_.uplinks + spine;
 }
 
 int ClosRoutes::leaf_down(int pod, int spine, int leaf) const {
-  const int rail = leaf / clos_.units();
+  const int rail = leaf / units_;
   const int first_unit = clos_.tiers == 2 ? 0 : pod * clos_.units_per_pod;
-  const VertexId from = switch_at(clos_.first_spine() + pod * clos_.uplinks + spine);
+  const VertexId from = switch_at(first_spine_ + pod * clos_.uplinks + spine);
   return first_link(from) + rail * units_in(pod) + unit_of_leaf(leaf) - first_unit;
 }
 
 int ClosRoutes::core_up(int pod, int spine, int core) const {
-  const VertexId from = switch_at(clos_.first_spine() + pod * clos_.uplinks + spine);
-  return end_link(from) - clos_.cores_per_group() + core;
+  const VertexId from = switch_at(first_spine_ + pod * clos_.uplinks + spine);
+  return end_link(from) - cores_per_group_ + core;
 }
 
 int ClosRoutes::core_down(int spine, int core, int pod) const {
-  return first_link(switch_at(clos_.first_core() + spine * clos_.cores_per_group() + core)) + pod;
+  return first_link(switch_at(first_core_ + spine * cores_per_group_ + core)) + pod;
 }
 
 // As Walk chooses among the candidates of Clos::next.
@@ -49,13 +57,13 @@ int ClosRoutes::chosen(int site, int to, int count, const Flow& flow) const {
 }
 
 void ClosRoutes::add(int from, int to, const Flow& flow, std::vector<BundleShare>& parts) const {
-  const int from_leaf = clos_.leaf_of(from), to_leaf = clos_.leaf_of(to);
-  const VertexId up = switch_at(clos_.first_leaf() + from_leaf);
+  const int from_leaf = leaf_of(from), to_leaf = leaf_of(to);
+  const VertexId up = switch_at(first_leaf_ + from_leaf);
   parts.push_back({{graph_.link_between(placement_.vertex_of(from), up)->index}, 1});
   if (from_leaf != to_leaf)
     sprays_ ? spray(from_leaf, to_leaf, parts) : one_path(from_leaf, to_leaf, to, flow, parts);
   const int member = to / clos_.rails - clos_.unit_of(to) * clos_.members_per_unit;
-  parts.push_back({{first_link(switch_at(clos_.first_leaf() + to_leaf)) + member}, 1});
+  parts.push_back({{first_link(switch_at(first_leaf_ + to_leaf)) + member}, 1});
 }
 
 void ClosRoutes::spray(int from_leaf, int to_leaf, std::vector<BundleShare>& parts) const {
@@ -71,11 +79,11 @@ void ClosRoutes::spray(int from_leaf, int to_leaf, std::vector<BundleShare>& par
 void ClosRoutes::one_path(int from_leaf, int to_leaf, int to, const Flow& flow,
                           std::vector<BundleShare>& parts) const {
   const int from_pod = pod_of_leaf(from_leaf), to_pod = pod_of_leaf(to_leaf);
-  const int spine = chosen(clos_.first_leaf() + from_leaf, to, clos_.uplinks, flow);
+  const int spine = chosen(first_leaf_ + from_leaf, to, clos_.uplinks, flow);
   parts.push_back({{leaf_up(from_leaf, spine)}, 1});
   if (from_pod != to_pod) {
-    const int site = clos_.first_spine() + from_pod * clos_.uplinks + spine;
-    const int core = chosen(site, to, clos_.cores_per_group(), flow);
+    const int site = first_spine_ + from_pod * clos_.uplinks + spine;
+    const int core = chosen(site, to, cores_per_group_, flow);
     parts.push_back({{core_up(from_pod, spine, core)}, 1});
     parts.push_back({{core_down(spine, core, to_pod)}, 1});
   }
@@ -84,29 +92,27 @@ void ClosRoutes::one_path(int from_leaf, int to_leaf, int to, const Flow& flow,
 
 int ClosRoutes::end_bundle() const {
   if (!sprays_) return first_bundle_;
-  return first_bundle_ + 2 * clos_.leaves() + (clos_.tiers == 3 ? 2 * clos_.pods() : 0);
+  return first_bundle_ + 2 * leaves_ + (clos_.tiers == 3 ? 2 * pods_ : 0);
 }
 
 ClosRoutes::Place ClosRoutes::place_of(BundleId bundle) const {
   int index = bundle.index - first_bundle_;
   assert(index >= 0 && bundle.index < end_bundle());
-  const int leaves = clos_.leaves(), pods = clos_.pods();
-  if (index < 2 * leaves)
-    return {index < leaves ? Stretch::leaf_up : Stretch::leaf_down, index % leaves};
-  index -= 2 * leaves;
-  return {index < pods ? Stretch::pod_up : Stretch::pod_down, index % pods};
+  if (index < 2 * leaves_)
+    return {index < leaves_ ? Stretch::leaf_up : Stretch::leaf_down, index % leaves_};
+  index -= 2 * leaves_;
+  return {index < pods_ ? Stretch::pod_up : Stretch::pod_down, index % pods_};
 }
 
 BundleShare ClosRoutes::whole(Stretch stretch, int index) const {
-  const int leaves = clos_.leaves(), pods = clos_.pods();
-  const int before[] = {0, leaves, 2 * leaves, 2 * leaves + pods};
+  const int before[] = {0, leaves_, 2 * leaves_, 2 * leaves_ + pods_};
   const bool of_leaf = stretch == Stretch::leaf_up || stretch == Stretch::leaf_down;
-  const int links = of_leaf ? clos_.uplinks : clos_.cores();
+  const int links = of_leaf ? clos_.uplinks : cores_;
   return {{first_bundle_ + before[static_cast<int>(stretch)] + index}, 1.0 / links};
 }
 
 int ClosRoutes::size_of(BundleId bundle) const {
-  return is_of_leaf(bundle) ? clos_.uplinks : clos_.cores();
+  return is_of_leaf(bundle) ? clos_.uplinks : cores_;
 }
 
 Seconds ClosRoutes::latency_of(BundleId bundle) const {
@@ -134,7 +140,7 @@ void ClosRoutes::append_links_of(BundleId bundle, std::vector<LinkId>& links) co
     if (stretch == Stretch::leaf_up) links.push_back({leaf_up(index, spine)});
     if (stretch == Stretch::leaf_down)
       links.push_back({leaf_down(pod_of_leaf(index), spine, index)});
-    for (int core = 0; core < clos_.cores_per_group(); ++core) {
+    for (int core = 0; core < cores_per_group_; ++core) {
       if (stretch == Stretch::pod_up) links.push_back({core_up(index, spine, core)});
       if (stretch == Stretch::pod_down) links.push_back({core_down(spine, core, index)});
     }

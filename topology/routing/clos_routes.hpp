@@ -32,9 +32,7 @@ class ClosRoutes {
     int index;  // of the leaf or pod
   };
   Place place_of(BundleId bundle) const;
-  bool is_of_leaf(BundleId bundle) const {
-    return bundle.index - first_bundle_ < 2 * clos_.leaves();
-  }
+  bool is_of_leaf(BundleId bundle) const { return bundle.index - first_bundle_ < 2 * leaves_; }
   BundleShare whole(Stretch stretch, int index) const;
   void spray(int from_leaf, int to_leaf, std::vector<BundleShare>& parts) const;
   void one_path(int from_leaf, int to_leaf, int to, const Flow& flow,
@@ -44,7 +42,10 @@ class ClosRoutes {
   VertexId switch_at(int site) const { return placement_.vertex_of(site); }
   int first_link(VertexId v) const { return graph_.first_link[v.index]; }
   int end_link(VertexId v) const { return graph_.first_link[v.index + 1]; }
-  int unit_of_leaf(int leaf) const { return leaf % clos_.units(); }
+  int unit_of_leaf(int leaf) const { return leaf % units_; }
+  int leaf_of(int endpoint) const {
+    return endpoint % clos_.rails * units_ + clos_.unit_of(endpoint);
+  }
   int pod_of_leaf(int leaf) const { return clos_.pod_of_unit(unit_of_leaf(leaf)); }
   int units_in(int pod) const;
   // Links that leave a vertex are sorted by target: down before up, each in the order of the shape.
@@ -59,6 +60,8 @@ class ClosRoutes {
   RoutingMode mode_;
   bool sprays_;
   int first_bundle_;
+  // Of the shape, which divides to know them.
+  int units_, leaves_, pods_, cores_per_group_, cores_, first_leaf_, first_spine_, first_core_;
 };
 
 }  // namespace railwright::topology

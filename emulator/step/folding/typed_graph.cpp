@@ -1,6 +1,7 @@
 #include "emulator/step/folding/typed_graph.hpp"
 
 #include <algorithm>
+#include <numeric>
 
 namespace railwright::emulator {
 namespace {
@@ -57,7 +58,9 @@ class GraphMaker {
 
  private:
   void colour_ranks() {
-    const auto traits = traits_of(plan_, router_.cluster(), faults_);
+    std::vector<std::int64_t> ranks(static_cast<std::size_t>(programs_.ranks()));
+    std::iota(ranks.begin(), ranks.end(), 0);
+    const auto traits = traits_of(ranks, plan_, router_.cluster(), faults_);
     for (std::int64_t rank = 0; rank < programs_.ranks(); ++rank)
       made_.ranks.push_back(
           joined(joined(Colour(programs_.stage_of[rank]), Colour(traits[rank].kind)),
