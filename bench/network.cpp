@@ -79,6 +79,38 @@ void one_transfer_beside(benchmark::State& state) {
 }
 BENCHMARK(one_transfer_beside)->RangeMultiplier(4)->Range(64, 16384);
 
+// A transfer over this many links that meets nobody, from start to end.
+void lone_transfer(benchmark::State& state) {
+  emulator::Network network(cluster().graph, none, true);
+  emulator::Transfer transfer{{}, 1e3};
+  for (int link = 0; link < state.range(0); ++link) transfer.consumption.push_back({{link}});
+  Instant now;
+  for (auto _ : state) {
+    network.start(transfer, now);
+    now = *network.next_end();
+    for (const auto id : network.advance_to(now)) network.forget(id);
+  }
+}
+BENCHMARK(lone_transfer)->Arg(2)->Arg(6)->Arg(16)->Arg(64);
+
+// Two that share one of their six links, and part again.
+void meeting_transfers(benchmark::State& state) {
+  emulator::Network network(cluster().graph, none, true);
+  emulator::Transfer one{{}, 1e3}, other{{}, 2e3};
+  for (int link = 0; link < 6; ++link) {
+    one.consumption.push_back({{link}});
+    other.consumption.push_back({{link + 5}});
+  }
+  Instant now;
+  for (auto _ : state) {
+    network.start(one, now);
+    network.start(other, now);
+    while (const auto end = network.next_end())
+      for (const auto id : network.advance_to(now = *end)) network.forget(id);
+  }
+}
+BENCHMARK(meeting_transfers);
+
 // The certificate of the allocation, as the tests ask for it.
 void certificate(benchmark::State& state) {
   const topology::Router router(cluster());

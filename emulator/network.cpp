@@ -44,12 +44,12 @@ void Network::State::attach(int id, const Transfer& transfer) {
   loads.clear();
   for (const topology::LinkShare& load : transfer.consumption) {
     const int l = index_of(load.link);
-    if (levels.members(l).empty()) links[l].busy_since = now.picoseconds;
+    if (levels.flows_on(l) == 0) links[l].busy_since = now.picoseconds;
     loads.push_back({l, load.share});
   }
   const int f = levels.add_flow(transfer.share, transfer.cap, loads);
   if (f >= static_cast<int>(flows.size())) flows.resize(f + 1);
-  flows[f] = {id, -1, now};
+  flows[f] = {id, -1, now, transfer.count};
   flow_of[id] = f;
   clocks.open(f, transfer.bytes, transfer.share);
   unsettled = true;
@@ -89,7 +89,13 @@ void Network::State::relimit(int f) {
 
 void Network::State::cut_piece(const Flow& flow) {
   if (flow.piece_start == now) return;
-  const int link = levels.is_cap(flow.limiting) ? -1 : links[flow.limiting].id;
+  int link = -1;
+  if (!levels.is_cap(flow.limiting)) {
+    UsedLink& limiting = links[flow.limiting];
+    const Seconds time = in_seconds({now.picoseconds - flow.piece_start.picoseconds});
+    limiting.limiting_seconds += static_cast<double>(flow.count) * time.value;
+    link = limiting.id;
+  }
   int place = free_piece;
   if (place < 0) {
     place = static_cast<int>(pieces.size());
@@ -113,10 +119,10 @@ void Network::State::finish(int f) {
   const Flow& flow = flows[f];
   cut_piece(flow);
   const double bytes = clocks.bytes(f);
-  levels.for_uses(f, [&](int l, double per_rate) { links[l].bytes += per_rate * bytes; });
   flow_of[flow.id] = ended_flow;
-  levels.for_uses(f, [&](int l, double) {
-    if (levels.members(l).size() == 1) links[l].busy += now.picoseconds - links[l].busy_since;
+  levels.for_uses(f, [&](int l, double per_rate) {
+    links[l].bytes += per_rate * bytes;
+    if (levels.flows_on(l) == 1) links[l].busy += now.picoseconds - links[l].busy_since;
   });
   levels.remove_flow(f);
   unsettled = true;
@@ -231,12 +237,12 @@ LinkUse Network::use_of(LinkId link) const {
   const int l = state_->index_of_link[link.index];
   if (l < 0) return {};
   const UsedLink& used = state_->links[l];
-  const auto& members = state_->levels.members(l);
-  LinkUse use{used.bytes, 0, used.offered};
-  for (const Levels::Member& member : members)
-    use.bytes += member.weight / state_->levels.share(member.flow) *
-                 state_->clocks.moved(member.flow, state_->now);
-  const std::int64_t open = members.empty() ? 0 : state_->now.picoseconds - used.busy_since;
+  LinkUse use{used.bytes, 0, used.offered, used.limiting_seconds};
+  state_->levels.for_flows(l, [&](int flow, double per_rate) {
+    use.bytes += per_rate * state_->clocks.moved(flow, state_->now);
+  });
+  const bool busy = state_->levels.flows_on(l) > 0;
+  const std::int64_t open = busy ? state_->now.picoseconds - used.busy_since : 0;
   use.busy_seconds = in_seconds({used.busy + open}).value;
   const std::int64_t steady = state_->now.picoseconds - used.factor_since;
   use.offered_bytes += used.capacity * used.factor * in_seconds({steady}).value;

@@ -28,6 +28,7 @@ struct Transfer {
   double bytes = 0;                              // until `rate` integrates to this
   double share = 1;
   double cap = std::numeric_limits<double>::infinity();  // bytes per second
+  std::int64_t count = 1;  // transfers that it stands for, in LinkUse::limiting_seconds
 };
 
 // From the previous piece's end (the transfer's start) until `end`, `link` set the rate; -1: its
@@ -40,8 +41,10 @@ struct Piece {
 // What one link carried so far.
 struct LinkUse {
   double bytes = 0;
-  double busy_seconds = 0;   // time with any load on it
-  double offered_bytes = 0;  // what its capacity would have carried since time 0
+  double busy_seconds = 0;      // time with any load on it
+  double offered_bytes = 0;     // what its capacity would have carried since time 0
+  double limiting_seconds = 0;  // in which it set the rate, summed over transfers, up to their
+                                // latest piece
 };
 
 // Half of event time, 53 days: the other half is for what follows.

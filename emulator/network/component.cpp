@@ -20,8 +20,9 @@ void Levels::solve_component() {
   spent_ = 0;
 }
 
+// A link with a lone flow has no part in it.
 void Levels::seed(int link) {
-  if (link_rests_[link].mark == mark_ || links_[link].is_cap) return;
+  if (link_rests_[link].mark == mark_ || links_[link].is_cap || lone_[link] >= 0) return;
   link_rests_[link].mark = mark_;
   component_links_.push_back(link);
 }

@@ -21,6 +21,7 @@ int Levels::add_link(double capacity, int label) {
   link_rests_.emplace_back();
   link_rests_.back().label = label;
   level_.push_back(infinity);
+  lone_.push_back(-1);
   room_.push_back({capacity, capacity * nearly_full, 0, false});
   return link;
 }
@@ -41,6 +42,7 @@ int Levels::new_cap(double level) {
 
 void Levels::set_capacity(int link, double capacity) {
   assert(capacity > 0);
+  give_up_lone(link);
   stand_up(link);
   while (!link_rests_[link].dominated.empty()) stand_up(link_rests_[link].dominated.back());
   room_[link].slack += capacity - links_[link].capacity;
@@ -61,6 +63,7 @@ int Levels::new_flow(int uses) {
   Flow& f = flows_[flow];
   f = {};
   flow_rests_[flow].active = true;
+  flow_rests_[flow].lone = false;
   const auto size = static_cast<std::size_t>(uses);
   if (free_blocks_.size() <= size) free_blocks_.resize(size + 1);
   if (free_blocks_[size].empty()) {
@@ -78,34 +81,53 @@ int Levels::new_flow(int uses) {
 int Levels::add_flow(double share, double cap, const std::vector<Load>& loads) {
   assert(share > 0 && cap > 0 && (!loads.empty() || std::isfinite(cap)));
   const bool capped = std::isfinite(cap);
+  const bool lone = !capped && nobody_on(loads);
+  if (!lone)
+    for (const Load& load : loads) give_up_lone(load.link);
   const int flow = new_flow(static_cast<int>(loads.size()) + capped);
+  use_links(flow, share, loads);
   Flow& f = flows_[flow];
-  flow_rests_[flow].share = share;
-  f.weight = loads.empty() ? 0 : loads.front().per_rate * share;
-  for (const Load& load : loads) {
-    auto& members = links_[load.link].members;
-    const int use = f.count++;
-    use_link_[f.first + use] = load.link;
-    use_place_[f.first + use] = static_cast<int>(members.size());
-    use_weight_[f.first + use] = load.per_rate * share;
-    members.push_back({flow, use, load.per_rate * share});
-    if (load.per_rate * share != f.weight) f.weight = -1;
-  }
   if (capped) {
     const int link = new_cap(cap / share);
     use_link_[f.first + f.count] = link;
     use_weight_[f.first + f.count++] = 0;
   }
-  uses_ += f.count;
   if (f.count <= near_uses)
     std::copy_n(&use_link_[f.first], static_cast<std::size_t>(f.count), f.near);
-  if (f.count > widest_scan) {
-    keep_tree(flow);
-    for (int u = f.first; u < f.first + f.count; ++u) ++links_[use_link_[u]].trees;
+  if (lone) {
+    start_lone(flow);
+    return flow;
   }
+  join_links(flow);
   arrived_.push_back(flow);
   check_dominance(flow);
   return flow;
+}
+
+void Levels::use_links(int flow, double share, const std::vector<Load>& loads) {
+  Flow& f = flows_[flow];
+  flow_rests_[flow].share = share;
+  f.weight = loads.empty() ? 0 : loads.front().per_rate * share;
+  for (const Load& load : loads) {
+    use_link_[f.first + f.count] = load.link;
+    use_weight_[f.first + f.count++] = load.per_rate * share;
+    if (load.per_rate * share != f.weight) f.weight = -1;
+  }
+}
+
+// The links list it among their members.
+void Levels::join_links(int flow) {
+  const Flow& f = flows_[flow];
+  uses_ += f.count;
+  for (int use = 0; use < f.count; ++use) {
+    Link& link = links_[use_link_[f.first + use]];
+    if (link.is_cap) continue;
+    use_place_[f.first + use] = static_cast<int>(link.members.size());
+    link.members.push_back({flow, use, use_weight_[f.first + use]});
+  }
+  if (f.count <= widest_scan) return;
+  keep_tree(flow);
+  for (int u = f.first; u < f.first + f.count; ++u) ++links_[use_link_[u]].trees;
 }
 
 double Levels::cap(int flow) const {
@@ -130,9 +152,17 @@ void Levels::keep_tree(int flow) {
 }
 
 void Levels::remove_flow(int flow) {
-  Flow& f = flows_[flow];
+  const Flow& f = flows_[flow];
   assert(flow_rests_[flow].active && f.level > 0 && "settle comes between");
+  flow_rests_[flow].lone ? end_lone(flow) : leave_links(flow);
+  free_blocks_[static_cast<std::size_t>(f.count)].push_back(f.first);
+  flow_rests_[flow].active = false;
+  free_flows_.push_back(flow);
+}
+
+void Levels::leave_links(int flow) {
   hold(flow, -1);
+  const Flow& f = flows_[flow];
   int& tree = flow_rests_[flow].tree;
   for (int u = f.first; u < f.first + f.count; ++u) {
     const int link = use_link_[u];
@@ -152,11 +182,8 @@ void Levels::remove_flow(int flow) {
     if (room_[link].slack < room_[link].wake) make_stale(link);
   }
   uses_ -= f.count;
-  free_blocks_[static_cast<std::size_t>(f.count)].push_back(f.first);
   if (tree >= 0) free_trees_.push_back(tree);
-  flow_rests_[flow].active = false;
   tree = -1;
-  free_flows_.push_back(flow);
 }
 
 // It has all its room again, and nobody asks for its level.
@@ -214,8 +241,9 @@ void Levels::name_limiting() {
   for (const int flow : marked_) {
     Flow& f = flows_[flow];
     flow_rests_[flow].marked = false;
-    const int limiting = lowest_binding(f);
-    links_[limiting].tied |= limiting != use_link_[f.first + f.holder];
+    const int held_by = use_link_[f.first + f.holder];
+    const int limiting = flow_rests_[flow].lone ? held_by : lowest_binding(f);
+    links_[limiting].tied |= limiting != held_by;
     if (limiting == f.limiting) continue;
     f.limiting = limiting;
     relimited_.push_back(flow);

@@ -13,7 +13,8 @@
 // A change makes the links of its flows stale. Stale links are computed again
 // in the order of their old levels; one whose level comes out different makes
 // stale those links of its flows whose rate thereby changes. A link with room
-// to spare only keeps count of it, and is computed when it is nearly full.
+// to spare only keeps count of it, and is computed when it is nearly full. A flow
+// that meets nobody stays out of all this until somebody comes (lone.cpp).
 // Where many flows come at once, or that order does not settle soon, the
 // component around the stale links is solved as a whole (filling.hpp).
 #pragma once
@@ -67,12 +68,16 @@ class Levels {
 
   double level(int link) const { return level_[link]; }
   double capacity(int link) const { return links_[link].capacity; }
-  const std::vector<Member>& members(int link) const { return links_[link].members; }
+  int flows_on(int link) const {
+    return static_cast<int>(links_[link].members.size()) + (lone_[link] >= 0);
+  }
   bool is_cap(int link) const { return links_[link].is_cap; }
   double flow_level(int flow) const { return flows_[flow].level; }
   double share(int flow) const { return flow_rests_[flow].share; }
   double cap(int flow) const;                                     // infinite when it has none
   int limiting(int flow) const { return flows_[flow].limiting; }  // a link; its cap's, too
+  template <class Visit>
+  void for_flows(int link, Visit visit) const;  // visit(flow, a)
   template <class Visit>
   void for_uses(int flow,
                 Visit visit) const;  // visit(link, a) for each link that is no cap
@@ -121,6 +126,7 @@ class Levels {
     int tree = -1;        // of a flow with many uses
     int mark = 0;         // == mark_: in the component that is being solved
     bool marked = false;  // its limiting link may be another
+    bool lone = false;    // has all its links for itself: no link lists it (lone_ does)
     bool active = false;
   };
   // Where a member of the link that is looked at stands without it.
@@ -132,6 +138,14 @@ class Levels {
 
   int new_flow(int uses);
   int new_cap(double level);
+  bool nobody_on(const std::vector<Load>& loads) const;
+  void use_links(int flow, double share, const std::vector<Load>& loads);
+  void join_links(int flow);
+  void leave_links(int flow);
+  void start_lone(int flow);
+  void end_lone(int flow);
+  void give_up_lone(int link);
+  bool fills(int flow, int use, double level) const;
   void move_member(int link, int from, int to);
   void make_stale(int link, double otherwise = 0);
   void arrive(int flow);
@@ -177,6 +191,7 @@ class Levels {
   void take_component();
 
   std::vector<double> level_;
+  std::vector<int> lone_;  // by link: the flow that has it, and all its other links, for itself
   std::vector<Room> room_;
   std::vector<Link> links_;
   std::vector<LinkRest> link_rests_;
@@ -201,6 +216,16 @@ class Levels {
   std::int64_t spent_ = 0;  // members looked at by this settle
   int mark_ = 0;
 };
+
+template <class Visit>
+void Levels::for_flows(int link, Visit visit) const {
+  for (const Member& member : links_[link].members)
+    visit(member.flow, member.weight / flow_rests_[member.flow].share);
+  if (lone_[link] < 0) return;
+  for_uses(lone_[link], [&](int other, double per_rate) {
+    if (other == link) visit(lone_[link], per_rate);
+  });
+}
 
 template <class Visit>
 void Levels::for_uses(int flow, Visit visit) const {

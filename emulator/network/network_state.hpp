@@ -20,6 +20,7 @@ struct UsedLink {
   std::int64_t factor_since = 0;
   double bytes = 0;  // of transfers that ended
   std::int64_t busy = 0, busy_since = 0;
+  double limiting_seconds = 0;
 };
 
 // A piece of a transfer and the one before it, in one array for all: most transfers have one.
@@ -33,6 +34,7 @@ struct Flow {
   int id = -1;
   int limiting = -1;  // index into State::links; -1: not yet known
   Instant piece_start;
+  std::int64_t count = 1;
 };
 
 struct Network::State {

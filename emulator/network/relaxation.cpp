@@ -75,8 +75,9 @@ void Levels::shift(int flow, double level, int holder, int except) {
     if (use == except) continue;
     Room& room = room_[links[use]];
     room.slack -= (f.weight >= 0 ? f.weight : use_weight_[f.first + use]) * more;
-    if (use != holder) room.high = std::max(room.high, level);
-    if (room.slack < room.wake) make_stale(links[use], level);
+    if (room.slack >= room.wake) continue;
+    if (use != holder) room.high = std::max(room.high, level);  // full: nobody asks otherwise
+    if (!room.queued) make_stale(links[use], level);
   }
 }
 

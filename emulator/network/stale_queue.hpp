@@ -1,6 +1,6 @@
 // Links that wait to be computed, lowest level first: roughly, because that order only saves work.
 //
-// Levels that share their leading bits (within 3 %) share a bucket, last in first out. Which
+// Levels that share their leading bits (within 0.2 %) share a bucket, last in first out. Which
 // buckets are filled is kept in bits, and which words of those bits are not zero in bits again, so
 // that push and pop take a handful of steps.
 #pragma once
@@ -21,7 +21,7 @@ class StaleQueue {
   void push(double level, int link) {
     if (heads_.empty()) heads_.assign(buckets, none);
     if (link >= static_cast<int>(next_.size())) next_.resize(static_cast<std::size_t>(link) + 1);
-    const auto bucket = static_cast<std::size_t>(std::bit_cast<std::uint64_t>(level) >> 47);
+    const std::size_t bucket = bucket_of(level);
     next_[link] = heads_[bucket];
     heads_[bucket] = link;
     filled_[bucket / 64] |= bit(bucket % 64);
@@ -43,8 +43,16 @@ class StaleQueue {
   }
 
  private:
-  static constexpr std::size_t buckets = std::size_t{1} << 16;  // no sign, 11 + 5 bits
+  static constexpr std::size_t buckets = std::size_t{1} << 16;
   static constexpr int none = -1;
+  // The first 9 bits after the leading one, for levels from 2^-20 up; 2^108 and more are as one.
+  static std::size_t bucket_of(double level) {
+    constexpr double lowest = 0x1p-20;
+    constexpr std::uint64_t first = std::bit_cast<std::uint64_t>(lowest) >> 43;
+    if (level <= lowest) return 0;
+    const std::uint64_t bucket = (std::bit_cast<std::uint64_t>(level) >> 43) - first;
+    return bucket < buckets ? bucket : buckets - 1;
+  }
   static std::uint64_t bit(std::size_t place) { return std::uint64_t{1} << place; }
 
   std::vector<int> heads_, next_;  // of each bucket, after each link

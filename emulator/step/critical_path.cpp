@@ -1,6 +1,7 @@
 #include "emulator/step/critical_path.hpp"
 
 #include <algorithm>
+#include <optional>
 
 namespace railwright::emulator {
 
@@ -83,24 +84,27 @@ class PathWalk {
   // From the op that ended last back to the start of the step.
   std::vector<OpOfActor> find_path() const {
     std::vector<OpOfActor> path;
-    // max_element gives the first of equals: the lowest op instance.
-    const auto last = std::max_element(record_.end.begin(), record_.end.end());
-    for (std::int64_t at = last - record_.end.begin(); at >= 0; at = before(path.back())) {
-      const int actor = layout_.actor_of_instance(at);
-      path.push_back({actor, static_cast<int>(at - layout_.instance(actor, 0))});
-    }
+    for (std::optional<OpOfActor> at = last_op(); at; at = before(*at)) path.push_back(*at);
     return path;
   }
 
-  // The op's critical predecessor, -1 at the start of the step.
-  std::int64_t before(const OpOfActor& at) const {
+  // Ties: the lowest actor, then the lowest op.
+  OpOfActor last_op() const {
+    const Instant last = *std::max_element(record_.end.begin(), record_.end.end());
+    for (int actor = 0; actor < layout_.actors(); ++actor)
+      for (int op = 0; op < layout_.of_actor(actor).ops(); ++op)
+        if (end_of({actor, op}) == last) return {actor, op};
+    return {};
+  }
+
+  // The op's critical predecessor; none at the start of the step.
+  std::optional<OpOfActor> before(const OpOfActor& at) const {
     const OpKind kind = layout_.op(at.actor, at.op).kind;
     // A collective started when its last member came: the path goes on there.
     if (kind == OpKind::collective)
       return predecessor_of(exchange_at(at).last_actor, exchange_at(at).last_op);
     if (kind == OpKind::receive && waited_for_data(at.actor, at.op))
-      return layout_.instance(layout_.peer_of(at.actor, at.op),
-                              layout_.of_actor(at.actor).peer_op[at.op]);
+      return OpOfActor{layout_.peer_of(at.actor, at.op), layout_.of_actor(at.actor).peer_op[at.op]};
     return predecessor_of(at.actor, at.op);
   }
 
@@ -137,19 +141,18 @@ class PathWalk {
     return record_.end[instance] > record_.ready[instance];
   }
 
-  std::int64_t predecessor_of(int actor, int op) const {
+  std::optional<OpOfActor> predecessor_of(int actor, int op) const {
     const StageLayout& stage = layout_.of_actor(actor);
-    std::int64_t found = -1;
+    std::optional<OpOfActor> found;
     const auto consider = [&](int before) {
-      const std::int64_t candidate = layout_.instance(actor, before);
-      const bool later = found < 0 || record_.end[candidate] > record_.end[found];
-      const bool lower = found >= 0 && record_.end[candidate] == record_.end[found];
-      if (later || (lower && candidate < found)) found = candidate;
+      const OpOfActor candidate{actor, before};
+      const bool later = !found || end_of(candidate) > end_of(*found);
+      const bool lower = found && end_of(candidate) == end_of(*found) && before < found->op;
+      if (later || lower) found = candidate;
     };
     if (stage.stream_previous[op] >= 0) consider(stage.stream_previous[op]);
     for (const int before : stage.program.ops[op].after) consider(before);
-    assert(record_.ready[layout_.instance(actor, op)] ==
-           (found < 0 ? Instant{0} : record_.end[found]));
+    assert(record_.ready[layout_.instance(actor, op)] == (found ? end_of(*found) : Instant{0}));
     return found;
   }
 

@@ -15,10 +15,11 @@ StepEngine::StepEngine(const Layout& layout, StepCosts& costs, Network& network,
   record_.exchanges.resize(static_cast<std::size_t>(layout.exchanges()));
   record_.wait.resize(static_cast<std::size_t>(layout.actors()));
   waits_for_.reserve(instances);
-  for (int actor = 0; actor < layout.actors(); ++actor)
-    for (const int count : layout.of_actor(actor).waits_for) {
+  for (int stage = 0; stage < layout.stages(); ++stage)
+    for (const int count : layout.stage(stage).waits_for) {
       assert(count <= UINT16_MAX);
-      waits_for_.push_back(static_cast<std::uint16_t>(count));
+      waits_for_.insert(waits_for_.end(), layout.actors_of_stage(stage),
+                        static_cast<std::uint16_t>(count));
     }
 }
 
@@ -176,6 +177,7 @@ void StepEngine::begin_transfer(OpOfActor owner) {
   }
   transfer_.consumption = phase.consumption;
   transfer_.bytes = phase.bytes;
+  transfer_.count = layout_.copies(owner.actor, owner.op);
   const TransferId id = network_.start(transfer_, now_);
   assert(id.index == static_cast<int>(owner_of_transfer_.size()));
   owner_of_transfer_.push_back(owner);

@@ -23,9 +23,7 @@ Result<Layout> Layout::make(const Programs& programs, const Folding& folding) {
   layout.programs_ = &programs;
   layout.folding_ = &folding;
   layout.place_actors();
-  layout.first_instance_.push_back(0);
-  for (int actor = 0; actor < layout.actors(); ++actor)
-    layout.first_instance_.push_back(layout.first_instance_.back() + layout.of_actor(actor).ops());
+  layout.number_instances();
   if (layout.instances() > most_instances)
     return failure({},
                    fmt::format("{} ranks, {} of them different, run {} op instances; this version "
@@ -44,6 +42,19 @@ void Layout::place_actors() {
     for (int d = 0; d < dimension_count; ++d)
       group_of_.push_back(folding_->groups[d].of[programs_->groups[d].group_of(rank)]);
   }
+}
+
+void Layout::number_instances() {
+  actors_of_stage_.assign(static_cast<std::size_t>(stages()), 0);
+  for (int actor = 0; actor < actors(); ++actor)
+    first_instance_.push_back(actors_of_stage_[stage_of(actor)]++);
+  std::vector<std::int64_t> first_of_stage;
+  for (int s = 0; s < stages(); ++s) {
+    first_of_stage.push_back(instances_);
+    instances_ += std::int64_t{stage(s).ops()} * actors_of_stage_[s];
+  }
+  for (int actor = 0; actor < actors(); ++actor)
+    first_instance_[actor] += first_of_stage[stage_of(actor)];
 }
 
 void Layout::list_members(int dimension) {
@@ -84,11 +95,6 @@ std::span<const int> Layout::members(Dimension dimension, int group) const {
   const Meetings& meetings = meetings_[index_of(dimension)];
   const int first = meetings.first_member[group], end = meetings.first_member[group + 1];
   return std::span(meetings.member).subspan(first, end - first);
-}
-
-int Layout::actor_of_instance(std::int64_t instance) const {
-  const auto after = std::upper_bound(first_instance_.begin(), first_instance_.end(), instance);
-  return static_cast<int>(after - first_instance_.begin()) - 1;
 }
 
 std::int64_t Layout::exchange(int actor, int op) const {

@@ -23,7 +23,7 @@ class Layout {
   std::int64_t ranks() const { return programs_->ranks(); }
   std::int64_t rank_of(int actor) const { return folding_->ranks.first[actor]; }  // the lowest
   int actor_of(std::int64_t rank) const { return folding_->ranks.of[rank]; }
-  std::int64_t instances() const { return first_instance_.back(); }
+  std::int64_t instances() const { return instances_; }
   std::int64_t exchanges() const { return exchanges_; }
   int stages() const { return static_cast<int>(programs_->stages.size()); }
   int stage_of(int actor) const { return stage_of_[actor]; }
@@ -46,9 +46,12 @@ class Layout {
   // The actors that meet there, ascending.
   std::span<const int> members(workload::Dimension dimension, int group) const;
 
-  // The op of an actor, numbered through: lower actor first, then lower op.
-  std::int64_t instance(int actor, int op) const { return first_instance_[actor] + op; }
-  int actor_of_instance(std::int64_t instance) const;
+  // The op of an actor, numbered through: lower stage first, then lower op, then lower actor, so
+  // that what actors of a stage do side by side lies side by side.
+  std::int64_t instance(int actor, int op) const {
+    return first_instance_[actor] + std::int64_t{op} * actors_of_stage(stage_of(actor));
+  }
+  int actors_of_stage(int stage) const { return actors_of_stage_[stage]; }
   // A collective of one class of groups or one send, numbered through.
   std::int64_t exchange(int actor, int op) const;
   // Of those the first collective of a class of groups, the first send of an actor.
@@ -75,12 +78,15 @@ class Layout {
 
   Layout() = default;
   void place_actors();
+  void number_instances();
   void list_members(int dimension);
   void number_exchanges();
 
   const Programs* programs_ = nullptr;
   const Folding* folding_ = nullptr;
-  std::vector<std::int64_t> first_instance_;
+  std::vector<std::int64_t> first_instance_;  // per actor: of its first op
+  std::vector<int> actors_of_stage_;
+  std::int64_t instances_ = 0;
   std::vector<int> stage_of_, group_of_;  // per actor; per actor and dimension
   std::array<Meetings, dimension_count> meetings_;
   std::vector<std::int64_t> first_send_;  // per actor

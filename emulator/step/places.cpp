@@ -12,6 +12,7 @@ Places::Places(const Layout& layout) : layout_(layout) {
     actor.ops = stages_[layout.stage_of(a)].data();
     actor.successors = layout.of_actor(a).successor.data();
     actor.first_instance = layout.instance(a, 0);
+    actor.stride = layout.actors_of_stage(layout.stage_of(a));
     for (int d = 0; d < dimension_count; ++d) {
       const auto dimension = static_cast<workload::Dimension>(d);
       actor.group[d] = layout.group_of(a, dimension);

@@ -15,7 +15,9 @@ class Places {
   explicit Places(const Layout& layout);
 
   workload::OpKind kind(int actor, int op) const { return at(actor, op).kind; }
-  std::int64_t instance(int actor, int op) const { return actors_[actor].first_instance + op; }
+  std::int64_t instance(int actor, int op) const {
+    return actors_[actor].first_instance + std::int64_t{op} * actors_[actor].stride;
+  }
   // Of a collective or a send.
   std::int64_t exchange(int actor, int op) const {
     const Op& what = at(actor, op);
@@ -51,6 +53,7 @@ class Places {
     const Op* ops;
     const int* successors;
     std::int64_t first_instance;
+    int stride;  // from one of its ops to the next
     std::array<std::int64_t, dimension_count + 1> first_exchange;
     std::array<int, dimension_count> group;
   };

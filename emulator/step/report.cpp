@@ -21,40 +21,14 @@ bool leads(const Layout& layout, int actor, int op) {
          layout.members(what.group, layout.group_of(actor, what.group)).front() == actor;
 }
 
-// Seconds that the links of a class, named by its first one, held transfers back, all in all.
-std::map<topology::LinkId, double> limiting_times(const StepRecord& record, const Layout& layout,
-                                                  const Network& network) {
-  std::map<topology::LinkId, double> times;
-  auto time = times.end();  // of the link before: mostly the same
-  for (int actor = 0; actor < layout.actors(); ++actor)
-    for (int op = 0; op < layout.of_actor(actor).ops(); ++op) {
-      if (!leads(layout, actor, op)) continue;
-      const Exchange& exchange = record.exchanges[layout.exchange(actor, op)];
-      const auto copies = static_cast<double>(layout.copies(actor, op));
-      Instant at = exchange.start;
-      for (std::size_t p = 0; p < exchange.cost->phases.size(); ++p) {
-        at = at + exchange.cost->phases[p].latency;
-        const TransferId transfer = record.transfers[exchange.first_transfer + p];
-        if (transfer.index < 0) continue;
-        for (const Piece& piece : network.pieces(transfer)) {
-          if (time == times.end() || time->first != piece.link)
-            time = times.try_emplace(piece.link, 0).first;
-          time->second += copies * in_seconds(piece.end - at).value;
-          at = piece.end;
-        }
-      }
-    }
-  return times;
-}
-
 // What every link of the class did; only its first one lies on the critical path.
-LinkLoad load_of(topology::LinkId first, const LinkUse& use, double limiting_seconds) {
+LinkLoad load_of(topology::LinkId first, const LinkUse& use, double links) {
   LinkLoad load;
   load.link = first;
   load.bytes = use.bytes;
   load.utilization = fraction(use.bytes, use.offered_bytes);
   load.busy_seconds = use.busy_seconds;
-  load.limiting_seconds = limiting_seconds;
+  load.limiting_seconds = use.limiting_seconds / links;
   return load;
 }
 
@@ -86,11 +60,9 @@ std::vector<LinkLoad> all_links(const std::vector<LinkLoad>& classes, const Fold
 }
 
 void report_links(StepResult& result, const topology::Cluster& cluster, const Network& network,
-                  const StepRecord& record, const Layout& layout,
-                  const std::map<topology::LinkId, std::int64_t>& critical,
+                  const Layout& layout, const std::map<topology::LinkId, std::int64_t>& critical,
                   std::size_t listed_links) {
   const topology::Graph& graph = cluster.graph;
-  auto limiting = limiting_times(record, layout, network);
   for (auto* per_class :
        {&result.class_bytes, &result.class_busy_seconds, &result.class_limiting_seconds})
     per_class->assign(graph.classes.size(), 0);
@@ -100,8 +72,8 @@ void report_links(StepResult& result, const topology::Cluster& cluster, const Ne
     const std::size_t link_class = graph.link_class[link.index];
     result.class_bytes[link_class] += count * use.bytes;
     result.class_busy_seconds[link_class] += count * use.busy_seconds;
-    result.class_limiting_seconds[link_class] += limiting[link];
-    result.links.push_back(load_of(link, use, limiting[link] / count));
+    result.class_limiting_seconds[link_class] += use.limiting_seconds;
+    result.links.push_back(load_of(link, use, count));
     const auto held_back = critical.find(link);
     if (held_back != critical.end()) result.links.back().critical = {held_back->second};
   }
@@ -199,7 +171,7 @@ StepResult report_of(Execution& execution, const Layout& layout, const topology:
   CriticalPath path = critical_path(record, layout, costs, network, cluster.graph);
   result.blame = std::move(path.blame);
   network.advance_to(Instant{} + result.step_time);  // what links could carry counts to the end
-  report_links(result, cluster, network, record, layout, path.limits, options.listed_links);
+  report_links(result, cluster, network, layout, path.limits, options.listed_links);
   report_collectives(result, record, layout, costs, options.on_collective);
   for (std::int64_t rank = 0; rank < layout.ranks(); ++rank)
     result.rank_wait.push_back(record.wait[layout.actor_of(rank)]);

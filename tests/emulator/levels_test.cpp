@@ -144,3 +144,11 @@ TEST_CASE("levels of flows over many links are those of a full solve") {
     churn(twins, 40, 40);
   }
 }
+
+TEST_CASE("levels of flows that hardly meet are those of a full solve") {
+  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+    INFO("seed " << seed);
+    Twins twins(100, seed % 2 == 0, seed);
+    churn(twins, 60, seed % 3 == 0 ? 30 : 2);
+  }
+}

@@ -198,6 +198,28 @@ TEST_CASE("links carry bytes x share of every transfer, no more and no less") {
   }
 }
 
+TEST_CASE("links limit transfers for as long as these last, all in all") {
+  const auto graph = star(12, gigabytes_per_second(10));
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    INFO("seed " << seed);
+    std::vector<Arrival> arrivals = random_arrivals(graph, seed);
+    for (std::size_t i = 0; i < arrivals.size(); ++i) {
+      arrivals[i].transfer.cap = infinity;
+      arrivals[i].transfer.count = 1 + static_cast<int>(i % 3);
+    }
+    Network network(graph, none);
+    const auto ends = run(network, arrivals);
+    double lasted = 0, limited = 0;
+    for (const auto& [id, end] : ends) {
+      const Arrival& arrival = arrivals[id.index];
+      const double picoseconds = static_cast<double>(end.picoseconds - arrival.at.picoseconds);
+      lasted += static_cast<double>(arrival.transfer.count) * picoseconds * 1e-12;
+    }
+    for (const LinkId link : network.used_links()) limited += network.use_of(link).limiting_seconds;
+    CHECK(limited == Approx(lasted).epsilon(1e-9));
+  }
+}
+
 TEST_CASE("pieces follow one another, cover a transfer's life and name links of its route") {
   const auto graph = star(12, gigabytes_per_second(10));
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
