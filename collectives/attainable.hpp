@@ -2,6 +2,7 @@
 // With the bound it encloses the optimum; where the two meet, both are it.
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,5 +30,24 @@ struct Attainable {
 std::optional<Attainable> attainable_of(Operation operation,
                                         const std::vector<topology::AcceleratorId>& members,
                                         const topology::Cluster& cluster, int root = 0);
+
+// Bounds and attainable rates of one group, as the functions of these names: networks are built
+// once, and what one answer needs of another is remembered.
+class GroupLimits {
+ public:
+  // The cluster must outlive it.
+  GroupLimits(const std::vector<topology::AcceleratorId>& members,
+              const topology::Cluster& cluster);
+  ~GroupLimits();
+
+  std::optional<Bound> bound(Operation operation, int root = 0);
+  std::optional<Bound> bound_in_network(Operation operation, int root = 0);
+  std::optional<Attainable> attainable(Operation operation, int root = 0);
+
+  struct State;
+
+ private:
+  std::unique_ptr<State> state_;
+};
 
 }  // namespace railwright::collectives

@@ -18,7 +18,8 @@ namespace railwright::collectives {
 struct Bound {
   Bandwidth algorithm_bandwidth;        // size / time, at most
   std::vector<topology::LinkId> links;  // that leave the binding cut or cuts, ascending
-  std::string cut;  // "24 ranks to node3 (8 ranks)", "32 ranks, each on its own"
+  std::int64_t links_total = 0;  // more than `links` where a few stand for many that are alike
+  std::string cut;               // "24 ranks to node3 (8 ranks)", "32 ranks, each on its own"
   bool operator==(const Bound&) const = default;
 };
 
@@ -28,8 +29,12 @@ struct Bound {
 //   all_reduce                   without reduction or multicast in switches: the larger of the
 //                                exact optimum over cuts and that over several partitions
 //   all_to_all                   several cuts: ranks, nodes, halves, that of all_gather
-// Nothing for fewer than two members, and where the answer would take more than some seconds
-// (members x links beyond 5 x 10^7) or sums more than 62 bits.
+// Beyond members x links = 5 x 10^7 ranks that can be proved alike are asked for once: a million on
+// a regular fabric take some seconds. The optimum over all cuts stays exact; all_reduce and
+// all_to_all take blocks of ranks that are alike instead of nodes.
+// Nothing for fewer than two members, where more kinds of ranks are left than can be asked in some
+// seconds, and where sums need more than 62 bits. GroupLimits (attainable.hpp) answers several
+// questions about a group for little more than one.
 std::optional<Bound> bound_of(Operation operation,
                               const std::vector<topology::AcceleratorId>& members,
                               const topology::Cluster& cluster, int root = 0);

@@ -99,6 +99,9 @@ struct Forest {
   std::vector<Edge> up, down;                         // ascending by step, then source
   std::vector<std::vector<topology::LinkId>> routes;  // links in the order of the way
   std::int64_t period = 1;                            // steps between segments, >= 1
+  // Sends side by side share a link in proportion to their bytes; else they take turns on the
+  // links that they fill.
+  bool shares_links = false;
   bool operator==(const Forest&) const = default;
 };
 

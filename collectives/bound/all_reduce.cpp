@@ -31,7 +31,7 @@ class PartCuts {
     if (found != outlets_.end()) return found->second;
     FlowNetwork& network = ranks_.network(direction_);
     const Cut cut = cut_between(network, part, ranks_.others(part));
-    const Outlet outlet{cut.capacity, network.links_leaving(cut.inside)};
+    const Outlet outlet{cut.capacity, ranks_.links_leaving(cut.inside, direction_)};
     return outlets_.emplace(part, outlet).first->second;
   }
 
@@ -44,7 +44,7 @@ class PartCuts {
 // Every element needs 2 (k-1) messages from part to part: k-1 before anybody has the whole sum,
 // k-1 more until everybody has. Each leaves its part, whatever set of vertices is put round it.
 Limit limit_of(const Partition& partition, PartCuts& cuts) {
-  Limit limit{0, 2 * (static_cast<Amount>(partition.parts.size()) - 1), {}, partition.name};
+  Limit limit{0, 2 * (static_cast<Amount>(partition.parts.size()) - 1), {}, partition.name, 0};
   for (const auto& part : partition.parts) {
     const PartCuts::Outlet& outlet = cuts.of(part);
     limit.capacity += outlet.capacity;
@@ -52,6 +52,7 @@ Limit limit_of(const Partition& partition, PartCuts& cuts) {
   }
   std::sort(limit.links.begin(), limit.links.end());
   limit.links.erase(std::unique(limit.links.begin(), limit.links.end()), limit.links.end());
+  limit.links_total = static_cast<Amount>(limit.links.size());
   return limit;
 }
 

@@ -27,7 +27,7 @@ Limit all_to_all_limit(Ranks& ranks) {
     for (const Direction direction : {Direction::forward, Direction::reversed}) {
       const Cut cut = cut_between(ranks.network(direction), group, rest);
       const Amount capacity = ranks.count() * cut.capacity;
-      if (tighter({capacity, pairs, {}, {}}, best))
+      if (tighter({capacity, pairs, {}, {}, 0}, best))
         best = ranks.limit_of(cut, direction, capacity, pairs);
     }
   }

@@ -1,29 +1,30 @@
 #include "collectives/bound/flow_network.hpp"
 
 #include <algorithm>
-#include <cassert>
-#include <cmath>
 #include <numeric>
 
 namespace railwright::collectives {
 
-FlowNetwork::FlowNetwork(const topology::Graph& graph, Direction direction)
-    : head_(2 * static_cast<std::size_t>(graph.links())),
-      capacity_(graph.links()),
+FlowNetwork::FlowNetwork(const LinkRates& rates, Direction direction)
+    : FlowNetwork(rates.graph->vertices(), rates.graph->source, rates.graph->target, rates.capacity,
+                  rates.unit, direction) {}
+
+FlowNetwork::FlowNetwork(int vertices, const std::vector<int>& source,
+                         const std::vector<int>& target, std::vector<Amount> capacity, Amount unit,
+                         Direction direction)
+    : head_(2 * capacity.size()),
+      capacity_(std::move(capacity)),
       residual_(head_.size()),
-      first_arc_(graph.vertices() + 1),
-      level_(graph.vertices()),
-      current_(graph.vertices()) {
+      first_arc_(vertices + 1),
+      level_(vertices),
+      current_(vertices),
+      unit_(unit) {
   const int away = direction == Direction::forward ? 0 : 1;
-  unit_ = 0;
-  for (int l = 0; l < graph.links(); ++l) {
-    head_[2 * l + away] = graph.target[l];
-    head_[2 * l + 1 - away] = graph.source[l];
-    capacity_[l] = static_cast<Amount>(std::ceil(graph.capacity({l}).bytes_per_second));
-    unit_ = std::gcd(unit_, capacity_[l]);
+  for (std::size_t l = 0; l < capacity_.size(); ++l) {
+    head_[2 * l + away] = target[l];
+    head_[2 * l + 1 - away] = source[l];
+    total_ += capacity_[l];
   }
-  unit_ = std::max<Amount>(unit_, 1);
-  for (Amount& capacity : capacity_) total_ += capacity /= unit_;
   index_arcs();
 }
 
@@ -40,13 +41,6 @@ Amount FlowNetwork::leaving(const VertexSet& inside) const {
   for (std::size_t l = 0; l < capacity_.size(); ++l)
     if (inside[head_[2 * l + 1]] && !inside[head_[2 * l]]) sum += capacity_[l];
   return sum;
-}
-
-std::vector<topology::LinkId> FlowNetwork::links_leaving(const VertexSet& inside) const {
-  std::vector<topology::LinkId> links;
-  for (std::size_t l = 0; l < capacity_.size(); ++l)
-    if (inside[head_[2 * l + 1]] && !inside[head_[2 * l]]) links.push_back({static_cast<int>(l)});
-  return links;
 }
 
 void FlowNetwork::clear(Amount factor) {

@@ -5,11 +5,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "topology/graph.hpp"
+#include "collectives/bound/link_rates.hpp"
 
 namespace railwright::collectives {
-
-using Amount = std::int64_t;
 
 // A set of vertices, one flag each.
 using VertexSet = std::vector<char>;
@@ -19,17 +17,18 @@ enum class Direction : std::uint8_t { forward, reversed };  // reversed: links r
 // Keeps its flow between calls, so that a flow to one sink can be moved on to the next.
 class FlowNetwork {
  public:
-  FlowNetwork(const topology::Graph& graph, Direction direction);
+  FlowNetwork(const LinkRates& rates, Direction direction);
+  // Capacities in units of `unit` bytes/s.
+  FlowNetwork(int vertices, const std::vector<int>& source, const std::vector<int>& target,
+              std::vector<Amount> capacity, Amount unit, Direction direction);
 
   int vertices() const { return static_cast<int>(first_arc_.size()) - 1; }
-  // Capacities are counted in units of so many bytes/s, the greatest that divides all of them. A
-  // rate that is no whole number of bytes/s is rounded up: a bound must stay a bound.
+  // Capacities are counted in units of so many bytes/s.
   Amount unit() const { return unit_; }
   // Of all links, in units.
   Amount total_capacity() const { return total_; }
-  // What leaves the set, in units, whatever flows; and over which links, ascending.
+  // What leaves the set, in units, whatever flows.
   Amount leaving(const VertexSet& inside) const;
-  std::vector<topology::LinkId> links_leaving(const VertexSet& inside) const;
 
   // No flow; all capacities times `factor`.
   void clear(Amount factor);

@@ -29,10 +29,16 @@ std::vector<char> forwarding_vertices(const Graph& graph) {
   return forwards;
 }
 
-std::optional<topology::Cluster> within_reach(const std::vector<topology::AcceleratorId>& members,
-                                              const topology::Cluster& cluster) {
+std::vector<char> usable_vertices(const std::vector<topology::AcceleratorId>& members,
+                                  const topology::Cluster& cluster) {
   std::vector<char> usable = forwarding_vertices(cluster.graph);
   for (const topology::AcceleratorId member : members) usable[cluster.vertex_of(member).index] = 1;
+  return usable;
+}
+
+std::optional<topology::Cluster> within_reach(const std::vector<topology::AcceleratorId>& members,
+                                              const topology::Cluster& cluster) {
+  const std::vector<char> usable = usable_vertices(members, cluster);
   if (std::ranges::find(usable, 0) == usable.end()) return std::nullopt;
   topology::Cluster reach = cluster;
   Graph& graph = reach.graph;

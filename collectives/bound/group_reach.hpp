@@ -12,6 +12,10 @@ namespace railwright::collectives {
 // have links to other accelerators only, as in a torus.
 std::vector<char> forwarding_vertices(const topology::Graph& graph);
 
+// The same, and the members.
+std::vector<char> usable_vertices(const std::vector<topology::AcceleratorId>& members,
+                                  const topology::Cluster& cluster);
+
 // The cluster as schedules of the group can use it: nothing goes through an accelerator that is no
 // member and does not forward, so its links carry nothing. Links keep their numbers. Nothing when
 // there is no such accelerator.

@@ -14,10 +14,11 @@ bool tighter(const Limit& one, const Limit& other) {
 }
 
 Ranks::Ranks(const std::vector<topology::AcceleratorId>& members, const topology::Cluster& cluster)
-    : cluster_(cluster),
-      rank_at_(cluster.graph.vertices(), -1),
-      forward_(cluster.graph, Direction::forward),
-      reversed_(cluster.graph, Direction::reversed) {
+    : Ranks(members, cluster, rates_of(cluster.graph)) {}
+
+Ranks::Ranks(const std::vector<topology::AcceleratorId>& members, const topology::Cluster& cluster,
+             LinkRates rates)
+    : cluster_(cluster), rank_at_(cluster.graph.vertices(), -1), rates_(std::move(rates)) {
   for (const topology::AcceleratorId member : members) {
     const int vertex = cluster.vertex_of(member).index;
     rank_at_[vertex] = count();
@@ -26,9 +27,13 @@ Ranks::Ranks(const std::vector<topology::AcceleratorId>& members, const topology
   }
 }
 
-bool Ranks::fits() const {
-  return forward_.total_capacity() < (Amount{1} << 62) / (4 * (Amount{count()} + 1));
+FlowNetwork& Ranks::network(Direction direction) {
+  auto& network = direction == Direction::forward ? forward_ : reversed_;
+  if (!network) network.emplace(rates_, direction);
+  return *network;
 }
+
+bool Ranks::fits() const { return rates_.total < (Amount{1} << 62) / (4 * (Amount{count()} + 1)); }
 
 Gathering Ranks::all_to_everyone() const {
   Gathering gathering{std::vector<Amount>(rank_at_.size(), 0), vertices_};
@@ -75,11 +80,26 @@ std::string Ranks::name_of(const std::vector<int>& part) const {
   return fmt::format("{} ({} ranks)", cluster_.node_name(node), part.size());
 }
 
-Limit Ranks::limit_of(const Cut& cut, Direction direction, Amount capacity, Amount demand) {
+std::vector<topology::LinkId> Ranks::links_leaving(const VertexSet& inside,
+                                                   Direction direction) const {
+  const topology::Graph& graph = *rates_.graph;
+  const bool away = direction == Direction::forward;
+  std::vector<topology::LinkId> links;
+  for (int l = 0; l < graph.links(); ++l) {
+    const int from = away ? graph.source[l] : graph.target[l];
+    const int to = away ? graph.target[l] : graph.source[l];
+    if (inside[from] && !inside[to]) links.push_back({l});
+  }
+  return links;
+}
+
+Limit Ranks::limit_of(const Cut& cut, Direction direction, Amount capacity, Amount demand) const {
   const std::vector<int> held = inside(cut.inside);
   const std::string near = name_of(held), far = name_of(others(held));
-  return {capacity, demand, network(direction).links_leaving(cut.inside),
-          direction == Direction::forward ? near + " to " + far : far + " to " + near};
+  auto links = links_leaving(cut.inside, direction);
+  const auto total = static_cast<Amount>(links.size());
+  return {capacity, demand, std::move(links),
+          direction == Direction::forward ? near + " to " + far : far + " to " + near, total};
 }
 
 }  // namespace railwright::collectives

@@ -1,6 +1,7 @@
 // The ranks of one question about bounds, and the networks that answer it. Internal to the bound.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,23 +15,23 @@ struct Limit {
   Amount capacity = 0, demand = 0;  // demand 0: no limit
   std::vector<topology::LinkId> links;
   std::string cut;
+  Amount links_total = 0;  // more than `links` where these stand for others like them
 };
 // Whether the first allows less.
 bool tighter(const Limit& one, const Limit& other);
 
-// Whether a question about so many members, on so many links, is answered in seconds.
-bool few_enough(const std::vector<topology::AcceleratorId>& members,
-                const topology::Cluster& cluster);
-
 class Ranks {
  public:
   Ranks(const std::vector<topology::AcceleratorId>& members, const topology::Cluster& cluster);
+  // On links with rates of their own; the cluster must outlive it.
+  Ranks(const std::vector<topology::AcceleratorId>& members, const topology::Cluster& cluster,
+        LinkRates rates);
 
   int count() const { return static_cast<int>(vertices_.size()); }
   const std::vector<int>& vertices() const { return vertices_; }
-  FlowNetwork& network(Direction direction) {
-    return direction == Direction::forward ? forward_ : reversed_;
-  }
+  const LinkRates& rates() const { return rates_; }
+  // Made when it is first asked for.
+  FlowNetwork& network(Direction direction);
   // Whether all sums of the search fit in 62 bits.
   bool fits() const;
 
@@ -42,7 +43,9 @@ class Ranks {
   std::vector<int> inside(const VertexSet& set) const;
 
   // "24 ranks to node3 (8 ranks)". A reversed cut is entered by what `inside` holds.
-  Limit limit_of(const Cut& cut, Direction direction, Amount capacity, Amount demand);
+  Limit limit_of(const Cut& cut, Direction direction, Amount capacity, Amount demand) const;
+  // Ascending.
+  std::vector<topology::LinkId> links_leaving(const VertexSet& inside, Direction direction) const;
 
  private:
   std::string name_of(const std::vector<int>& part) const;
@@ -50,7 +53,8 @@ class Ranks {
   const topology::Cluster& cluster_;
   std::vector<int> vertices_, node_of_;  // of each rank
   std::vector<int> rank_at_;             // of each vertex, -1 where there is none
-  FlowNetwork forward_, reversed_;
+  LinkRates rates_;
+  std::optional<FlowNetwork> forward_, reversed_;
 };
 
 // The larger of the bound over cuts and those over partitions, reduction in ranks only.

@@ -30,7 +30,7 @@ struct UndirectedNetwork {
 UndirectedNetwork undirected(const topology::Graph& graph, std::vector<int> ranks);
 
 struct SpanningTree {
-  // Between two vertices of ranks, over links from a to b; a is nearer the root where there is one.
+  // Between two vertices of ranks, over links from a to b.
   struct Edge {
     int a = 0, b = 0;
     std::vector<int> way;
@@ -46,19 +46,5 @@ struct TreePacking {
 };
 // Stops within 1e-6 of the optimum, or where it would take more than some seconds.
 TreePacking packed_trees(const UndirectedNetwork& network);
-
-struct DirectedNetwork {
-  struct Link {
-    int source = 0, target = 0;  // vertices
-    double capacity = 0;         // bytes/s
-  };
-  int vertices = 0;
-  std::vector<Link> links;
-  std::vector<int> ranks;  // vertices
-};
-// The same for trees from one rank to all others, edges from the root outwards: the rate of a
-// broadcast. The pricing tree is the cheapest arborescence (Edmonds, "Optimum branchings", 1967)
-// over the cheapest ways from rank to rank.
-TreePacking packed_arborescences(const DirectedNetwork& network, int root);
 
 }  // namespace railwright::collectives

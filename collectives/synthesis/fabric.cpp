@@ -85,6 +85,12 @@ void add_groups(Fabric& fabric) {
 
 }  // namespace
 
+LinkRates effective_rates(const topology::Graph& graph, const topology::Calibration& calibration) {
+  return rates_of(graph, [&](topology::LinkId link) {
+    return topology::effective_capacity(graph, link, calibration);
+  });
+}
+
 Fabric fabric_of(const std::vector<topology::AcceleratorId>& members,
                  const topology::Cluster& cluster, const topology::Calibration& calibration,
                  Towards towards) {

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "collectives/bound/link_rates.hpp"
 #include "topology/topology.hpp"
 
 namespace railwright::collectives {
@@ -36,5 +37,8 @@ struct Fabric {
 Fabric fabric_of(const std::vector<topology::AcceleratorId>& members,
                  const topology::Cluster& cluster, const topology::Calibration& calibration,
                  Towards towards);
+
+// What bounds of plans count with: the same rates, without latencies.
+LinkRates effective_rates(const topology::Graph& graph, const topology::Calibration& calibration);
 
 }  // namespace railwright::collectives

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include "collectives/bound.hpp"
-#include "collectives/bound/ranks.hpp"
+#include "collectives/bound/group_limits.hpp"
 #include "collectives/cost.hpp"
 
 namespace railwright::collectives {
@@ -26,7 +25,7 @@ class Search {
         fabric_(fabric_of(task.members, cluster, calibration, towards)),
         rooted_(rooted) {
     software_ = software_latency(calibration).value;
-    find_tight_groups(cluster, towards);
+    find_tight_groups(cluster, calibration, towards);
   }
 
   std::optional<Found> run();
@@ -47,7 +46,8 @@ class Search {
     return work_ + sends_of(chunks) <= (fabric_.ranks() <= 32 ? small_work : large_work);
   }
   std::vector<int> promising() const;
-  void find_tight_groups(const topology::Cluster& cluster, Towards towards);
+  void find_tight_groups(const topology::Cluster& cluster, const topology::Calibration& calibration,
+                         Towards towards);
   void try_chunks(int chunks, std::uint64_t seed);
   bool done() const {
     return best_ && bound_ > 0 &&
@@ -65,18 +65,20 @@ class Search {
 };
 
 // A group is tight when, at the optimal rate, what must cross its border all but fills it.
-void Search::find_tight_groups(const topology::Cluster& cluster, Towards towards) {
+void Search::find_tight_groups(const topology::Cluster& cluster,
+                               const topology::Calibration& calibration, Towards towards) {
   const std::vector<char> none(fabric_.ranks(), 0);
   loose_.assign(fabric_.group.size(), none);
   tight_in_ = tight_out_ = loose_;
   const bool away = towards == Towards::forward;
   const Operation operation = rooted_ ? (away ? Operation::broadcast : Operation::reduce)
                                       : (away ? Operation::all_gather : Operation::reduce_scatter);
-  const auto bound = bound_of(operation, task_.members, cluster, task_.root);
+  const LinkRates rates = effective_rates(cluster.graph, calibration);
+  const auto bound = NetworkLimits(task_.members, cluster, rates).bound(operation, task_.root);
   if (!bound) return;
   bound_ = bound_time(*bound, operation, fabric_.ranks(), task_.size).value;
   const double rate = bound->algorithm_bandwidth.bytes_per_second / roots();
-  Ranks ranks(task_.members, cluster);
+  Ranks ranks(task_.members, cluster, rates);
   FlowNetwork& network = ranks.network(away ? Direction::forward : Direction::reversed);
   const auto unit = static_cast<double>(network.unit());
   for (std::size_t level = 0; level < fabric_.group.size(); ++level)

@@ -4,16 +4,19 @@
 
 #include <algorithm>
 
-#include "collectives/bound.hpp"
+#include "collectives/bound/group_limits.hpp"
 #include "collectives/bound/group_reach.hpp"
 #include "collectives/cost.hpp"
-#include "collectives/synthesis/pipeline.hpp"
 #include "collectives/synthesis/plan.hpp"
 #include "collectives/synthesis/search.hpp"
+#include "collectives/synthesis/streams.hpp"
 
 namespace railwright::collectives {
 
 namespace {
+
+constexpr double near_enough = 1.01;   // of what no plan beats: the other way is not tried
+constexpr double worth_streams = 0.5;  // of the time: what bytes alone take, at least
 
 bool spreads(Operation operation) {
   return operation == Operation::all_reduce || operation == Operation::all_gather ||
@@ -97,26 +100,22 @@ std::optional<Synthesis> by_matching(const SynthesisTask& task, const topology::
   return Synthesis{schedule_of(task, std::move(forest)), time, chunks, "matching"};
 }
 
-// Whether a packing of trees, which takes another second or two, may gain much.
-bool leaves_much(const Synthesis& synthesis, const SynthesisTask& task,
-                 const topology::Cluster& cluster) {
-  const auto bound = bound_of(task.operation, task.members, cluster, task.root);
+// What no plan beats on the calibrated links; 0 where it is not known.
+Seconds least_time(const SynthesisTask& task, const topology::Cluster& cluster,
+                   const topology::Calibration& calibration) {
+  NetworkLimits limits(task.members, cluster, effective_rates(cluster.graph, calibration));
+  const auto bound = limits.bound(task.operation, task.root);
   const auto ranks = static_cast<int>(task.members.size());
-  const double much = rooted(task.operation) ? 1.1 : 1.01;
-  return !bound ||
-         synthesis.time.value > much * bound_time(*bound, task.operation, ranks, task.size).value;
+  return bound ? bound_time(*bound, task.operation, ranks, task.size) : Seconds{};
 }
 
-std::optional<Synthesis> by_packing(const SynthesisTask& task, const topology::Cluster& cluster,
+std::optional<Synthesis> by_streams(const SynthesisTask& task, const topology::Cluster& cluster,
                                     const topology::Calibration& calibration) {
-  const bool whole = rooted(task.operation) || task.operation == Operation::all_reduce;
-  if (!whole || task.chunks > 0) return std::nullopt;
-  auto pipeline = best_pipeline(task, cluster, calibration);
-  if (!pipeline) return std::nullopt;
-  const Seconds time{static_cast<double>(pipeline->plan.time) / 1e12};
-  Forest forest = forest_of(std::move(pipeline->plan), std::move(pipeline->root), cluster.graph);
-  forest.width = std::move(pipeline->width);
-  return Synthesis{schedule_of(task, std::move(forest)), time, pipeline->chunks, "tree packing"};
+  auto streams = best_streams(task, cluster, calibration);
+  if (!streams) return std::nullopt;
+  Schedule schedule = schedule_of(task, std::move(streams->forest));
+  schedule.segments = streams->segments;
+  return Synthesis{std::move(schedule), streams->time, streams->chunks, "tree packing"};
 }
 
 }  // namespace
@@ -127,11 +126,15 @@ tl::expected<Synthesis, std::string> synthesize(const SynthesisTask& task,
   if (std::string refusal = refusal_of(task); !refusal.empty()) return tl::unexpected(refusal);
   const std::optional<topology::Cluster> reach = within_reach(task.members, whole);
   const topology::Cluster& cluster = reach ? *reach : whole;
-  auto best = by_matching(task, cluster, calibration);
-  if (!best) return tl::unexpected<std::string>("some ranks cannot reach the others");
-  if (!leaves_much(*best, task, cluster)) return std::move(*best);
-  auto packed = by_packing(task, cluster, calibration);
-  return packed && packed->time < best->time ? std::move(*packed) : std::move(*best);
+  const Seconds least = least_time(task, cluster, calibration), enough = near_enough * least;
+  auto streams = rooted(task.operation) ? by_streams(task, cluster, calibration) : std::nullopt;
+  if (streams && streams->time <= enough) return std::move(*streams);
+  auto matched = by_matching(task, cluster, calibration);
+  if (!matched) return tl::unexpected<std::string>("some ranks cannot reach the others");
+  const bool latency_counts = least < worth_streams * matched->time;
+  if (!rooted(task.operation) && matched->time > enough && !latency_counts)
+    streams = by_streams(task, cluster, calibration);
+  return streams && streams->time < matched->time ? std::move(*streams) : std::move(*matched);
 }
 
 }  // namespace railwright::collectives

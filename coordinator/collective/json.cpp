@@ -23,7 +23,7 @@ Json json_of_bound(const collectives::Bound& bound, Seconds time, const topology
   return {{"time_s", time.value},
           {"cut", bound.cut},
           {"links", std::move(names)},
-          {"links_total", bound.links.size()}};
+          {"links_total", bound.links_total}};
 }
 
 Json json_of_nccl(const nccl::Choice& choice, const nccl::Constants& constants) {

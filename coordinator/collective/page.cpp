@@ -90,7 +90,9 @@ std::string bound_text(const CollectiveRequest& request, const Sweep& sweep) {
   std::string names;
   for (std::size_t i = 0; i < std::min(links.size(), most_links); ++i)
     names += (names.empty() ? "" : ", ") + request.cluster.graph.name_of(links[i]);
-  if (links.size() > most_links) names += fmt::format(" and {} more", links.size() - most_links);
+  const std::int64_t named = static_cast<std::int64_t>(std::min(links.size(), most_links));
+  if (const auto more = sweep.bound->links_total - named; more > 0)
+    names += fmt::format(" and {} more", more);
   return fmt::format("<p>Bound: {}. Its links: {}.</p>\n", escaped(sweep.bound->cut),
                      escaped(names));
 }

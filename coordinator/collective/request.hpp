@@ -13,7 +13,8 @@
 namespace railwright::coordinator {
 
 struct CollectiveWords {
-  std::string cluster, operation = "all_reduce", algorithm = "auto", compare, detail = "automatic";
+  std::string cluster, operation = "all_reduce", algorithm = "auto", compare, detail = "automatic",
+                       bound = "automatic";
   std::string bytes, begin, end, data_type = "float", faults, calibration, nccl_version, report;
   std::string placement = "given";
   std::vector<std::string> group;
@@ -60,6 +61,7 @@ struct CollectiveRequest {
   emulator::StepFaults faults;
   topology::Calibration calibration;
   const collectives::nccl::Constants* nccl_constants = nullptr;
+  bool bounded = true;  // bound and attainable rate are wanted
 
   int ranks() const { return static_cast<int>(members.size()); }
   bool sweeps() const { return factor > 0; }

@@ -69,17 +69,19 @@ class Runner {
         sweep_.rows.push_back(std::move(*row));
         tell(0);
       }
-    sweep_.bound = collectives::bound_of(request_.operation, request_.members, request_.cluster,
-                                         request_.root);
-    if (std::ranges::any_of(sweep_.rows, switches_take_part))
-      sweep_.bound_in_network = collectives::bound_in_network(request_.operation, request_.members,
-                                                              request_.cluster, request_.root);
-    sweep_.attainable = collectives::attainable_of(request_.operation, request_.members,
-                                                   request_.cluster, request_.root);
+    if (request_.bounded) find_bounds();
     return std::move(sweep_);
   }
 
  private:
+  void find_bounds() {
+    collectives::GroupLimits limits(request_.members, request_.cluster);
+    sweep_.bound = limits.bound(request_.operation, request_.root);
+    if (std::ranges::any_of(sweep_.rows, switches_take_part))
+      sweep_.bound_in_network = limits.bound_in_network(request_.operation, request_.root);
+    sweep_.attainable = limits.attainable(request_.operation, request_.root);
+  }
+
   void tell(double fraction_of_row) {
     const auto all = static_cast<double>(request_.sizes.size() * request_.wanted.size());
     progress_((static_cast<double>(sweep_.rows.size()) + fraction_of_row) / all);

@@ -59,6 +59,8 @@ std::vector<std::string> notes_of(const CollectiveRequest& request, const Sweep&
       if (request.sizes.size() > 1) notes.back() += "; others are rounded down alike";
       break;
     }
+  if (!request.bounded)
+    notes.emplace_back("no bound was looked for; --bound always does, in some seconds");
   if (request.sizes.front().sent.count == 0)
     notes.push_back("0 B carry nothing: their time is latency alone");
   return notes;

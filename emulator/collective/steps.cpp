@@ -75,8 +75,9 @@ class Dependencies {
 
 Dependencies::Dependencies(const collectives::Schedule& schedule, const topology::Graph& graph)
     : schedule_(schedule), chunks_(static_cast<std::uint64_t>(collectives::chunk_count(schedule))) {
-  for (const auto& route : schedule.forest.routes)
-    filled_.push_back(collectives::filled_links(route, graph));
+  if (!schedule.forest.shares_links)
+    for (const auto& route : schedule.forest.routes)
+      filled_.push_back(collectives::filled_links(route, graph));
   const auto phases = collectives::phases_of(schedule);
   for (std::size_t p = 0; p < phases.size(); ++p)
     for (std::int64_t step = 0; step < phases[p].steps; ++step) add_step(static_cast<int>(p), step);
@@ -142,7 +143,7 @@ void Dependencies::wait_for_channel(int i) {
 
 void Dependencies::wait_for_turns(int i) {
   const Send& send = sends_[i].send;
-  if (send.route < 0) return;
+  if (send.route < 0 || filled_.empty()) return;
   for (const topology::LinkId link : filled_[send.route]) {
     const auto [place, first] = last_on_link_.try_emplace(link.index, i);
     if (first) continue;
@@ -228,6 +229,7 @@ void StepRun::start(int flow) {
   const Bytes bytes =
       collectives::bytes_of(run_.schedule, sends[first].send.chunks, run_.size, run_.element);
   Transfer transfer{{}, static_cast<double>(bytes.count)};
+  if (run_.schedule.forest.shares_links) transfer.share = std::max(1.0, transfer.bytes);
   if (sends[first].next_in_flow < 0) {
     transfer.consumption = route_of(sends[first].send).links;
   } else {

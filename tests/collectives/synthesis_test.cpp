@@ -1,11 +1,14 @@
 #include "collectives/synthesis.hpp"
 
 #include <catch2/catch.hpp>
+#include <numeric>
 #include <random>
 
 #include "bound_topologies.hpp"
 #include "collectives/attainable.hpp"
 #include "collectives/proof.hpp"
+#include "collectives/synthesis/arborescences.hpp"
+#include "collectives/synthesis/streams.hpp"
 
 using namespace railwright;
 using namespace railwright::collectives;
@@ -50,8 +53,8 @@ std::vector<Named> small_topologies() {
           {"ring of 8", grid({8}, true, 50)}};
 }
 
-// Both directions of a link have rates of their own; `ranks` accelerators, then switches.
-Cluster random_cluster(std::uint64_t seed) {
+// `ranks` accelerators, then switches; both directions of a link have rates of their own, or one.
+Cluster random_cluster(std::uint64_t seed, bool even = false) {
   std::mt19937_64 random(seed);
   const int ranks = 2 + static_cast<int>(random() % 11);
   const int all = ranks + static_cast<int>(random() % 4);
@@ -60,8 +63,9 @@ Cluster random_cluster(std::uint64_t seed) {
   builder.add_block(VertexKind::accelerator, "node{}/gpu", {ranks});
   if (all > ranks) builder.add_block(VertexKind::packet_switch, "s{}", {all - ranks});
   const auto add = [&](int a, int b) {
-    builder.add_link({a}, {b}, link, 1 + static_cast<int>(random() % 9));
-    builder.add_link({b}, {a}, link, 1 + static_cast<int>(random() % 9));
+    const int lanes = 1 + static_cast<int>(random() % 9);
+    builder.add_link({a}, {b}, link, lanes);
+    builder.add_link({b}, {a}, link, even ? lanes : 1 + static_cast<int>(random() % 9));
   };
   for (int v = 0; v < all; ++v) add(v, (v + 1) % all);
   for (int extra = 0; extra < all; ++extra) {
@@ -113,25 +117,110 @@ TEST_CASE("synthesized schedules are proved on random networks with switches") {
   }
 }
 
-// Packed trees are chosen for large all-reduces only, and have many segments.
 TEST_CASE("an all-reduce along packed trees is proved, too") {
   for (const auto& dimensions : {std::vector<int>{2, 3}, std::vector<int>{3, 3}}) {
     const Cluster cluster = grid(dimensions, false, 50);
     const Synthesis synthesis = made(Operation::all_reduce, cluster, kibibytes(64));
     CHECK(synthesis.how == "tree packing");
-    if (synthesis.schedule.forest.up.size() < 4000) CHECK(violation_of(synthesis.schedule).empty());
-    CHECK(disagreement_of(synthesis.schedule).empty());
+    Schedule schedule = synthesis.schedule;
+    schedule.segments = std::min(schedule.segments, 5);
+    CHECK(violation_of(schedule).empty());
+    CHECK(disagreement_of(schedule).empty());
   }
 }
 
-// Matching passes the pairs of dies of this box too often; trees from the root do not.
-TEST_CASE(
-    "a broadcast goes along packed trees where matching falls short, and so does a reduction") {
-  for (const Operation operation : {Operation::broadcast, Operation::reduce}) {
-    const Synthesis synthesis = made(operation, mi250(1), kibibytes(16), 0, 5);
-    CHECK(synthesis.how == "tree packing");
-    CHECK(why_not(synthesis.schedule).empty());
-    check_routes(synthesis.schedule, mi250(1));
+TEST_CASE("broadcasts and reductions come within one per cent of the optimum at 1 GiB") {
+  for (const Named& named : small_topologies())
+    for (const Operation operation : {Operation::broadcast, Operation::reduce}) {
+      INFO(named.name << ", " << to_string(operation));
+      const Synthesis synthesis = made(operation, named.cluster, gibibytes(1), 0, 5);
+      CHECK(why_not(synthesis.schedule).empty());
+      check_routes(synthesis.schedule, named.cluster);
+      const double least = least_seconds(operation, named.cluster, gibibytes(1));
+      CHECK(synthesis.time.value >= least * (1 - 1e-9));
+      CHECK(synthesis.time.value <= 1.01 * least);
+    }
+}
+
+// Docs/collectives.md: seven at 450 and one at 225 attain 225, and a mesh 4x4 at 50 attains 80.
+TEST_CASE("an all-reduce comes within one per cent of what trees attain") {
+  GraphBuilder builder;
+  const auto fast = wire(builder, 450), slow = wire(builder, 225);
+  const VertexId gpu = builder.add_block(VertexKind::accelerator, "node{}/gpu{}", {1, 8});
+  const VertexId crossbar = builder.add_block(VertexKind::packet_switch, "node{}/nvswitch", {1});
+  for (int g = 0; g < 8; ++g) builder.add_duplex(offset(gpu, g), crossbar, g == 5 ? slow : fast);
+  const Cluster uneven = cluster_of(std::move(builder), 1, 8), mesh = grid({4, 4}, false, 50);
+  const double size = static_cast<double>(gibibytes(1).count);
+  CHECK(made(Operation::all_reduce, uneven, gibibytes(1)).time.value <= 1.01 * size / 225e9);
+  CHECK(made(Operation::all_reduce, mesh, gibibytes(1)).time.value <= 1.01 * size / 80e9);
+}
+
+// A quarter of a torus; the other ranks pass on what they get.
+TEST_CASE("an all-gather of part of a torus comes within one per cent of the optimum") {
+  const Cluster torus = grid({4, 4, 4}, true, 50);
+  for (const int count : {4, 8, 16})
+    for (const Operation operation : {Operation::all_gather, Operation::reduce_scatter}) {
+      SynthesisTask task{operation, gibibytes(1), {}, 0, Occupancy::bytes, 0};
+      for (int a = 0; a < count; ++a) task.members.push_back({a});
+      const auto synthesis = synthesize(task, torus, {});
+      REQUIRE(synthesis);
+      INFO(count << " ranks, " << to_string(operation) << ", " << synthesis->how);
+      CHECK(why_not(synthesis->schedule).empty());
+      const auto bound = bound_of(operation, task.members, torus);
+      REQUIRE(bound);
+      CHECK(synthesis->time.value <=
+            1.01 * bound_time(*bound, operation, count, gibibytes(1)).value);
+    }
+}
+
+TEST_CASE("streams along whole trees are proved") {
+  for (const Operation operation : operations) {
+    INFO(to_string(operation));
+    const Cluster cluster = boxes_of_eight(2, 450, 50, 8);
+    SynthesisTask task{operation, bytes(20'011), everybody(cluster), 3, Occupancy::bytes, 0};
+    const auto streams = best_streams(task, cluster, {});
+    REQUIRE(streams);
+    Schedule schedule{operation, Algorithm::synthesized, 16};
+    schedule.root = operation == Operation::broadcast || operation == Operation::reduce ? 3 : 0;
+    schedule.forest = streams->forest;
+    schedule.segments = std::min(streams->segments, 3);
+    CHECK(violation_of(schedule).empty());
+    check_routes(schedule, cluster);
+  }
+}
+
+// Both directions of a link alike, so that switches send on what they receive.
+TEST_CASE("whole trees fill the tightest cut, and no link is overloaded") {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
+    const Cluster cluster = random_cluster(seed, true);
+    const Fabric fabric = fabric_of(everybody(cluster), cluster, {}, Towards::forward);
+    for (const int root : {-1, static_cast<int>(seed) % cluster.accelerators()}) {
+      INFO("seed " << seed << ", root " << root);
+      const WholePacking packing = whole_packing(fabric, root);
+      std::vector<double> load(fabric.links.size(), 0);
+      std::vector<Amount> from(cluster.accelerators(), 0);
+      for (const WholeTree& tree : packing.trees) {
+        std::vector<char> has(cluster.accelerators(), 0);
+        has[tree.root] = 1;
+        from[tree.root] += tree.weight;
+        CHECK(tree.edges.size() == has.size() - 1);
+        for (const WholeTree::Edge& edge : tree.edges) {
+          CHECK(has[edge.parent]);
+          CHECK_FALSE(has[edge.child]);
+          has[edge.child] = 1;
+          for (const int l : edge.way) load[l] += packing.unit * static_cast<double>(tree.weight);
+        }
+      }
+      for (std::size_t l = 0; l < load.size(); ++l)
+        CHECK(load[l] <= fabric.links[l].rate * (1 + 1e-5));
+      const auto operation = root < 0 ? Operation::all_gather : Operation::broadcast;
+      const auto bound = bound_of(operation, everybody(cluster), cluster, std::max(root, 0));
+      const Amount all = std::accumulate(from.begin(), from.end(), Amount{0});
+      if (root < 0)
+        for (const Amount weight : from) CHECK(weight * cluster.accelerators() == all);
+      CHECK(packing.unit * static_cast<double>(all) >=
+            0.9985 * bound->algorithm_bandwidth.bytes_per_second);
+    }
   }
 }
 

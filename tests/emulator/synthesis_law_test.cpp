@@ -68,6 +68,34 @@ TEST_CASE("the emulator takes no longer than was planned") {
   }
 }
 
+// Streams share links in proportion to their bytes, so each gets at least its share all the time.
+TEST_CASE("streams take no longer than was planned, and come close to what is attainable") {
+  const auto box = topology::load_cluster("dgx-h100-4"),
+             torus = topology::load_cluster("tpu-v4-4x4x8");
+  REQUIRE(box);
+  REQUIRE(torus);
+  const struct {
+    const Cluster& cluster;
+    Operation operation;
+    int ranks;
+  } cases[] = {{*box, Operation::broadcast, 16},
+               {*box, Operation::reduce, 8},
+               {*torus, Operation::all_gather, 8},
+               {*torus, Operation::all_reduce, 6}};
+  for (const auto& one : cases) {
+    INFO(to_string(one.operation) << " of " << one.ranks);
+    SynthesisTask task{one.operation, gibibytes(16), first_members(one.ranks)};
+    const auto synthesis = synthesize(task, one.cluster, raw);
+    REQUIRE(synthesis);
+    CHECK(synthesis->how == "tree packing");
+    const double seconds = emulated_seconds(*synthesis, task, one.cluster);
+    CHECK(seconds <= 1.001 * synthesis->time.value);
+    const auto attainable = attainable_of(one.operation, task.members, one.cluster);
+    REQUIRE(attainable);
+    CHECK(seconds <= 1.01 * (task.size / attainable->algorithm_bandwidth).value);
+  }
+}
+
 TEST_CASE("no synthesized schedule beats the bound, on degraded clusters neither") {
   for (const char* name : {"dgx-h100-4", "mi250x-explicit", "tpu-v4-4x4x8", "mixed-h100-a100"})
     for (std::uint64_t seed = 0; seed <= 4; ++seed) {
