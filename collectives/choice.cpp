@@ -76,9 +76,10 @@ void lay_ring(Schedule& schedule, const Members& members, const Cluster& cluster
   }
 }
 
-bool tells_nodes(Algorithm algorithm) {
+bool tells_nodes(Operation operation, Algorithm algorithm) {
   return algorithm == Algorithm::hierarchical || algorithm == Algorithm::nvls_tree ||
-         algorithm == Algorithm::sharp;
+         algorithm == Algorithm::sharp ||
+         (algorithm == Algorithm::double_tree && operation == Operation::all_reduce);
 }
 
 void add_rings(Operation operation, Bytes size, const Members& members, const Cluster& cluster,
@@ -89,6 +90,14 @@ void add_rings(Operation operation, Bytes size, const Members& members, const Cl
   const Schedule laid = schedule_for(operation, Algorithm::ring, members, cluster, size);
   const bool affordable = std::int64_t{ranks} * laid.channels <= most_ring_hops;
   if (laid.inner > 1 && affordable) all.push_back(laid);
+}
+
+// A double tree that knows of no nodes.
+Schedule flat_tree(Operation operation, Bytes size, const Members& members,
+                   const Cluster& cluster) {
+  Schedule tree{operation, Algorithm::double_tree, static_cast<int>(members.size())};
+  tree.segments = optimal_segments(tree, size, assumed_hop(members, cluster));
+  return tree;
 }
 
 bool is_always_priced(Algorithm algorithm) {
@@ -129,6 +138,8 @@ std::vector<Schedule> candidates(Operation operation, Bytes size, const Members&
     Schedule schedule = schedule_for(operation, algorithm, members, cluster, size);
     const bool flat = schedule.inner == 1 || schedule.inner == ranks;
     if (algorithm == Algorithm::hierarchical && flat) continue;
+    if (algorithm == Algorithm::double_tree && schedule.inner > 1)
+      all.push_back(flat_tree(operation, size, members, cluster));
     all.push_back(schedule);
     if (algorithm != Algorithm::hierarchical || schedule.segments == 1) continue;
     all.back().segments = 1;  // the simpler first
@@ -158,7 +169,7 @@ Schedule schedule_for(Operation operation, Algorithm algorithm, const Members& m
                       const Cluster& cluster, Bytes size) {
   assert(!members.empty());
   Schedule schedule{operation, algorithm, static_cast<int>(members.size())};
-  if (tells_nodes(algorithm)) schedule.inner = ranks_per_node(members, cluster);
+  if (tells_nodes(operation, algorithm)) schedule.inner = ranks_per_node(members, cluster);
   if (algorithm == Algorithm::ring) lay_ring(schedule, members, cluster);
   const bool on_torus = algorithm == Algorithm::torus || algorithm == Algorithm::swing ||
                         algorithm == Algorithm::bine;

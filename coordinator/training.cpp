@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <iostream>
 
+#include "topology/calibration_overlay.hpp"
 #include "topology/calibration_range.hpp"
 #include "topology/files/names.hpp"
 #include "topology/routing.hpp"
@@ -122,9 +123,13 @@ std::vector<std::string> notes_of(const Plan& plan, const Cluster& cluster,
   return notes;
 }
 
-void print_notes(const Plan& plan, const Cluster& cluster) {
-  for (const std::string& note : notes_of(plan, cluster, topology::default_calibration()))
-    std::cerr << note << "\n";
+void print_notes(const Plan& plan, const Cluster& cluster,
+                 const topology::Calibration& calibration) {
+  for (const std::string& note : notes_of(plan, cluster, calibration)) std::cerr << note << "\n";
+}
+
+Result<topology::Calibration> calibration_from(const std::string& path) {
+  return path.empty() ? topology::default_calibration() : topology::load_calibration(path);
 }
 
 std::vector<const AcceleratorKind*> kinds_of(const Plan& plan, const Cluster& cluster) {

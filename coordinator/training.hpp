@@ -28,7 +28,11 @@ std::optional<ConfigError> missing_precision(
 // entry).
 std::vector<std::string> notes_of(const emulator::Plan& plan, const topology::Cluster& cluster,
                                   const topology::Calibration& calibration);
-void print_notes(const emulator::Plan& plan, const topology::Cluster& cluster);  // by default
+void print_notes(const emulator::Plan& plan, const topology::Cluster& cluster,
+                 const topology::Calibration& calibration);
+
+// The defaults with a file laid over them; "": the defaults.
+Result<topology::Calibration> calibration_from(const std::string& path);
 
 // Kinds of accelerators under the ranks of a plan, each once, in the order of the ranks.
 std::vector<const topology::AcceleratorKind*> kinds_of(const emulator::Plan& plan,

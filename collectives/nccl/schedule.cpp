@@ -18,14 +18,6 @@ Schedule ring_of(const Placement& placement, Operation operation, const Members&
   return schedule;
 }
 
-Schedule tree_of(Operation operation, Bytes size, const Members& members,
-                 const topology::Cluster& cluster) {
-  Schedule schedule{operation, Algorithm::double_tree, static_cast<int>(members.size())};
-  if (operation == Operation::all_reduce) schedule.inner = ranks_per_node(members, cluster);
-  schedule.segments = optimal_segments(schedule, size, assumed_hop(members, cluster));
-  return schedule;
-}
-
 Algorithm counterpart(nccl::Algorithm algorithm, int nodes) {
   switch (algorithm) {
     case nccl::Algorithm::tree:
@@ -52,7 +44,6 @@ Schedule nccl_schedule(const nccl::Choice& choice, const Placement& placement, O
   const Algorithm algorithm = counterpart(choice.algorithm, placement.nodes);
   const Schedule ring = ring_of(placement, operation, members, cluster);
   if (algorithm == Algorithm::ring) return ring;
-  if (algorithm == Algorithm::double_tree) return tree_of(operation, size, members, cluster);
   Schedule schedule = schedule_for(operation, algorithm, members, cluster, size);
   return why_not(schedule, members, cluster).empty() ? schedule : ring;
 }

@@ -8,7 +8,7 @@
 
 #include "coordinator/collective/choice.hpp"
 #include "coordinator/collective/group.hpp"
-#include "topology/calibration_overlay.hpp"
+#include "coordinator/training.hpp"
 
 namespace railwright::coordinator {
 namespace {
@@ -17,6 +17,7 @@ using emulator::Detail;
 namespace nccl = collectives::nccl;
 
 constexpr int most_sizes = 1000;
+constexpr int most_links_bounded = 2'000'000;  // unasked: beyond, a bound takes some seconds
 
 constexpr std::array<ElementType, 12> element_types{{{"int8", 1},
                                                      {"uint8", 1},
@@ -94,6 +95,7 @@ class Reading {
     read_calibration();
     if (words_.compare != "all") read_wanted();
     read_cluster();
+    read_bound();
     if (errors_.empty()) read_root();
     if (errors_.empty() && words_.compare == "all") want_all();
     if (!errors_.empty()) return tl::unexpected(std::move(errors_));
@@ -147,11 +149,7 @@ class Reading {
   }
 
   void read_calibration() {
-    if (words_.calibration.empty()) {
-      request_.calibration = topology::default_calibration();
-      return;
-    }
-    auto calibration = topology::load_calibration(words_.calibration);
+    auto calibration = calibration_from(words_.calibration);
     if (!add_errors(calibration)) request_.calibration = std::move(*calibration);
   }
 
@@ -196,6 +194,16 @@ class Reading {
     request_.faults = std::move(*step);
     if (!request_.faults.accelerators.empty())
       std::cerr << "note: slow accelerators slow a step, not a collective by itself\n";
+  }
+
+  void read_bound() {
+    request_.bounded =
+        words_.bound == "always" ||
+        (words_.bound == "automatic" && request_.cluster.graph.links() <= most_links_bounded);
+    if (words_.bound != "automatic" && words_.bound != "always" && words_.bound != "never")
+      add_error(
+          errors_, "--bound",
+          {{}, fmt::format("unknown '{}'", words_.bound), "write automatic, always or never"});
   }
 
   void read_root() {

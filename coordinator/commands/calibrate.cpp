@@ -7,6 +7,7 @@
 #include "coordinator/calibration/calibration.hpp"
 #include "coordinator/calibration/runs.hpp"
 #include "coordinator/console.hpp"
+#include "coordinator/training.hpp"
 #include "topology/calibration_overlay.hpp"
 #include "topology/document.hpp"
 #include "topology/files/writable.hpp"
@@ -83,9 +84,7 @@ Result<CalibrationRequest> request_of(const CalibrateOptions& options) {
   if (!hints) return tl::unexpected<Errors>(hints.error());
   auto measurements = read_all(options, *hints);
   if (!measurements) return tl::unexpected<Errors>(std::move(measurements.error()));
-  auto base = options.calibration.empty()
-                  ? Result<topology::Calibration>(topology::default_calibration())
-                  : topology::load_calibration(options.calibration);
+  auto base = calibration_from(options.calibration);
   if (!base) return tl::unexpected<Errors>(std::move(base.error()));
   return CalibrationRequest{std::move(*measurements), std::move(*base), options.subject,
                             options.from_scratch};

@@ -69,6 +69,11 @@ void add_how(CLI::App& command, CollectiveWords& words) {
       ->capture_default_str();
   command.add_option("--calibration", words.calibration,
                      "calibration.json, laid over the default one");
+  command
+      .add_option("--bound", words.bound,
+                  "what no schedule beats, and what is attainable: automatic (up to 2 million "
+                  "links), always (a million GPUs take some seconds) or never")
+      ->capture_default_str();
   command.add_option("--nccl-version", words.nccl_version, "whose constants predict [newest]");
   command.add_option("--report", words.report, "a page with a chart, HTML")->check(a_path());
   command.add_flag("--json", words.json, "one JSON document on stdout");

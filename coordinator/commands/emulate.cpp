@@ -38,6 +38,8 @@ void add_options(CLI::App& command, EmulateOptions& options) {
                   "while listening")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1'000'000'000}));
   command.add_option("--faults", options.faults, "faults.yaml: slow accelerators, degraded links");
+  command.add_option("--calibration", options.calibration,
+                     "calibration.json, laid over the defaults");
   command.add_option("--listen", options.listen, "serve Prometheus here, as 127.0.0.1:9400");
   command
       .add_option("--speed", options.speed, "virtual seconds per second while listening, or max")
@@ -61,9 +63,18 @@ Result<void> save(const EmulateOptions& options, const EmulateInputs& inputs,
   if (options.output.empty()) return {};
   emulator::Plan plan = inputs.plan;
   plan.prediction = emulator::prediction_of(step, plan, inputs.cluster);
-  plan.calibration_sha256 = emulator::sha256(topology::to_json(topology::default_calibration()));
+  plan.calibration_sha256 = emulator::sha256(topology::to_json(inputs.calibration));
   plan.faults_sha256 = inputs.faults_sha256;
   return emulator::save_plan(plan, options.output);
+}
+
+// The plan's own prediction, and its choice of algorithms, rest on what it was made with.
+void note_other_calibration(const EmulateInputs& inputs) {
+  const std::string digest = emulator::sha256(topology::to_json(inputs.calibration));
+  if (inputs.plan.calibration_sha256 == digest) return;
+  std::cerr << "note: the plan was made with another calibration (" +
+                   inputs.plan.calibration_sha256.substr(0, 12) + "); this run takes " +
+                   digest.substr(0, 12) + ". --calibration FILE says which\n";
 }
 
 void show(const EmulateOptions& options, const EmulationReport& report) {
@@ -113,7 +124,8 @@ int run(const EmulateOptions& options) {
   if (!inputs) return report(inputs.error());
   const std::string shortage = memory_shortage(*inputs);
   if (!shortage.empty() && !options.ignore_memory) return report_shortage(options, shortage);
-  print_notes(inputs->plan, inputs->cluster);
+  print_notes(inputs->plan, inputs->cluster, inputs->calibration);
+  note_other_calibration(*inputs);
   return options.listen.empty() ? run_steps(options, *inputs, watch)
                                 : run_server(options, *inputs, watch);
 }

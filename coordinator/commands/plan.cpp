@@ -15,7 +15,7 @@ namespace railwright::coordinator {
 namespace {
 
 struct Options {
-  std::string model, cluster, fix, output;
+  std::string model, cluster, fix, output, calibration;
   std::string objective = "time", precision = "bf16";
   std::int64_t accelerators = 0, global_batch = 0, sequence = 0;
   std::size_t top = 10;
@@ -50,6 +50,8 @@ void add_options(CLI::App& command, Options& options) {
       .add_option("--precision", options.precision,
                   "of weights and activations: fp32, tf32, bf16, fp16, fp8, fp4")
       ->capture_default_str();
+  command.add_option("--calibration", options.calibration,
+                     "calibration.json, laid over the defaults");
   command.add_option("-o,--output", options.output, "write the best plan to this file")
       ->check(a_path());
   command.add_flag("--json", options.json, "one JSON document on stdout");
@@ -62,6 +64,9 @@ Result<PlanRequest> request_of(const Options& options) {
   if (!cluster) errors.insert(errors.end(), cluster.error().begin(), cluster.error().end());
   auto model = workload::load_model(options.model);
   if (!model) errors.insert(errors.end(), model.error().begin(), model.error().end());
+  auto calibration = calibration_from(options.calibration);
+  if (!calibration)
+    errors.insert(errors.end(), calibration.error().begin(), calibration.error().end());
   const auto precision = parse_precision(options.precision);
   if (!precision) errors.push_back(precision.error());
   if (const auto error = topology::why_not_writable(options.output)) errors.push_back(*error);
@@ -77,7 +82,7 @@ Result<PlanRequest> request_of(const Options& options) {
   request.training.precision = *precision;
   request.accelerators = options.accelerators;
   request.fix = options.fix;
-  request.calibration = topology::default_calibration();
+  request.calibration = std::move(*calibration);
   request.top = options.top;
   return request;
 }
@@ -94,7 +99,7 @@ int run(const Options& options) {
     if (options.json) print_json(planning_json(*planning, watch.wall_s()));
     return exit_infeasible;
   }
-  print_notes(planning->candidates.front().plan, request->cluster);
+  print_notes(planning->candidates.front().plan, request->cluster, request->calibration);
   if (!options.output.empty()) {
     const auto saved = emulator::save_plan(planning->candidates.front().plan, options.output);
     if (!saved) return report(saved.error());

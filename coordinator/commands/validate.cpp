@@ -3,8 +3,8 @@
 #include <memory>
 
 #include "coordinator/console.hpp"
+#include "coordinator/training.hpp"
 #include "coordinator/validation/report.hpp"
-#include "topology/calibration_overlay.hpp"
 #include "topology/document.hpp"
 
 namespace railwright::coordinator {
@@ -16,11 +16,6 @@ struct ValidateOptions {
   std::string data, calibration;
   bool json = false, quick = false;
 };
-
-Result<topology::Calibration> calibration_of(const ValidateOptions& options) {
-  if (options.calibration.empty()) return topology::default_calibration();
-  return topology::load_calibration(options.calibration);
-}
 
 Result<std::string> text_of(const ValidateOptions& options) {
   if (options.data.empty()) return std::string(own_measurements());
@@ -47,7 +42,7 @@ int nothing_predicted(const Evaluation& evaluation, const std::string& file) {
 
 int validate(const ValidateOptions& options) {
   const std::string file = options.data.empty() ? own_name : options.data;
-  const auto calibration = calibration_of(options);
+  const auto calibration = calibration_from(options.calibration);
   if (!calibration) return report(calibration.error());
   const auto text = text_of(options);
   if (!text) return report(text.error());

@@ -61,15 +61,18 @@ Result<topology::Cluster> cluster_of_plan(const EmulateOptions& options, const P
   return cluster;
 }
 
-Result<EmulateInputs> from_plan(const EmulateOptions& options) {
+Result<EmulateInputs> from_plan(const EmulateOptions& options, topology::Calibration calibration) {
   Result<Plan> plan = emulator::load_plan(options.plan);
   if (!plan) return tl::unexpected<Errors>(plan.error());
   Result<topology::Cluster> cluster = cluster_of_plan(options, *plan);
   if (!cluster) return tl::unexpected<Errors>(cluster.error());
-  return EmulateInputs{.cluster = std::move(*cluster), .plan = std::move(*plan)};
+  return EmulateInputs{.cluster = std::move(*cluster),
+                       .plan = std::move(*plan),
+                       .calibration = std::move(calibration)};
 }
 
-Result<EmulateInputs> from_description(const EmulateOptions& options) {
+Result<EmulateInputs> from_description(const EmulateOptions& options,
+                                       topology::Calibration calibration) {
   Errors errors;
   Result<topology::Cluster> cluster = topology::load_cluster(options.cluster);
   collect(errors, cluster);
@@ -81,10 +84,11 @@ Result<EmulateInputs> from_description(const EmulateOptions& options) {
   if (!precision) errors.push_back(precision.error());
   if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
   const workload::Training training{*model, options.global_batch, options.sequence, *precision};
-  Result<Plan> plan =
-      emulator::make_plan(*cluster, training, *degrees, topology::default_calibration());
+  Result<Plan> plan = emulator::make_plan(*cluster, training, *degrees, calibration);
   if (!plan) return tl::unexpected<Errors>(plan.error());
-  return EmulateInputs{.cluster = std::move(*cluster), .plan = std::move(*plan)};
+  return EmulateInputs{.cluster = std::move(*cluster),
+                       .plan = std::move(*plan),
+                       .calibration = std::move(calibration)};
 }
 
 Result<void> read_faults(const std::string& path, EmulateInputs& inputs) {
@@ -103,9 +107,12 @@ Result<void> read_faults(const std::string& path, EmulateInputs& inputs) {
 Result<EmulateInputs> read_inputs(const EmulateOptions& options) {
   Errors errors = check_choice(options);
   if (const auto error = topology::why_not_writable(options.output)) errors.push_back(*error);
+  auto calibration = calibration_from(options.calibration);
+  collect(errors, calibration);
   if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
-  Result<EmulateInputs> inputs =
-      options.plan.empty() ? from_description(options) : from_plan(options);
+  Result<EmulateInputs> inputs = options.plan.empty()
+                                     ? from_description(options, std::move(*calibration))
+                                     : from_plan(options, std::move(*calibration));
   if (!inputs) return inputs;
   inputs->fold = !options.no_fold;
   inputs->sensitivities_up_to = sensitivities_up_to(options);

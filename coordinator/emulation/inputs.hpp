@@ -10,6 +10,7 @@ namespace railwright::coordinator {
 
 struct EmulateOptions {
   std::string plan, model, cluster, parallel, precision = "bf16", faults, listen, output;
+  std::string calibration;
   std::string speed = "1";  // virtual seconds per wall second, or "max"
   std::int64_t global_batch = 0, sequence = 0;
   std::int64_t steps = 0;  // 0: one; while listening: until a signal
@@ -20,6 +21,7 @@ struct EmulateOptions {
 struct EmulateInputs {
   topology::Cluster cluster;
   emulator::Plan plan;
+  topology::Calibration calibration = {};
   emulator::StepFaults faults = {};
   std::string faults_sha256 = {};        // "" = none
   bool fold = true;                      // run ranks that nothing tells apart once

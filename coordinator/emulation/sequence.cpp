@@ -101,8 +101,8 @@ Result<EmulatedStep> StepSequence::emulate(const StepFaults& faults, bool in_det
   options.on_collective = [&](const CollectiveUse& use, Picoseconds time, std::int64_t count) {
     sample_of(step.collectives, use).duration.observe(in_seconds(time), count);
   };
-  Result<emulator::StepResult> result = emulator::emulate_step(
-      inputs_.cluster, inputs_.plan, topology::default_calibration(), options);
+  Result<emulator::StepResult> result =
+      emulator::emulate_step(inputs_.cluster, inputs_.plan, inputs_.calibration, options);
   if (!result) return tl::unexpected<Errors>(result.error());
   step.result = std::move(*result);
   finish(step.collectives, step.result.collectives);

@@ -243,6 +243,15 @@ TEST_CASE("a calibration file is laid over the default one") {
   check_refused(on_dgx + "--bytes 1M --calibration " + folder.write("bad.json", "{"), "bad.json:1");
 }
 
+// NCCL's Tree: chains inside nodes, two trees across them.
+TEST_CASE("the double tree by name is the one that auto takes where NCCL takes Tree") {
+  const auto taken = result_of("--bytes 64K");
+  REQUIRE(taken["nccl"]["algorithm"] == "Tree");
+  const auto named = result_of("--bytes 64K --algorithm double_tree");
+  CHECK(taken["algorithm"] == "double_tree");
+  CHECK(named["time_s"] == taken["time_s"]);
+}
+
 TEST_CASE("the version of NCCL picks the constants") {
   const auto old = result_of("--bytes 1M --nccl-version 2.20");
   CHECK(old["nccl"]["version"] == "2.20");

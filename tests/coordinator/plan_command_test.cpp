@@ -185,6 +185,34 @@ TEST_CASE("an emulation says which calibration it uses outside of the measured r
                                "1 GiB to 16 GiB and is used from"));
 }
 
+TEST_CASE("plan and emulate take a calibration, and a plan of another one is noticed") {
+  const Folder folder;
+  const std::string slow =
+      " --calibration " + folder.write("slow.json", R"({"schema_version": 1, "entries": [
+      {"subject": "h100-sxm5-80gb", "parameter": "gemm_efficiency", "unit": "1", "value": 0.2,
+       "n": 0, "source": "a test"}]})");
+  const std::string usual = folder.file("usual.json"), slowed = folder.file("slowed.json");
+  REQUIRE(run_command(plan_8b + "-o " + usual).status == 0);
+  REQUIRE(run_command(plan_8b + slow + " -o " + slowed).status == 0);
+  const auto of = [](const std::string& file) { return nlohmann::json::parse(read_text(file)); };
+  CHECK(of(slowed)["calibration_sha256"] != of(usual)["calibration_sha256"]);
+  const auto emulated = [](const std::string& plan, const std::string& more) {
+    return run_command("emulate --json --plan " + plan + more);
+  };
+  const Outcome same = emulated(slowed, slow), other = emulated(slowed, "");
+  CHECK_THAT(same.err, !Contains("another calibration"));
+  CHECK_THAT(other.err, Contains("the plan was made with another calibration"));
+  CHECK_THAT(emulated(usual, slow).err, Contains("the plan was made with another calibration"));
+  CHECK_THAT(emulated(usual, "").err, !Contains("another calibration"));
+  // Most of the step are matrix products, at a fifth of the peak instead of four fifths.
+  CHECK(same.json()["step_time_s"] > 2 * other.json()["step_time_s"].get<double>());
+  for (const char* command : {"plan", "emulate"})
+    CHECK(run_command(std::string(command) + " --model llama-3.1-8b --cluster dgx-h100-4 " +
+                      (command[0] == 'p' ? "--accelerators 8" : "--parallel tp=8") +
+                      " --global-batch 8 --sequence 8192 --calibration " + folder.file("missing"))
+              .status == 2);
+}
+
 TEST_CASE("a model folder without config.json is called that") {
   const Folder folder;
   const Outcome run = run_command("plan --model " + folder.file("") +
