@@ -171,6 +171,25 @@ TEST_CASE("bench takes every type and algorithm, and prints the expected time of
     }
 }
 
+TEST_CASE("bench runs schedules that are synthesized for the cluster, with exact results",
+          "[mpi]") {
+  const Folder folder;
+  for (const char* op : {"all_reduce", "reduce_scatter", "all_gather", "broadcast"}) {
+    const Ended ended = run(folder, 4,
+                            fmt::format("bench -b 4K -e 256K -f 8 -n 2 -w 0 --op {} --algorithm "
+                                        "synthesized --cluster localhost --json {}",
+                                        op, folder.file("bench.json")));
+    INFO(op << "\n" << ended.output << ended.errors);
+    REQUIRE(ended.status == 0);
+    const Json json = Json::parse(text_of(folder.file("bench.json")));
+    REQUIRE(json["results"].size() == 3);
+    for (const Json& result : json["results"]) {
+      CHECK(result["algorithm"] == "synthesized");
+      CHECK(result["wrong"] == 0);
+    }
+  }
+}
+
 TEST_CASE("a plan runs on every backend with exact results, and the report has its keys", "[mpi]") {
   const Folder folder;
   for (const char* degrees : {"tp=1,dp=1,micro_batch=1", "tp=1,dp=2,micro_batch=1",

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "collectives/synthesis.hpp"
 #include "worker/bench/bench.hpp"
 #include "worker/mpi_transport.hpp"
 
@@ -59,6 +60,10 @@ Result<BenchChoice> BenchChoice::make(const World& world, const BenchOptions& op
 
 Schedule BenchChoice::schedule_by(Algorithm algorithm, Bytes size) const {
   const collectives::Operation operation = options_.operation;
+  if (cluster_ && algorithm == Algorithm::synthesized)
+    if (auto made = collectives::synthesize({operation, size, members_}, *cluster_,
+                                            topology::default_calibration()))
+      return std::move(made->schedule);
   if (cluster_) return collectives::schedule_for(operation, algorithm, members_, *cluster_, size);
   return assumed_schedule(operation, algorithm, ranks_, ranks_per_node_, size);
 }
