@@ -15,7 +15,7 @@ constexpr std::int64_t most_sends = 300'000, cheap = 10'000;
 constexpr int most_chunks = 4096;
 constexpr std::uint64_t smallest_chunk = 64;  // bytes; below it latency is all that counts
 constexpr double nearly = 0.96;               // of a cut's capacity: nothing may cross it twice
-constexpr double close_enough = 1.002;
+constexpr double close_enough = 1.004;        // to the bound: no other chunks or seeds are tried
 
 class Search {
  public:

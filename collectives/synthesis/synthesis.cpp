@@ -15,7 +15,9 @@ namespace railwright::collectives {
 
 namespace {
 
-constexpr double near_enough = 1.01;   // of what no plan beats: the other way is not tried
+// Of what no plan beats: the other way is not tried. With many ranks a matching takes seconds.
+constexpr double near_enough = 1.01, near_enough_of_many = 1.03;
+constexpr int many_ranks = 32;
 constexpr double worth_streams = 0.5;  // of the time: what bytes alone take, at least
 
 bool spreads(Operation operation) {
@@ -126,9 +128,12 @@ tl::expected<Synthesis, std::string> synthesize(const SynthesisTask& task,
   if (std::string refusal = refusal_of(task); !refusal.empty()) return tl::unexpected(refusal);
   const std::optional<topology::Cluster> reach = within_reach(task.members, whole);
   const topology::Cluster& cluster = reach ? *reach : whole;
-  const Seconds least = least_time(task, cluster, calibration), enough = near_enough * least;
+  const Seconds least = least_time(task, cluster, calibration);
+  const bool many = static_cast<int>(task.members.size()) > many_ranks;
+  const Seconds enough = near_enough * least;
   auto streams = rooted(task.operation) ? by_streams(task, cluster, calibration) : std::nullopt;
-  if (streams && streams->time <= enough) return std::move(*streams);
+  if (streams && streams->time <= (many ? near_enough_of_many : near_enough) * least)
+    return std::move(*streams);
   auto matched = by_matching(task, cluster, calibration);
   if (!matched) return tl::unexpected<std::string>("some ranks cannot reach the others");
   const bool latency_counts = least < worth_streams * matched->time;
