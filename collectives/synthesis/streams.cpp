@@ -15,6 +15,7 @@ namespace {
 
 constexpr int most_ranks_in_parts = 40;  // trees at every rank are found in seconds
 constexpr std::size_t most_links = 700;  // a linear program over spanning trees as well
+constexpr double near_enough = 0.9985;   // of the rate of the linear program
 constexpr std::size_t most_sends = 2'000'000;
 constexpr double filling = 0.006;             // of the time, at most, goes into filling the trees
 constexpr std::uint64_t smallest_chunk = 64;  // bytes
@@ -107,15 +108,17 @@ double rate_of(const std::vector<std::int64_t>& width, const TreePacking& packin
   return rate;
 }
 
+// As few chunks as come close to the exact weights: every chunk is looked at when it is sent.
 std::vector<std::int64_t> best_widths(const TreePacking& packing,
                                       const UndirectedNetwork& network) {
   std::vector<std::int64_t> best;
   double most = 0;
   const auto count = static_cast<std::int64_t>(packing.trees.size());
-  for (std::int64_t total = count / 2 + 1; total <= 8 * count; ++total) {
+  for (std::int64_t total = count / 2 + 1; total <= 32 * count && most < near_enough * packing.rate;
+       ++total) {
     std::vector<std::int64_t> width = widths_of(packing, total);
     const double rate = rate_of(width, packing, network) * static_cast<double>(total);
-    if (rate <= most * 1.001) continue;
+    if (rate <= most * 1.0005) continue;
     most = rate;
     best = std::move(width);
   }
