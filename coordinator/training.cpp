@@ -50,10 +50,9 @@ std::vector<std::string> link_kinds(const Plan& plan, const Cluster& cluster,
   return kinds;
 }
 
-// One micro-batch has every size of the step; inner stages do what the first one does.
+// The shortest step has every size; inner stages do what the first one does.
 void add_uses(UsedRanges& used, const Plan& plan, const Cluster& cluster) {
-  workload::Training training = plan.training;
-  training.global_batch = std::int64_t{plan.degrees.dp} * plan.degrees.micro_batch;
+  const workload::Training training = shortest(plan.training, plan.degrees);
   const auto accelerators = kinds_of(plan, cluster);
   std::map<workload::Dimension, std::vector<std::string>> kinds;
   for (const int stage : {0, plan.degrees.pp - 1}) {

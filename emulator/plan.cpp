@@ -34,11 +34,10 @@ int coordinate(const workload::Coordinates& at, Dimension dimension) {
 // Operation of a group -> the sizes that the programs ask for.
 using Demand = std::map<std::pair<Dimension, Operation>, std::vector<Bytes>>;
 
-// One micro-batch asks for every size that a step asks for; the first and the last stage differ
+// The shortest step asks for every size that a step asks for; the first and the last stage differ
 // from the inner ones by more work, never by less.
 Demand demand_of(const workload::Training& training, const workload::Degrees& degrees) {
-  workload::Training short_training = training;
-  short_training.global_batch = std::int64_t{degrees.dp} * degrees.micro_batch;
+  const workload::Training short_training = shortest(training, degrees);
   Demand demand;
   for (const int stage : {0, degrees.pp - 1})
     for (const workload::Op& op : stage_program(short_training, degrees, stage).ops)

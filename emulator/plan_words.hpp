@@ -48,8 +48,9 @@ inline constexpr Words<workload::Recompute, 3> recomputes{
     {{"none", workload::Recompute::none},
      {"selective", workload::Recompute::selective},
      {"full", workload::Recompute::full}}};
-inline constexpr Words<workload::PipelineSchedule, 1> pipelines{
-    {{"1f1b", workload::PipelineSchedule::one_forward_one_backward}}};
+inline constexpr Words<workload::PipelineSchedule, 2> pipelines{
+    {{"1f1b", workload::PipelineSchedule::one_forward_one_backward},
+     {"zb-h1", workload::PipelineSchedule::zero_bubble_h1}}};
 inline constexpr Words<workload::Precision, 6> precisions{{{"fp32", workload::Precision::fp32},
                                                            {"tf32", workload::Precision::tf32},
                                                            {"bf16", workload::Precision::bf16},

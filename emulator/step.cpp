@@ -64,13 +64,14 @@ std::int64_t ops_of_all_stages(workload::Training training, const workload::Degr
   return ops;
 }
 
-// Each micro-batch adds the same ops, so that two short steps tell the size of a long one before
-// its programs fill the memory.
+// Equally many micro-batches add equally many ops, so that two short steps tell the size of a long
+// one before its programs fill the memory.
 Errors check_size(const Plan& plan) {
   const std::int64_t micro_batches = workload::micro_batches(plan.training, plan.degrees);
-  const std::int64_t one = ops_of_all_stages(plan.training, plan.degrees, 1);
-  const std::int64_t two = ops_of_all_stages(plan.training, plan.degrees, 2);
-  return programs_refused(one + (micro_batches - 1) * (two - one));
+  const std::int64_t few = workload::micro_batch_multiple(plan.degrees);
+  const std::int64_t one = ops_of_all_stages(plan.training, plan.degrees, few);
+  const std::int64_t two = ops_of_all_stages(plan.training, plan.degrees, 2 * few);
+  return programs_refused(one + (micro_batches / few - 1) * (two - one));
 }
 
 Errors check_fit(const topology::Cluster& cluster, const Plan& plan, const StepFaults& faults) {

@@ -53,8 +53,6 @@ Flops hardware_flops_per_step(const Training& training, Recompute recompute,
 // nothing.
 double activation_bytes_per_layer(const Model& model, const Degrees& degrees, std::int64_t b,
                                   std::int64_t s);
-// Micro-batches whose activations stage `stage` holds at its peak. 1F1B: min(m, p - stage).
-std::int64_t in_flight(const Training& training, const Degrees& degrees, int stage);
 
 // Assumptions, not measurements; fitting them is the calibration's work.
 inline constexpr Bytes communication_buffer = mebibytes(128);
@@ -65,8 +63,8 @@ inline constexpr Bytes framework_reserve = mebibytes(1536);
 // training 4 + 4 + 8.
 struct MemoryUse {
   Bytes weights, gradients, optimizer;  // 2 + 4 + 12 bytes per parameter; ZeRO-1: 12 / dp
-  // Layers x in-flight micro-batches, the layer that is being recomputed, what embedding (ids,
-  // dropout mask) and final norm and head keep.
+  // Layers of a chunk x passes in flight (pipeline.hpp), the layer that is being recomputed, what
+  // embedding (ids, dropout mask) and final norm and head keep.
   Bytes activations;
   Bytes logits;  // bf16 logits and fp32 loss workspace, last stage: 6 T V / t
   // Per group of more than one rank communication_buffer; the gathered input under sequence

@@ -42,7 +42,6 @@ void check_supported(const Degrees& degrees, Messages& out) {
   };
   if (degrees.cp > 1) refuse("context parallelism (cp > 1)");
   if (degrees.ep > 1) refuse("expert parallelism (ep > 1)");
-  if (degrees.vpp > 1) refuse("interleaved pipeline stages (vpp > 1)");
   if (degrees.zero_stage > 1) refuse("ZeRO stages 2 and 3 (zero_stage > 1)");
   if (degrees.zero_stage < 0)
     out.push_back(fmt::format("zero_stage is {}; write 0 or 1", degrees.zero_stage));
@@ -59,6 +58,22 @@ void check_stages(const Model& model, int pp, Messages& out) {
         "layer short) nor {} (first and last one short) is divisible by {}",
         layers, pp, layers, layers + 1, layers + 2, pp));
   }
+}
+
+void check_schedule(const Training& training, const Degrees& degrees, Messages& out) {
+  const bool zero_bubble = degrees.schedule == PipelineSchedule::zero_bubble_h1;
+  if (zero_bubble && degrees.vpp > 1)
+    out.push_back("not supported: schedule zb-h1 with interleaved stages (vpp > 1)");
+  if (zero_bubble && degrees.recompute == Recompute::full)
+    out.push_back("not supported: schedule zb-h1 with recompute=full");
+  if (degrees.vpp == 1) return;
+  if (degrees.pp == 1) out.push_back("vpp is for pipelines: with pp=1 write vpp=1");
+  const std::int64_t chunks = std::int64_t{degrees.pp} * degrees.vpp;
+  check_divides(out, "layers", training.model.layers, "(pp x vpp)", chunks);
+  const std::int64_t share = std::int64_t{degrees.dp} * degrees.micro_batch;
+  if (training.global_batch % share == 0)
+    check_divides(out, "micro-batches", training.global_batch / share, "pp (interleaved stages)",
+                  degrees.pp);
 }
 
 void check_batch(const Training& training, const Degrees& degrees, Messages& out) {
@@ -98,7 +113,8 @@ std::vector<std::string> violations(const Training& training, const Degrees& deg
   check_divides(out, "heads", model.heads, "tp", degrees.tp);
   check_divides(out, "kv_heads", model.kv_heads, "tp", degrees.tp);
   check_divides(out, "ffn_hidden", model.ffn_hidden, "tp", degrees.tp);
-  check_stages(model, degrees.pp, out);
+  if (degrees.vpp == 1) check_stages(model, degrees.pp, out);
+  check_schedule(training, degrees, out);
   check_batch(training, degrees, out);
   check_sequence(training, degrees, out);
   check_supported(degrees, out);
@@ -121,6 +137,16 @@ std::string to_string(Recompute recompute) {
       return "full";
   }
   return "none";
+}
+
+std::string to_string(PipelineSchedule schedule) {
+  switch (schedule) {
+    case PipelineSchedule::one_forward_one_backward:
+      return "1f1b";
+    case PipelineSchedule::zero_bubble_h1:
+      return "zb-h1";
+  }
+  return "1f1b";
 }
 
 std::string to_string(Dimension dimension) {

@@ -13,7 +13,10 @@
 namespace railwright::workload {
 
 enum class Recompute : std::uint8_t { none, selective, full };
-enum class PipelineSchedule : std::uint8_t { one_forward_one_backward };
+enum class PipelineSchedule : std::uint8_t {
+  one_forward_one_backward,  // interleaved where vpp > 1
+  zero_bubble_h1,
+};
 enum class Dimension : std::uint8_t { tp, cp, ep, dp, pp };
 
 // world = tp x cp x dp x pp; experts are carved out of dp x cp x tp.
@@ -44,8 +47,9 @@ struct Training {
 
 // Why these degrees cannot train this; empty when they can. Names the divisibility rule that
 // failed: heads % tp, kv_heads % tp, ffn_hidden % tp, layers % pp (see stage_layers in cost.hpp for
-// the two uneven splits), global_batch % (dp x micro_batch), sequence % tp under SP; and what is
-// not supported yet: cp, ep, vpp > 1, zero_stage > 1.
+// the two uneven splits), layers % (pp x vpp) and micro-batches % pp when stages are interleaved,
+// global_batch % (dp x micro_batch), sequence % tp under SP; and what is not supported: cp, ep,
+// zero_stage > 1, interleaving or full recomputation under zero_bubble_h1.
 std::vector<std::string> violations(const Training& training, const Degrees& degrees);
 
 // Micro-batches per data-parallel rank and step; the degrees must have no violations.
@@ -56,6 +60,7 @@ std::int64_t micro_batches(const Training& training, const Degrees& degrees);
 tl::expected<Degrees, ConfigError> parse_degrees(std::string_view text);
 std::string to_string(const Degrees& degrees);  // what parse_degrees reads
 std::string to_string(Recompute recompute);
+std::string to_string(PipelineSchedule schedule);  // "1f1b", "zb-h1"
 std::string to_string(Dimension dimension);
 
 // Rank numbers: mixed radix in `order`, first entry fastest.

@@ -58,9 +58,13 @@ std::string read_recompute(Word value, Degrees& degrees) {
 }
 
 std::string read_schedule(Word value, Degrees& degrees) {
-  if (value != "1f1b") return "expected 1f1b, the only schedule so far";
-  degrees.schedule = PipelineSchedule::one_forward_one_backward;
-  return {};
+  for (const PipelineSchedule schedule :
+       {PipelineSchedule::one_forward_one_backward, PipelineSchedule::zero_bubble_h1})
+    if (value == to_string(schedule)) {
+      degrees.schedule = schedule;
+      return {};
+    }
+  return "expected 1f1b or zb-h1";
 }
 
 constexpr std::pair<Word, Reader> readers[] = {
@@ -124,9 +128,10 @@ tl::expected<Degrees, ConfigError> parse_degrees(std::string_view text) {
 std::string to_string(const Degrees& degrees) {
   return fmt::format(
       "tp={},pp={},vpp={},cp={},ep={},dp={},micro_batch={},zero_stage={},sequence_parallel={},"
-      "recompute={},schedule=1f1b",
+      "recompute={},schedule={}",
       degrees.tp, degrees.pp, degrees.vpp, degrees.cp, degrees.ep, degrees.dp, degrees.micro_batch,
-      degrees.zero_stage, degrees.sequence_parallel, to_string(degrees.recompute));
+      degrees.zero_stage, degrees.sequence_parallel, to_string(degrees.recompute),
+      to_string(degrees.schedule));
 }
 
 }  // namespace railwright::workload

@@ -127,13 +127,16 @@ Kernels attention_forward(const RankShape& s) {
 }
 
 Kernels attention_backward(const RankShape& s) {
-  Kernels kernels = {
-      norm_backward(s), gemm("attention_output_gradient", s.tokens, s.query, s.hidden, s.element),
-      weight_gradient("attention_output_weight", s.tokens, s.hidden, s.query, s.element)};
+  Kernels kernels = {norm_backward(s),
+                     gemm("attention_output_gradient", s.tokens, s.query, s.hidden, s.element)};
   append(kernels, core_attention_backward(s));
   if (s.rotary) kernels.push_back(rotary(s));
   kernels.push_back(gemm("qkv_gradient", s.tokens, s.hidden, s.query + 2 * s.kv, s.element));
   return kernels;
+}
+
+Kernels attention_output_weight_gradient(const RankShape& s) {
+  return {weight_gradient("attention_output_weight", s.tokens, s.hidden, s.query, s.element)};
 }
 
 Kernels qkv_weight_gradient(const RankShape& s) {
@@ -148,9 +151,12 @@ Kernels mlp_forward(const RankShape& s) {
 
 Kernels mlp_backward(const RankShape& s) {
   return {norm_backward(s), gemm("mlp_down_gradient", s.tokens, s.ffn, s.hidden, s.element),
-          weight_gradient("mlp_down_weight", s.tokens, s.hidden, s.ffn, s.element),
           vector_kernel("activation_backward", s.element * s.tokens * (2 * up_width(s) + s.ffn)),
           gemm("mlp_up_gradient", s.tokens, s.hidden, up_width(s), s.element)};
+}
+
+Kernels mlp_down_weight_gradient(const RankShape& s) {
+  return {weight_gradient("mlp_down_weight", s.tokens, s.hidden, s.ffn, s.element)};
 }
 
 Kernels mlp_up_weight_gradient(const RankShape& s) {

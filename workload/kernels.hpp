@@ -24,16 +24,18 @@ struct RankShape {
 RankShape rank_shape(const Training& training, const Degrees& degrees);
 
 Kernels attention_forward(const RankShape& shape);
-Kernels attention_backward(const RankShape& shape);  // without the QKV weight gradient
+Kernels attention_backward(const RankShape& shape);  // to the inputs
+Kernels attention_output_weight_gradient(const RankShape& shape);
 Kernels qkv_weight_gradient(const RankShape& shape);
 Kernels core_attention_forward(const RankShape& shape);
 Kernels mlp_forward(const RankShape& shape);
-Kernels mlp_backward(const RankShape& shape);  // without the weight gradient of its first GEMM
+Kernels mlp_backward(const RankShape& shape);  // to the inputs
+Kernels mlp_down_weight_gradient(const RankShape& shape);
 Kernels mlp_up_weight_gradient(const RankShape& shape);
 Kernels embedding_forward(const RankShape& shape);
 Kernels embedding_backward(const RankShape& shape);
 Kernels head_forward(const RankShape& shape);   // final norm, logits, loss
-Kernels head_backward(const RankShape& shape);  // without the weight gradient
+Kernels head_backward(const RankShape& shape);  // to the inputs
 Kernels head_weight_gradient(const RankShape& shape);
 // `owned`: parameters whose optimizer state this rank holds; `held`: all that it has gradients of.
 Kernels gradient_norm(double owned);

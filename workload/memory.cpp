@@ -2,6 +2,7 @@
 
 #include "workload/cost.hpp"
 #include "workload/layer.hpp"
+#include "workload/pipeline.hpp"
 
 namespace railwright::workload {
 
@@ -56,6 +57,14 @@ StateBytes state_bytes(Precision precision) {
   return {2, 4, 12};
 }
 
+// Of the passes that stage 0 holds, those of its first chunk: p in every round of p v, see
+// pipeline_order.
+std::int64_t first_chunk_passes(const Training& training, const Degrees& degrees) {
+  const std::int64_t held = passes_in_flight(degrees, micro_batches(training, degrees), 0);
+  const std::int64_t round = std::int64_t{degrees.pp} * degrees.vpp;
+  return held / round * degrees.pp + std::min<std::int64_t>(held % round, degrees.pp);
+}
+
 // What embedding (token ids, dropout mask) and final norm and head keep beside the layers.
 double edge_activations(const Training& training, const Degrees& degrees, int stage, double e) {
   const double tokens = as_double(degrees.micro_batch) * as_double(training.sequence);
@@ -63,7 +72,7 @@ double edge_activations(const Training& training, const Degrees& degrees, int st
   const double split = degrees.sequence_parallel ? degrees.tp : 1;
   double bytes = 0;
   if (stage == 0)
-    bytes += as_double(in_flight(training, degrees, stage)) * tokens *
+    bytes += as_double(first_chunk_passes(training, degrees)) * tokens *
              (8 + (training.model.dropout ? h / split : 0));
   if (stage == degrees.pp - 1) bytes += 2 * e * tokens * h / split;
   return bytes;
@@ -87,10 +96,6 @@ double activation_bytes_per_layer(const Model& model, const Degrees& degrees, st
   return layer_activations(model, degrees, as_double(b), as_double(s), 2).kept;
 }
 
-std::int64_t in_flight(const Training& training, const Degrees& degrees, int stage) {
-  return std::min<std::int64_t>(micro_batches(training, degrees), degrees.pp - stage);
-}
-
 Bytes MemoryUse::total() const {
   return weights + gradients + optimizer + activations + logits + communication + reserve;
 }
@@ -103,8 +108,9 @@ MemoryUse stage_memory(const Training& training, const Degrees& degrees, int sta
   const double tokens = as_double(degrees.micro_batch) * as_double(training.sequence);
   const Activations layer =
       layer_activations(model, degrees, degrees.micro_batch, as_double(training.sequence), e);
-  const double held = as_double(stage_layers(model, degrees, stage)) *
-                      as_double(in_flight(training, degrees, stage));
+  const std::int64_t passes = passes_in_flight(degrees, micro_batches(training, degrees), stage);
+  const double held =
+      as_double(stage_layers(model, degrees, stage)) / degrees.vpp * as_double(passes);
   MemoryUse use;
   use.weights = to_bytes(state.weight * count);
   use.gradients = to_bytes(state.gradient * count);

@@ -6,7 +6,9 @@
 #include "topology/topology.hpp"
 #include "workload/kernels.hpp"
 #include "workload/layer.hpp"
+#include "workload/pipeline.hpp"
 #include "workload/program_writer.hpp"
+#include "workload/stage/recipes.hpp"
 
 namespace railwright::workload {
 
@@ -18,12 +20,6 @@ constexpr Bytes scalar{4};            // the fp32 norm of all gradients
 // Megatron-LM closes a gradient bucket at this many parameters; ours end at layer borders.
 double bucket_parameters(int dp) { return std::max(40e6, 1e6 * dp); }
 
-Kernels joined(std::initializer_list<Kernels> parts) {
-  Kernels all;
-  for (const Kernels& part : parts) all.insert(all.end(), part.begin(), part.end());
-  return all;
-}
-
 class StageWriter {
  public:
   StageWriter(const Training& training, const Degrees& degrees, int stage);
@@ -32,21 +28,16 @@ class StageWriter {
  private:
   bool first() const { return stage_ == 0; }
   bool last() const { return stage_ == degrees_.pp - 1; }
-  bool splits_tensors() const { return degrees_.tp > 1; }
+  // Whether a chunk of this stage begins with the embedding, or ends with the head.
+  bool embeds(int chunk) const { return first() && chunk == 0; }
+  bool heads(int chunk) const { return last() && chunk == degrees_.vpp - 1; }
 
-  void make_bodies();
-  void forward(int micro_batch);
-  void backward(int micro_batch);
-  void layer_forward();
-  void layer_backward();
-  void head_forward();
-  void head_backward();
-  void embedding_backward();
-  void block_forward(int body);
-  void block_backward(int body, int weight_body);
-  void exchange_sum();  // of the parts that the ranks of a tensor-parallel group computed
+  void forward(const Pass& pass);
+  void backward(const Pass& pass);
+  void weight(const Pass& pass);
+  void send(int peer_stage);
 
-  void gradients_ready(double parameters);
+  void gradients_ready(const Pass& pass, double parameters);
   void close_bucket();
   void exchange_tied_embedding();
   void finish();
@@ -55,21 +46,14 @@ class StageWriter {
   const Degrees& degrees_;
   const int stage_;
   const RankShape shape_;
-  const bool sequence_split_;  // sequence parallelism that does something
-  const std::int64_t layers_;
+  const std::int64_t chunk_layers_;
   const int micro_batches_;
-  const Bytes hidden_bytes_;   // activations of a micro-batch: the vector of TP collectives
+  const bool splits_weights_;
   const Bytes message_bytes_;  // what a stage border carries
   ProgramWriter writer_;
-
-  int attention_forward_ = -1, attention_backward_ = -1, qkv_weight_ = -1;
-  int mlp_forward_ = -1, mlp_backward_ = -1, mlp_weight_ = -1;
-  int layer_forward_ = -1, layer_backward_ = -1;  // whole, where no exchange cuts a layer
-  int embedding_forward_ = -1, embedding_backward_ = -1;
-  int head_forward_ = -1, head_backward_ = -1, head_weight_ = -1;
+  StageRecipes recipes_;
   int gradient_norm_ = -1, optimizer_ = -1;
 
-  bool last_micro_batch_ = false;
   double open_bucket_ = 0;       // parameters whose gradients wait for their bucket to fill
   std::vector<double> buckets_;  // parameters
   std::vector<int> data_ops_;    // one per bucket
@@ -80,146 +64,73 @@ StageWriter::StageWriter(const Training& training, const Degrees& degrees, int s
       degrees_(degrees),
       stage_(stage),
       shape_(rank_shape(training, degrees)),
-      sequence_split_(degrees.sequence_parallel && degrees.tp > 1),
-      layers_(stage_layers(training.model, degrees, stage)),
+      chunk_layers_(stage_layers(training.model, degrees, stage) / degrees.vpp),
       micro_batches_(static_cast<int>(micro_batches(training, degrees))),
-      hidden_bytes_(to_bytes(shape_.element * shape_.tokens * shape_.hidden)),
+      splits_weights_(degrees.schedule == PipelineSchedule::zero_bubble_h1),
       message_bytes_(to_bytes(shape_.element * shape_.local_tokens * shape_.hidden)),
-      writer_(stage) {
-  make_bodies();
-}
-
-void StageWriter::make_bodies() {
-  const RankShape& s = shape_;
-  const bool full = degrees_.recompute == Recompute::full;
-  const bool again = degrees_.recompute == Recompute::selective && !s.flash;
-  const Kernels attention =
-      joined({again ? core_attention_forward(s) : Kernels{}, attention_backward(s)});
-  if (splits_tensors()) {
-    attention_forward_ = writer_.body("attention forward", attention_forward(s));
-    mlp_forward_ = writer_.body("mlp forward", mlp_forward(s));
-    mlp_backward_ = writer_.body("mlp backward", mlp_backward(s));
-    mlp_weight_ = writer_.body("mlp weight gradient", mlp_up_weight_gradient(s));
-    attention_backward_ = writer_.body("attention backward", attention);
-    qkv_weight_ = writer_.body("qkv weight gradient", qkv_weight_gradient(s));
-  } else {
-    const Kernels once = joined({attention_forward(s), mlp_forward(s)});
-    layer_forward_ = writer_.body("layer forward", once);
-    layer_backward_ = writer_.body(
-        "layer backward", joined({full ? once : Kernels{}, mlp_backward(s),
-                                  mlp_up_weight_gradient(s), attention, qkv_weight_gradient(s)}));
-  }
-  if (first()) {
-    embedding_forward_ = writer_.body("embedding forward", workload::embedding_forward(s));
-    embedding_backward_ = writer_.body("embedding backward", workload::embedding_backward(s));
-  }
-  if (last()) {
-    head_forward_ = writer_.body("head forward", workload::head_forward(s));
-    head_backward_ = writer_.body("head backward", workload::head_backward(s));
-    head_weight_ = writer_.body("head weight gradient", head_weight_gradient(s));
-  }
+      writer_(stage),
+      recipes_(stage_recipes(training, degrees)) {
+  register_bodies(recipes_.layer, writer_);
+  if (first()) register_bodies(recipes_.embedding, writer_);
+  if (last()) register_bodies(recipes_.head, writer_);
   const double held = stage_parameters(training_.model, degrees_, stage_);
   const double owned = degrees_.zero_stage >= 1 ? held / degrees_.dp : held;
   gradient_norm_ = writer_.body("gradient norm", gradient_norm(owned));
-  optimizer_ = writer_.body("optimizer", optimizer_step(owned, held, s.element));
+  optimizer_ = writer_.body("optimizer", optimizer_step(owned, held, shape_.element));
 }
 
 // ---- one micro-batch
 
-void StageWriter::exchange_sum() {
-  if (!splits_tensors()) return;
-  writer_.tensor(sequence_split_ ? Operation::reduce_scatter : Operation::all_reduce,
-                 hidden_bytes_);
+// Interleaved and zero-bubble schedules send beside the compute that follows.
+void StageWriter::send(int peer_stage) {
+  writer_.send(peer_stage, message_bytes_, degrees_.vpp == 1 && !splits_weights_);
 }
 
-void StageWriter::block_forward(int body) {
-  if (sequence_split_) writer_.tensor(Operation::all_gather, hidden_bytes_);
-  writer_.compute(body);
-  exchange_sum();
+void StageWriter::forward(const Pass& pass) {
+  writer_.begin(pass.micro_batch, false);
+  const int p = degrees_.pp;
+  if (!embeds(pass.chunk)) writer_.receive((stage_ + p - 1) % p, message_bytes_);
+  if (embeds(pass.chunk)) recipes_.embedding.forward.write(writer_);
+  for (std::int64_t layer = 0; layer < chunk_layers_; ++layer)
+    recipes_.layer.forward.write(writer_);
+  if (heads(pass.chunk)) recipes_.head.forward.write(writer_);
+  if (!heads(pass.chunk)) send((stage_ + 1) % p);
 }
 
-// The weight gradient of the block's first GEMM runs beside the sum of the input's gradients. Under
-// sequence parallelism the input was not kept whole: it is gathered again, beside the other work.
-void StageWriter::block_backward(int body, int weight_body) {
-  int input = -1;
-  if (sequence_split_) {
-    writer_.tensor(Operation::all_gather, hidden_bytes_);
-    input = writer_.tensor_beside(Operation::all_gather, hidden_bytes_);
-  }
-  writer_.compute(body);
-  exchange_sum();
-  writer_.compute_beside(weight_body, input);
+void StageWriter::backward(const Pass& pass) {
+  writer_.begin(pass.micro_batch, true);
+  const int p = degrees_.pp;
+  const auto write = [&](const PartRecipes& part, double parameters) {
+    part.backward.write(writer_);
+    if (!splits_weights_) gradients_ready(pass, parameters);
+  };
+  if (!heads(pass.chunk)) writer_.receive((stage_ + 1) % p, message_bytes_);
+  if (heads(pass.chunk)) write(recipes_.head, head_rank_parameters(training_.model, degrees_));
+  for (std::int64_t layer = 0; layer < chunk_layers_; ++layer)
+    write(recipes_.layer, layer_rank_parameters(training_.model, degrees_.tp));
+  if (embeds(pass.chunk))
+    write(recipes_.embedding, embedding_rank_parameters(training_.model, degrees_.tp));
+  if (!embeds(pass.chunk)) send((stage_ + p - 1) % p);
+  if (degrees_.vpp > 1) close_bucket();  // buckets end with their chunk
 }
 
-void StageWriter::layer_forward() {
-  if (!splits_tensors()) {
-    writer_.compute(layer_forward_);
-    return;
-  }
-  block_forward(attention_forward_);
-  block_forward(mlp_forward_);
-}
-
-void StageWriter::layer_backward() {
-  if (!splits_tensors()) {
-    writer_.compute(layer_backward_);
-  } else {
-    if (degrees_.recompute == Recompute::full) layer_forward();
-    block_backward(mlp_backward_, mlp_weight_);
-    block_backward(attention_backward_, qkv_weight_);
-  }
-  gradients_ready(layer_rank_parameters(training_.model, degrees_.tp));
-}
-
-// The loss over a split vocabulary: maximum, target's logit and sum of exponentials, in fp32.
-void StageWriter::head_forward() {
-  if (sequence_split_) writer_.tensor(Operation::all_gather, hidden_bytes_);
-  writer_.compute(head_forward_);
-  if (!splits_tensors()) return;
-  for (int i = 0; i < 3; ++i) writer_.tensor(Operation::all_reduce, to_bytes(4 * shape_.tokens));
-}
-
-void StageWriter::head_backward() {
-  int input = -1;
-  if (sequence_split_) input = writer_.tensor_beside(Operation::all_gather, hidden_bytes_);
-  writer_.compute(head_backward_);
-  exchange_sum();
-  writer_.compute_beside(head_weight_, input);
-  gradients_ready(head_rank_parameters(training_.model, degrees_));
-}
-
-void StageWriter::embedding_backward() {
-  if (sequence_split_) writer_.tensor(Operation::all_gather, hidden_bytes_);
-  writer_.compute(embedding_backward_);
-  gradients_ready(embedding_rank_parameters(training_.model, degrees_.tp));
-}
-
-void StageWriter::forward(int micro_batch) {
-  writer_.begin(micro_batch, false);
-  if (!first()) writer_.receive(stage_ - 1, message_bytes_);
-  if (first()) {
-    writer_.compute(embedding_forward_);
-    exchange_sum();
-  }
-  for (std::int64_t layer = 0; layer < layers_; ++layer) layer_forward();
-  if (last()) head_forward();
-  if (!last()) writer_.send(stage_ + 1, message_bytes_);
-}
-
-void StageWriter::backward(int micro_batch) {
-  writer_.begin(micro_batch, true);
-  last_micro_batch_ = micro_batch == micro_batches_ - 1;
-  if (!last()) writer_.receive(stage_ + 1, message_bytes_);
-  if (last()) head_backward();
-  for (std::int64_t layer = 0; layer < layers_; ++layer) layer_backward();
-  if (first()) embedding_backward();
-  if (!first()) writer_.send(stage_ - 1, message_bytes_);
+void StageWriter::weight(const Pass& pass) {
+  writer_.begin(pass.micro_batch, true);
+  const auto write = [&](const PartRecipes& part, double parameters) {
+    part.weight.write(writer_);
+    gradients_ready(pass, parameters);
+  };
+  if (heads(pass.chunk)) write(recipes_.head, head_rank_parameters(training_.model, degrees_));
+  for (std::int64_t layer = 0; layer < chunk_layers_; ++layer)
+    write(recipes_.layer, layer_rank_parameters(training_.model, degrees_.tp));
+  if (embeds(pass.chunk))
+    write(recipes_.embedding, embedding_rank_parameters(training_.model, degrees_.tp));
 }
 
 // ---- once per step
 
-void StageWriter::gradients_ready(double parameters) {
-  if (degrees_.dp == 1 || !last_micro_batch_) return;
+void StageWriter::gradients_ready(const Pass& pass, double parameters) {
+  if (degrees_.dp == 1 || pass.micro_batch < micro_batches_ - 1) return;
   open_bucket_ += parameters;
   if (open_bucket_ >= bucket_parameters(degrees_.dp)) close_bucket();
 }
@@ -238,7 +149,7 @@ void StageWriter::exchange_tied_embedding() {
   if (!training_.model.tied_embeddings || degrees_.pp == 1 || !(first() || last())) return;
   const Bytes size = to_bytes(gradient_bytes * shape_.vocabulary * shape_.hidden);
   writer_.begin(-1, last());
-  writer_.send(first() ? degrees_.pp - 1 : 0, size);
+  writer_.send(first() ? degrees_.pp - 1 : 0, size, true);
   writer_.begin(-1, first());
   writer_.receive(first() ? degrees_.pp - 1 : 0, size);
 }
@@ -247,15 +158,15 @@ void StageWriter::finish() {
   writer_.begin(-1, true);
   close_bucket();
   for (const int op : data_ops_) writer_.await(op);
-  if (sequence_split_)
-    writer_.tensor(Operation::all_reduce,
+  if (degrees_.sequence_parallel && degrees_.tp > 1)
+    writer_.tensor(Dimension::tp, Operation::all_reduce,
                    to_bytes(gradient_bytes * whole_parameters(training_.model, degrees_, stage_)));
   exchange_tied_embedding();
   writer_.begin(-1, false);
   writer_.compute(gradient_norm_);
   if (degrees_.dp > 1 && degrees_.zero_stage >= 1)
     writer_.await(writer_.data(Operation::all_reduce, scalar));
-  if (splits_tensors()) writer_.tensor(Operation::all_reduce, scalar);
+  if (degrees_.tp > 1) writer_.tensor(Dimension::tp, Operation::all_reduce, scalar);
   if (degrees_.pp > 1) writer_.pipeline_collective(Operation::all_reduce, scalar);
   writer_.compute(optimizer_);
   if (degrees_.zero_stage < 1) return;
@@ -264,16 +175,17 @@ void StageWriter::finish() {
 }
 
 Program StageWriter::write() {
-  const std::size_t per_layer = splits_tensors() ? 22 : 2;
-  const std::size_t per_micro_batch = per_layer * static_cast<std::size_t>(layers_) + 14;
-  writer_.reserve(static_cast<std::size_t>(micro_batches_) * per_micro_batch + 64);
-  const int warm_up = std::min(micro_batches_, degrees_.pp - 1 - stage_);
-  for (int i = 0; i < warm_up; ++i) forward(i);
-  for (int i = warm_up; i < micro_batches_; ++i) {
-    forward(i);
-    backward(i - warm_up);
+  const std::vector<Pass> order = pipeline_order(degrees_, micro_batches_, stage_);
+  const std::size_t per_layer = recipes_.layer.forward.steps() + recipes_.layer.backward.steps() +
+                                recipes_.layer.weight.steps();
+  writer_.reserve(static_cast<std::size_t>(micro_batches_ * degrees_.vpp) *
+                      (per_layer * static_cast<std::size_t>(chunk_layers_) + 14) +
+                  64);
+  for (const Pass& pass : order) {
+    if (pass.kind == PassKind::forward) forward(pass);
+    if (pass.kind == PassKind::backward) backward(pass);
+    if (pass.kind == PassKind::weight) weight(pass);
   }
-  for (int i = micro_batches_ - warm_up; i < micro_batches_; ++i) backward(i);
   finish();
   return writer_.take();
 }

@@ -1,5 +1,6 @@
 #include "workload/program_writer.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace railwright::workload {
@@ -21,7 +22,10 @@ Op transfer(OpKind kind, Stream stream, int peer_stage, Bytes bytes) {
 }  // namespace
 
 int ProgramWriter::body(std::string name, std::vector<Kernel> kernels) {
-  program_.bodies.push_back({std::move(name), std::move(kernels)});
+  Body body{std::move(name), std::move(kernels)};
+  const auto known = std::find(program_.bodies.begin(), program_.bodies.end(), body);
+  if (known != program_.bodies.end()) return static_cast<int>(known - program_.bodies.begin());
+  program_.bodies.push_back(std::move(body));
   return static_cast<int>(program_.bodies.size()) - 1;
 }
 
@@ -73,14 +77,14 @@ std::vector<int> ProgramWriter::everything_before(Stream stream) const {
   return before;
 }
 
-int ProgramWriter::tensor(Operation operation, Bytes bytes) {
-  const int op = tensor_beside(operation, bytes);
+int ProgramWriter::tensor(Dimension group, Operation operation, Bytes bytes) {
+  const int op = tensor_beside(group, operation, bytes);
   pending_.assign(1, op);  // which waits for all that was pending
   return op;
 }
 
-int ProgramWriter::tensor_beside(Operation operation, Bytes bytes) {
-  return add(collective(Stream::tensor_comm, Dimension::tp, operation, bytes));
+int ProgramWriter::tensor_beside(Dimension group, Operation operation, Bytes bytes) {
+  return add(collective(Stream::tensor_comm, group, operation, bytes));
 }
 
 int ProgramWriter::data(Operation operation, Bytes bytes) {
@@ -95,10 +99,11 @@ int ProgramWriter::pipeline_collective(Operation operation, Bytes bytes) {
   return op;
 }
 
-void ProgramWriter::send(int peer_stage, Bytes bytes) {
+void ProgramWriter::send(int peer_stage, Bytes bytes, bool blocks) {
   Op op = transfer(OpKind::send, Stream::pipeline_comm, peer_stage, bytes);
   op.after = everything_before(op.stream);
-  pending_.push_back(add(std::move(op)));
+  const int index = add(std::move(op));
+  if (blocks) pending_.push_back(index);
 }
 
 void ProgramWriter::receive(int peer_stage, Bytes bytes) {

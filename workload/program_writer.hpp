@@ -13,16 +13,18 @@ class ProgramWriter {
  public:
   explicit ProgramWriter(int stage) { program_.stage = stage; }
 
-  int body(std::string name, std::vector<Kernel> kernels);  // its index
+  int body(std::string name, std::vector<Kernel> kernels);  // its index; equal ones are one
   void begin(int micro_batch, bool backward);               // of the ops to come; -1: of the step
 
   int compute(int body);
   int compute_beside(int body, int after);  // after: -1 = nothing but the stream
-  int tensor(Operation operation, Bytes bytes);
-  int tensor_beside(Operation operation, Bytes bytes);
+  // On the stream of tensor, expert and context parallelism.
+  int tensor(Dimension group, Operation operation, Bytes bytes);
+  int tensor_beside(Dimension group, Operation operation, Bytes bytes);
   int data(Operation operation, Bytes bytes);  // of what was computed last
   int pipeline_collective(Operation operation, Bytes bytes);
-  void send(int peer_stage, Bytes bytes);
+  // `blocks`: compute waits until the message has left.
+  void send(int peer_stage, Bytes bytes, bool blocks);
   void receive(int peer_stage, Bytes bytes);
   // The next compute op waits for this op too.
   void await(int op) { pending_.push_back(op); }

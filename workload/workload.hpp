@@ -16,5 +16,6 @@
 #include "workload/cost.hpp"
 #include "workload/degrees.hpp"
 #include "workload/model.hpp"
+#include "workload/pipeline.hpp"
 #include "workload/program.hpp"
 #include "workload/roofline.hpp"

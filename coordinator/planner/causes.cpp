@@ -11,6 +11,11 @@ constexpr const char* fixed_names[fixed_causes] = {
     "tensor_peak",      "tensor_inefficiency", "hbm", "launch", "link_latency",
     "software_latency", "pipeline_bubble"};
 
+std::string name_of(std::size_t cause, const topology::Graph& graph) {
+  return cause < fixed_causes ? fixed_names[cause]
+                              : "link:" + graph.classes[cause - fixed_causes].name;
+}
+
 }  // namespace
 
 void CauseSeconds::add(const CauseSeconds& other, double times) {
@@ -25,6 +30,11 @@ void CauseSeconds::add(const workload::ComputeTime& time) {
   of(Cause::launch) += time.launch.value;
 }
 
+void CauseSeconds::add(const std::string& cause, Seconds time, const topology::Graph& graph) {
+  for (std::size_t i = 0; i < seconds_.size(); ++i)
+    if (cause == name_of(i, graph)) seconds_[i] += time.value;
+}
+
 double CauseSeconds::total() const {
   return std::accumulate(seconds_.begin(), seconds_.end(), 0.0);
 }
@@ -34,9 +44,7 @@ std::vector<std::pair<std::string, Seconds>> CauseSeconds::named(
   std::vector<std::pair<std::string, Seconds>> parts;
   for (std::size_t i = 0; i < seconds_.size(); ++i) {
     if (seconds_[i] <= 0) continue;
-    parts.emplace_back(
-        i < fixed_causes ? fixed_names[i] : "link:" + graph.classes[i - fixed_causes].name,
-        Seconds{seconds_[i]});
+    parts.emplace_back(name_of(i, graph), Seconds{seconds_[i]});
   }
   return parts;
 }

@@ -29,6 +29,7 @@ class CauseSeconds {
   double& of_link_class(std::size_t index) { return seconds_[fixed_causes + index]; }
   void add(const CauseSeconds& other, double times = 1);
   void add(const workload::ComputeTime& time);
+  void add(const std::string& cause, Seconds time, const topology::Graph& graph);  // by its name
   double total() const;
   // With the names that blame uses; causes without time are left out.
   std::vector<std::pair<std::string, Seconds>> named(const topology::Graph& graph) const;

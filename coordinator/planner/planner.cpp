@@ -97,6 +97,7 @@ Result<Candidate> make_candidate(const PlanRequest& request, const Degrees& degr
   auto plan = emulator::make_plan(request.cluster, request.training, degrees, request.calibration);
   if (!plan) return tl::unexpected(plan.error());
   const StepPrice price = pricer.price(degrees);
+  if (!price.refused.empty()) return tl::unexpected(price.refused);
   if (price.step >= longest_step)
     return failure({}, fmt::format("a step takes weeks with {}", workload::to_string(degrees)),
                    "use more accelerators, or a smaller --global-batch or --sequence");

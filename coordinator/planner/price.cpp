@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <cassert>
+#include <limits>
 #include <map>
 
 #include "coordinator/planner/memory_gate.hpp"
-#include "coordinator/planner/search.hpp"
+#include "emulator/step.hpp"
 
 namespace railwright::coordinator {
 
@@ -116,7 +117,7 @@ const CauseSeconds* StepPricer::cost_of_op(const workload::Op& op, const StagePl
 
 StepPricer::StageCost StepPricer::cost_of_stage(const Degrees& degrees, int stage) {
   const workload::Program program =
-      workload::stage_program(one_micro_batch(training_, degrees), degrees, stage);
+      workload::stage_program(workload::shortest(training_, degrees), degrees, stage);
   const std::vector<CauseSeconds> bodies = body_times(program, degrees, stage);
   const StagePlaces places = places_of(degrees, stage);
   std::vector<const CauseSeconds*> cost;
@@ -147,6 +148,28 @@ CauseSeconds StepPricer::busiest_stage(const std::vector<const StageCost*>& stag
 
 StepPrice StepPricer::price(const Degrees& degrees) {
   assert(workload::violations(training_, degrees).empty());
+  const bool plain = degrees.schedule == workload::PipelineSchedule::one_forward_one_backward;
+  return plain && degrees.vpp == 1 ? closed_form(degrees) : emulated(degrees);
+}
+
+StepPrice StepPricer::emulated(const Degrees& degrees) const {
+  const topology::Graph& graph = cluster_.graph;
+  StepPrice price{
+      {std::numeric_limits<double>::infinity()}, CauseSeconds(graph.classes.size()), {}};
+  const auto plan = emulator::make_plan(cluster_, training_, degrees, calibration_);
+  const auto step = plan ? emulator::emulate_step(cluster_, *plan, calibration_)
+                         : Result<emulator::StepResult>(tl::unexpected<Errors>(plan.error()));
+  if (!step) {
+    price.refused = step.error();
+    return price;
+  }
+  price.step = in_seconds(step->step_time);
+  for (const emulator::BlameEntry& entry : step->blame)
+    price.causes.add(entry.cause, in_seconds(entry.time), graph);
+  return price;
+}
+
+StepPrice StepPricer::closed_form(const Degrees& degrees) {
   std::map<StageKind, StageCost> costs;
   std::vector<const StageCost*> stages;
   std::vector<StageTime> times;
@@ -164,8 +187,8 @@ StepPrice StepPricer::price(const Degrees& degrees) {
     if (meeting(i) > meeting(latest)) latest = i;
     if (stages[i]->walk.after_meeting > stages[longest]->walk.after_meeting) longest = i;
   }
-  StepPrice price{{meeting(latest) + stages[longest]->walk.after_meeting},
-                  busiest_stage(stages, count)};
+  StepPrice price{
+      {meeting(latest) + stages[longest]->walk.after_meeting}, busiest_stage(stages, count), {}};
   price.causes.add(stages[latest]->walk.before_causes);
   price.causes.add(stages[longest]->walk.after_causes);
   // What is left is waiting for other stages.

@@ -8,6 +8,7 @@
 //        + max over stages (optimizer and gathering of parameters)
 //
 // Links are taken as idle: what contention between groups adds is seen by emulation only.
+// Interleaved and zero-bubble schedules have no closed form here: such a step is emulated.
 #pragma once
 
 #include <vector>
@@ -22,6 +23,7 @@ namespace railwright::coordinator {
 struct StepPrice {
   Seconds step;
   CauseSeconds causes;  // in proportion; add up to the step within rounding
+  Errors refused;       // why there is no price: the emulator refuses the step
 };
 
 // Not thread-safe: one per thread. Keeps what it has learnt about groups between points.
@@ -34,6 +36,8 @@ class StepPricer {
   StepPrice price(const workload::Degrees& degrees);
 
  private:
+  StepPrice closed_form(const workload::Degrees& degrees);
+  StepPrice emulated(const workload::Degrees& degrees) const;
   // One kind of stage.
   struct StageCost {
     Walk walk;

@@ -27,7 +27,7 @@ Json candidate_json(const Candidate& candidate) {
           {"sequence_parallel", d.sequence_parallel},
           {"micro_batch", d.micro_batch},
           {"recompute", workload::to_string(d.recompute)},
-          {"schedule", "1f1b"},
+          {"schedule", workload::to_string(d.schedule)},
           {"placement", placement_word(candidate.plan.placement, d)},
           {"step_time_s", p.step_time.value},
           {"mfu", p.mfu},

@@ -66,7 +66,7 @@ std::string joined(const std::vector<std::string>& lines) {
 std::vector<std::string> own_violations(const Training& training, const FixedDegrees& fixed) {
   Degrees alone = fixed.values;
   const bool divides = training.global_batch % (std::int64_t{alone.dp} * alone.micro_batch) == 0;
-  return workload::violations(divides ? one_micro_batch(training, alone) : training, alone);
+  return workload::violations(divides ? workload::shortest(training, alone) : training, alone);
 }
 
 // Of the rules that own_violations() finds broken, the one to look at first.
@@ -101,11 +101,6 @@ std::vector<std::int64_t> divisors(std::int64_t n) {
   return low;
 }
 
-Training one_micro_batch(Training training, const Degrees& degrees) {
-  training.global_batch = std::int64_t{degrees.dp} * degrees.micro_batch;
-  return training;
-}
-
 tl::expected<FixedDegrees, ConfigError> parse_fixed(std::string_view text) {
   FixedDegrees fixed;
   if (text.empty()) return fixed;
@@ -119,9 +114,9 @@ tl::expected<FixedDegrees, ConfigError> parse_fixed(std::string_view text) {
     text.remove_prefix(std::min(text.size(), entry.size() + 1));
   }
   const Degrees& given = fixed.values;
-  if (given.cp != 1 || given.ep != 1 || given.vpp != 1)
+  if (given.cp != 1 || given.ep != 1)
     return tl::unexpected(
-        ConfigError{{}, "--fix: cp, ep and vpp are not searched", "leave them out or write 1"});
+        ConfigError{{}, "--fix: cp and ep are not searched", "leave them out or write 1"});
   return fixed;
 }
 
@@ -146,7 +141,7 @@ std::vector<Degrees> points_of(const Training& training, std::int64_t accelerato
                                const FixedDegrees& fixed) {
   // What breaks a rule whatever the degrees are, a sequence beyond learned positions, has no
   // program.
-  if (!workload::violations(one_micro_batch(training, {}), {}).empty()) return {};
+  if (!workload::violations(workload::shortest(training, {}), {}).empty()) return {};
   const bool selective = selective_differs(training);
   std::vector<Degrees> points;
   for (const std::int64_t tp : choices(fixed, "tp", fixed.values.tp, accelerators))
@@ -154,10 +149,12 @@ std::vector<Degrees> points_of(const Training& training, std::int64_t accelerato
       Degrees base;
       base.tp = static_cast<int>(tp);
       base.pp = static_cast<int>(pp);
+      base.vpp = fixed.values.vpp;
+      base.schedule = fixed.values.schedule;
       base.dp = static_cast<int>(accelerators / tp / pp);
       if (fixed.has("dp") && base.dp != fixed.values.dp) continue;
       if (training.global_batch % base.dp != 0) continue;
-      if (!workload::violations(one_micro_batch(training, base), base).empty()) continue;
+      if (!workload::violations(workload::shortest(training, base), base).empty()) continue;
       add_options(training, base, fixed, selective, points);
     }
   std::sort(points.begin(), points.end(), simpler);

@@ -10,9 +10,6 @@
 
 namespace railwright::coordinator {
 
-// The same training with one micro-batch per data-parallel rank.
-workload::Training one_micro_batch(workload::Training training, const workload::Degrees& degrees);
-
 // Degrees that the user has fixed: "tp=8,recompute=full".
 struct FixedDegrees {
   workload::Degrees values;

@@ -69,6 +69,11 @@ TEST_CASE("each rule of divisibility is named with its numbers") {
   CHECK(violates(training, degrees_of("tp=3"), "heads % tp: 32 is not divisible by 3"));
   CHECK(violates(training, degrees_of("tp=16"), "kv_heads % tp: 8 is not divisible by 16"));
   CHECK(violates(training, degrees_of("pp=5"), "layers % pp: 32 layers do not split over 5"));
+  CHECK(violates(training, degrees_of("vpp=2"), "with pp=1 write vpp=1"));
+  CHECK(violates(training, degrees_of("pp=2,vpp=3"),
+                 "layers % (pp x vpp): 32 is not divisible by 6"));
+  CHECK(violates({training.model, 6, 8192}, degrees_of("pp=4,vpp=2"),
+                 "micro-batches % pp (interleaved stages): 6 is not divisible by 4"));
   CHECK(violates(training, degrees_of("pp=64"), "32 layers are too few for 64 stages"));
   CHECK(violates(training, degrees_of("dp=3"), "128 is not divisible by 3 x 1 = 3"));
   CHECK(violates(training, degrees_of("dp=8,micro_batch=3"), "global_batch % (dp x micro_batch)"));
@@ -86,7 +91,8 @@ TEST_CASE("what is not supported yet is refused in plain words") {
   const Training training{ready("llama-3.1-8b"), 128, 8192};
   CHECK(violates(training, degrees_of("cp=2"), "not supported yet: context parallelism"));
   CHECK(violates(training, degrees_of("ep=2"), "not supported yet: expert parallelism"));
-  CHECK(violates(training, degrees_of("vpp=2"), "not supported yet: interleaved"));
+  CHECK(violates(training, degrees_of("pp=2,vpp=2,schedule=zb-h1"), "not supported: schedule"));
+  CHECK(violates(training, degrees_of("schedule=zb-h1,recompute=full"), "with recompute=full"));
   CHECK(violates(training, degrees_of("zero_stage=2"), "not supported yet: ZeRO"));
   Degrees many;
   many.tp = many.pp = many.dp = many.cp = 1 << 30;
@@ -103,6 +109,8 @@ TEST_CASE("degrees read back from their text") {
   CHECK(degrees.world() == 8 * 16 * 128);
   CHECK(degrees.recompute == Recompute::selective);
   CHECK(degrees_of("schedule=1f1b") == Degrees{});
+  CHECK(degrees_of("schedule=zb-h1").schedule == PipelineSchedule::zero_bubble_h1);
+  CHECK(says(error_of("schedule=gpipe"), "expected 1f1b or zb-h1"));
 }
 
 TEST_CASE("text that is no degrees is refused with its place and a hint") {

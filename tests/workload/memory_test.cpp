@@ -1,5 +1,5 @@
 #include "samples.hpp"
-#include "workload/cost.hpp"
+#include "workload/workload.hpp"
 
 using namespace railwright;
 using namespace railwright::workload;
@@ -124,7 +124,7 @@ TEST_CASE("a stage holds the activations of min(m, p - stage) micro-batches") {
   for (const int m : {1, 2, 3, 4, 100}) {
     training.global_batch = m;
     for (int stage = 0; stage < 4; ++stage)
-      CHECK(in_flight(training, degrees, stage) == std::min(m, 4 - stage));
+      CHECK(passes_in_flight(degrees, m, stage) == std::min(m, 4 - stage));
   }
   // Stage 1 has no extras: 8 layers x 3 in flight x 1089 MiB.
   training.global_batch = 8;

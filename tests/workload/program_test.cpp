@@ -152,10 +152,11 @@ TEST_CASE("programs run to the end although every send waits for its receive") {
   }
 }
 
-TEST_CASE("a stage never holds more micro-batches than 1F1B allows") {
+TEST_CASE("a stage never holds more micro-batches than its schedule allows") {
   std::mt19937_64 random(37);
   for (int i = 0; i < 100; ++i) {
     const Setting setting = random_setting(random);
+    if (setting.degrees.vpp > 1) continue;  // ops do not say their chunk: see pipeline_test
     for (int stage = 0; stage < setting.degrees.pp; ++stage) {
       const Program program = stage_program(setting.training, setting.degrees, stage);
       std::map<int, int> last_backward;
@@ -173,7 +174,8 @@ TEST_CASE("a stage never holds more micro-batches than 1F1B allows") {
         if (now.micro_batch >= 0 && last_backward[now.micro_batch] == static_cast<int>(op)) --held;
       }
       CHECK(held == 0);
-      CHECK(most == in_flight(setting.training, setting.degrees, stage));
+      CHECK(most == passes_in_flight(setting.degrees,
+                                     micro_batches(setting.training, setting.degrees), stage));
     }
   }
 }

@@ -47,9 +47,11 @@ inline Setting random_setting(std::mt19937_64& random) {
     degrees.micro_batch = pick({1, 2, 3});
     degrees.sequence_parallel = pick({0, 1}) == 1;
     degrees.recompute = static_cast<Recompute>(pick({0, 1, 2}));
+    degrees.schedule = static_cast<PipelineSchedule>(pick({0, 0, 1}));
+    if (degrees.pp > 1) degrees.vpp = pick({1, 1, 2});
     setting.training.sequence = pick({64, 128, 1024});
     setting.training.global_batch =
-        std::int64_t{degrees.dp} * degrees.micro_batch * pick({1, 2, 3, 5, 9});
+        std::int64_t{degrees.dp} * degrees.micro_batch * pick({1, 2, 3, 5, 8, 9});
     if (violations(setting.training, degrees).empty()) return setting;
   }
 }
