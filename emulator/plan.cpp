@@ -21,14 +21,13 @@ int coordinate(const workload::Coordinates& at, Dimension dimension) {
       return at.tp;
     case Dimension::cp:
       return at.cp;
-    case Dimension::ep:
-      return 0;  // inside dp
     case Dimension::dp:
       return at.dp;
     case Dimension::pp:
       return at.pp;
+    default:
+      return 0;  // ep is inside dp
   }
-  return 0;
 }
 
 // Operation of a group -> the sizes that the programs ask for.

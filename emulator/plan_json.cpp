@@ -21,17 +21,19 @@ Json json_of(const workload::Training& training) {
 }
 
 Json json_of(const workload::Degrees& degrees) {
-  return {{"tp", degrees.tp},
-          {"pp", degrees.pp},
-          {"vpp", degrees.vpp},
-          {"cp", degrees.cp},
-          {"ep", degrees.ep},
-          {"dp", degrees.dp},
-          {"zero_stage", degrees.zero_stage},
-          {"sequence_parallel", degrees.sequence_parallel},
-          {"micro_batch", degrees.micro_batch},
-          {"recompute", words::word_of(words::recomputes, degrees.recompute)},
-          {"schedule", words::word_of(words::pipelines, degrees.schedule)}};
+  Json json = {{"tp", degrees.tp},
+               {"pp", degrees.pp},
+               {"vpp", degrees.vpp},
+               {"cp", degrees.cp},
+               {"ep", degrees.ep},
+               {"dp", degrees.dp},
+               {"zero_stage", degrees.zero_stage},
+               {"sequence_parallel", degrees.sequence_parallel},
+               {"micro_batch", degrees.micro_batch},
+               {"recompute", words::word_of(words::recomputes, degrees.recompute)},
+               {"schedule", words::word_of(words::pipelines, degrees.schedule)}};
+  if (degrees.shard > 0) json["shard"] = degrees.shard;
+  return json;
 }
 
 Json json_of(const Placement& placement) {
@@ -45,7 +47,7 @@ Json json_of(const Placement& placement) {
 }
 
 Json json_of(const ScheduleChoice& choice) {
-  Json json = {{"group", words::word_of(words::dimensions, choice.group)},
+  Json json = {{"group", words::word_of(words::groups, choice.group)},
                {"operation", words::word_of(words::operations, choice.operation)},
                {"low_bytes", choice.low.count}};
   if (choice.high != no_upper_size) json["high_bytes"] = choice.high.count;

@@ -45,6 +45,7 @@ workload::Degrees read_degrees(Fields fields) {
   degrees.micro_batch = whole(fields, "micro_batch", 1);
   degrees.recompute = word(fields.require("recompute"), words::recomputes);
   degrees.schedule = word(fields.require("schedule"), words::pipelines);
+  degrees.shard = static_cast<int>(fields.find("shard").integer(1, most, 0));
   fields.finish();
   return degrees;
 }
@@ -92,7 +93,7 @@ Placement read_placement(Fields fields) {
 ScheduleChoice read_choice(const Cursor& cursor) {
   Fields fields = cursor.fields();
   ScheduleChoice choice;
-  choice.group = word(fields.require("group"), words::dimensions);
+  choice.group = word(fields.require("group"), words::groups);
   choice.operation = word(fields.require("operation"), words::operations);
   choice.low.count = fields.require("low_bytes").whole();
   choice.high.count = fields.find("high_bytes").whole(UINT64_MAX, no_upper_size.count);
@@ -170,11 +171,13 @@ bool world_exceeds(const workload::Degrees& degrees, std::int64_t accelerators) 
 std::int64_t farthest(const Plan& plan) {
   std::int64_t sum = 0;
   for (std::size_t i = 0; i < plan.placement.order.size(); ++i)
-    sum += (degree_of(plan.degrees, plan.placement.order[i]) - 1) * plan.placement.strides[i];
+    sum += (extent_of(plan.degrees, plan.placement.order[i]) - 1) * plan.placement.strides[i];
   return sum;
 }
 
 void check_placement(const Plan& plan, const Cursor& at) {
+  if (!has_groups(plan.degrees, plan.placement.order))
+    return at.error("order: cp and dp must be neighbours, and tp beside them with experts");
   const std::int64_t accelerators = accelerators_of(plan.cluster);
   if (farthest(plan) >= most) return at.error("the strides reach beyond every cluster");
   const auto& exceptions = plan.placement.exceptions;  // ascending

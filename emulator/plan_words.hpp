@@ -17,6 +17,16 @@ inline constexpr Words<workload::Dimension, 5> dimensions{{{"tp", workload::Dime
                                                            {"ep", workload::Dimension::ep},
                                                            {"dp", workload::Dimension::dp},
                                                            {"pp", workload::Dimension::pp}}};
+inline constexpr Words<workload::Dimension, 10> groups{{{"tp", workload::Dimension::tp},
+                                                        {"cp", workload::Dimension::cp},
+                                                        {"ep", workload::Dimension::ep},
+                                                        {"dp", workload::Dimension::dp},
+                                                        {"pp", workload::Dimension::pp},
+                                                        {"etp", workload::Dimension::etp},
+                                                        {"edp", workload::Dimension::edp},
+                                                        {"dp_cp", workload::Dimension::dp_cp},
+                                                        {"shard", workload::Dimension::shard},
+                                                        {"replica", workload::Dimension::replica}}};
 inline constexpr Words<workload::Operation, 7> operations{
     {{"all_reduce", workload::Operation::all_reduce},
      {"reduce_scatter", workload::Operation::reduce_scatter},

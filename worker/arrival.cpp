@@ -22,7 +22,7 @@ Bytes vector_bytes(const collectives::Schedule& schedule, std::size_t buffer_byt
 
 namespace {
 
-constexpr int slowest_tags = arrival_tags + 8, silence_tag = arrival_tags + 16;
+constexpr int slowest_tags = arrival_tags + 16, silence_tag = arrival_tags + 32;
 
 // In round k a rank tells the one 2^k ahead and hears from the one 2^k behind: after the last round
 // it has heard, directly or not, from everybody. With `largest` the messages carry a number.

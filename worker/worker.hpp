@@ -78,7 +78,7 @@ WaitResult silent_rank(Transport& transport, const WaitResult& timeout,
 // has.
 inline constexpr int tags_per_range = 1 << 10;
 int tag_range(workload::Dimension dimension);
-inline constexpr int arrival_tags = 8 * tags_per_range;
+inline constexpr int arrival_tags = 12 * tags_per_range;
 inline constexpr int pipeline_tags = 16 * tags_per_range;
 
 }  // namespace railwright::worker

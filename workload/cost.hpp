@@ -62,13 +62,16 @@ inline constexpr Bytes framework_reserve = mebibytes(1536);
 // weights, fp32 gradients, fp32 master weights and Adam moments (Megatron-LM's default); fp32
 // training 4 + 4 + 8.
 struct MemoryUse {
-  Bytes weights, gradients, optimizer;  // 2 + 4 + 12 bytes per parameter; ZeRO-1: 12 / dp
+  // 2 + 4 + 12 bytes per parameter; ZeRO-1 divides the 12 by the ranks that share, ZeRO-2 the 4
+  // too, ZeRO-3 all.
+  Bytes weights, gradients, optimizer;
   // Layers of a chunk x passes in flight (pipeline.hpp), the layer that is being recomputed, what
   // embedding (ids, dropout mask) and final norm and head keep.
   Bytes activations;
   Bytes logits;  // bf16 logits and fp32 loss workspace, last stage: 6 T V / t
   // Per group of more than one rank communication_buffer; the gathered input under sequence
-  // parallelism; a message each way at stage borders.
+  // parallelism; a message each way at stage borders; under ZeRO-2 and 3 the layers whose weights
+  // or gradients are whole for a while.
   Bytes communication;
   Bytes reserve;  // CUDA context, framework, fragmentation: framework_reserve
   Bytes total() const;

@@ -42,9 +42,18 @@ void check_supported(const Degrees& degrees, Messages& out) {
   };
   if (degrees.cp > 1) refuse("context parallelism (cp > 1)");
   if (degrees.ep > 1) refuse("expert parallelism (ep > 1)");
-  if (degrees.zero_stage > 1) refuse("ZeRO stages 2 and 3 (zero_stage > 1)");
-  if (degrees.zero_stage < 0)
-    out.push_back(fmt::format("zero_stage is {}; write 0 or 1", degrees.zero_stage));
+}
+
+void check_sharding(const Degrees& degrees, Messages& out) {
+  if (degrees.zero_stage < 0 || degrees.zero_stage > 3)
+    out.push_back(fmt::format("zero_stage is {}; write 0, 1, 2 or 3", degrees.zero_stage));
+  if (degrees.zero_stage > 1 && degrees.schedule == PipelineSchedule::zero_bubble_h1)
+    out.push_back("not supported: schedule zb-h1 with zero_stage 2 or 3");
+  if (degrees.shard == 0) return;
+  if (degrees.shard < 0 || degrees.zero_stage < 1)
+    out.push_back("shard says how many ranks share what ZeRO shards: write zero_stage=1, 2 or 3");
+  else
+    check_divides(out, "dp x cp", std::int64_t{degrees.dp} * degrees.cp, "shard", degrees.shard);
 }
 
 void check_stages(const Model& model, int pp, Messages& out) {
@@ -117,6 +126,7 @@ std::vector<std::string> violations(const Training& training, const Degrees& deg
   check_schedule(training, degrees, out);
   check_batch(training, degrees, out);
   check_sequence(training, degrees, out);
+  check_sharding(degrees, out);
   check_supported(degrees, out);
   check_world(degrees, out);
   return out;
@@ -161,6 +171,16 @@ std::string to_string(Dimension dimension) {
       return "dp";
     case Dimension::pp:
       return "pp";
+    case Dimension::etp:
+      return "etp";
+    case Dimension::edp:
+      return "edp";
+    case Dimension::dp_cp:
+      return "dp_cp";
+    case Dimension::shard:
+      return "shard";
+    case Dimension::replica:
+      return "replica";
   }
   return "tp";
 }

@@ -17,22 +17,40 @@ enum class PipelineSchedule : std::uint8_t {
   one_forward_one_backward,  // interleaved where vpp > 1
   zero_bubble_h1,
 };
-enum class Dimension : std::uint8_t { tp, cp, ep, dp, pp };
+// Kinds of groups. The first five are the coordinates of a rank; the others are cut out of them.
+enum class Dimension : std::uint8_t {
+  tp,
+  cp,
+  ep,
+  dp,
+  pp,
+  etp,      // of one expert's tensors
+  edp,      // ranks that hold the same part of the same experts
+  dp_cp,    // data and context parallel: whose gradients are summed
+  shard,    // of dp x cp: shares one copy of what ZeRO shards
+  replica,  // of dp x cp: holds the same shard
+};
+inline constexpr int dimension_count = 10;
 
-// world = tp x cp x dp x pp; experts are carved out of dp x cp x tp.
+// world = tp x cp x dp x pp; experts are carved out of dp x cp x tp: ep x etp of these ranks hold
+// all experts of a layer once, and so do the next ep x etp.
 struct Degrees {
-  int tp = 1;                      // tensor parallel
-  int pp = 1;                      // pipeline stages
-  int vpp = 1;                     // model chunks per pipeline rank (interleaving)
-  int cp = 1;                      // context parallel
-  int ep = 1;                      // expert parallel
-  int dp = 1;                      // data parallel
-  int zero_stage = 0;              // 0: replicated; 1: optimizer state sharded over dp
+  int tp = 1;   // tensor parallel
+  int pp = 1;   // pipeline stages
+  int vpp = 1;  // model chunks per pipeline rank (interleaving)
+  int cp = 1;   // context parallel
+  int ep = 1;   // expert parallel
+  int dp = 1;   // data parallel
+  int etp = 1;  // tensor parallel inside an expert
+  // What dp x cp ranks share: 0 nothing, 1 optimizer state, 2 gradients too, 3 weights too (FSDP)
+  int zero_stage = 0;
+  int shard = 0;                   // ranks that share one copy of it (HSDP); 0: all of dp x cp
   bool sequence_parallel = false;  // activations between TP blocks split along the sequence
   int micro_batch = 1;             // sequences per micro-batch and data-parallel rank
   Recompute recompute = Recompute::none;
   PipelineSchedule schedule = PipelineSchedule::one_forward_one_backward;
   std::int64_t world() const { return std::int64_t{tp} * cp * dp * pp; }
+  int shard_ranks() const { return shard > 0 ? shard : dp * cp; }
   bool operator==(const Degrees&) const = default;
 };
 
@@ -67,7 +85,8 @@ std::string to_string(Dimension dimension);
 using RankOrder = std::array<Dimension, 5>;
 inline constexpr RankOrder default_order = {Dimension::tp, Dimension::cp, Dimension::ep,
                                             Dimension::dp, Dimension::pp};
-int degree_of(const Degrees& degrees, Dimension dimension);  // ep counts as 1: it is inside dp
+int degree_of(const Degrees& degrees, Dimension dimension);  // ranks of a group
+int extent_of(const Degrees& degrees, Dimension dimension);  // values of the coordinate; ep: 1
 struct Coordinates {
   int tp = 0, cp = 0, dp = 0, pp = 0;
   bool operator==(const Coordinates&) const = default;
@@ -76,7 +95,10 @@ Coordinates coordinates_of(std::int64_t rank, const Degrees& degrees,
                            const RankOrder& order = default_order);
 std::int64_t rank_of(const Coordinates& coordinates, const Degrees& degrees,
                      const RankOrder& order = default_order);
-// Distance in rank numbers between neighbours along a dimension.
+// Whether the groups that are cut out of several dimensions are evenly spaced in this order: cp and
+// dp next to each other, with experts tp too.
+bool has_groups(const Degrees& degrees, const RankOrder& order);
+// Distance in rank numbers between neighbours of a group.
 std::int64_t stride_of(Dimension dimension, const Degrees& degrees,
                        const RankOrder& order = default_order);
 // Ranks of the group of `dimension` that `rank` is in, ascending along it.

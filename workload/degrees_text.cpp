@@ -76,6 +76,7 @@ constexpr std::pair<Word, Reader> readers[] = {
     {"dp", read_count<&Degrees::dp, 1>},
     {"micro_batch", read_count<&Degrees::micro_batch, 1>},
     {"zero_stage", read_count<&Degrees::zero_stage, 0>},
+    {"shard", read_count<&Degrees::shard, 1>},
     {"sequence_parallel", read_sequence_parallel},
     {"recompute", read_recompute},
     {"schedule", read_schedule},
@@ -126,12 +127,14 @@ tl::expected<Degrees, ConfigError> parse_degrees(std::string_view text) {
 }
 
 std::string to_string(const Degrees& degrees) {
-  return fmt::format(
+  std::string text = fmt::format(
       "tp={},pp={},vpp={},cp={},ep={},dp={},micro_batch={},zero_stage={},sequence_parallel={},"
       "recompute={},schedule={}",
       degrees.tp, degrees.pp, degrees.vpp, degrees.cp, degrees.ep, degrees.dp, degrees.micro_batch,
       degrees.zero_stage, degrees.sequence_parallel, to_string(degrees.recompute),
       to_string(degrees.schedule));
+  if (degrees.shard > 0) text += fmt::format(",shard={}", degrees.shard);
+  return text;
 }
 
 }  // namespace railwright::workload

@@ -13,6 +13,11 @@ double head_rank_parameters(const Model& model, const Degrees& degrees);
 // summed over the tensor-parallel group under sequence parallelism.
 double whole_parameters(const Model& model, const Degrees& degrees, int stage);
 
+// Megatron-LM closes a gradient bucket at this many parameters; ours end at layer borders.
+constexpr double bucket_parameters(int data_ranks) {
+  return data_ranks > 40 ? 1e6 * data_ranks : 40e6;
+}
+
 // Bytes of an activation element: 4 for fp32 and tf32, else 2 (fp8 recipes keep 16-bit
 // activations).
 constexpr double element_bytes(Precision precision) {

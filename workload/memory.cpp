@@ -78,6 +78,21 @@ double edge_activations(const Training& training, const Degrees& degrees, int st
   return bytes;
 }
 
+// Whole units of layers that ZeRO gathers or reduces at a time: under ZeRO-3 the weights of the one
+// that computes and of the next, and the gradients of one, under ZeRO-2 of a bucket.
+double gathered_bytes(const Training& training, const Degrees& degrees, int stage,
+                      const StateBytes& state) {
+  if (degrees.zero_stage < 2 || degrees.shard_ranks() == 1) return 0;
+  const Model& model = training.model;
+  const double layer = layer_rank_parameters(model, degrees.tp);
+  double largest = layer;
+  if (stage == 0) largest = std::max(largest, embedding_rank_parameters(model, degrees.tp));
+  if (stage == degrees.pp - 1) largest = std::max(largest, head_rank_parameters(model, degrees));
+  if (degrees.zero_stage == 2)
+    return state.gradient * (bucket_parameters(degrees.dp * degrees.cp) + largest);
+  return state.weight * (largest + layer) + state.gradient * largest;
+}
+
 double communication_bytes(const Training& training, const Degrees& degrees, double e) {
   const double message = e * as_double(degrees.micro_batch) * as_double(training.sequence) *
                          as_double(training.model.hidden);
@@ -112,14 +127,18 @@ MemoryUse stage_memory(const Training& training, const Degrees& degrees, int sta
   const double held =
       as_double(stage_layers(model, degrees, stage)) / degrees.vpp * as_double(passes);
   MemoryUse use;
-  use.weights = to_bytes(state.weight * count);
-  use.gradients = to_bytes(state.gradient * count);
-  use.optimizer = to_bytes(state.optimizer * count / (degrees.zero_stage >= 1 ? degrees.dp : 1));
+  const auto held_of = [&](int first_sharded) {
+    return degrees.zero_stage >= first_sharded ? count / degrees.shard_ranks() : count;
+  };
+  use.weights = to_bytes(state.weight * held_of(3));
+  use.gradients = to_bytes(state.gradient * held_of(2));
+  use.optimizer = to_bytes(state.optimizer * held_of(1));
   use.activations =
       to_bytes(held * layer.kept + layer.working + edge_activations(training, degrees, stage, e));
   if (stage == degrees.pp - 1)
     use.logits = to_bytes((e + 4) * tokens * as_double(vocabulary_shard(model, degrees.tp)));
-  use.communication = to_bytes(communication_bytes(training, degrees, e));
+  use.communication = to_bytes(communication_bytes(training, degrees, e) +
+                               gathered_bytes(training, degrees, stage, state));
   use.reserve = framework_reserve;
   return use;
 }

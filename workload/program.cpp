@@ -9,6 +9,7 @@
 #include "workload/pipeline.hpp"
 #include "workload/program_writer.hpp"
 #include "workload/stage/recipes.hpp"
+#include "workload/stage/state.hpp"
 
 namespace railwright::workload {
 
@@ -17,8 +18,13 @@ namespace {
 constexpr double gradient_bytes = 4;  // gradients are summed in fp32
 constexpr Bytes scalar{4};            // the fp32 norm of all gradients
 
-// Megatron-LM closes a gradient bucket at this many parameters; ours end at layer borders.
-double bucket_parameters(int dp) { return std::max(40e6, 1e6 * dp); }
+// What one pass does on one part of the stage: the embedding, a layer, the head.
+struct Unit {
+  Pass pass;
+  const Recipe* recipe = nullptr;
+  double parameters = 0;
+  bool first = false, last = false;  // of its pass
+};
 
 class StageWriter {
  public:
@@ -32,13 +38,10 @@ class StageWriter {
   bool embeds(int chunk) const { return first() && chunk == 0; }
   bool heads(int chunk) const { return last() && chunk == degrees_.vpp - 1; }
 
-  void forward(const Pass& pass);
-  void backward(const Pass& pass);
-  void weight(const Pass& pass);
-  void send(int peer_stage);
-
-  void gradients_ready(const Pass& pass, double parameters);
-  void close_bucket();
+  void add_units(const Pass& pass);
+  void write_unit(std::size_t index);
+  void receive(const Pass& pass);
+  void send(const Pass& pass);
   void exchange_tied_embedding();
   void finish();
 
@@ -51,12 +54,10 @@ class StageWriter {
   const bool splits_weights_;
   const Bytes message_bytes_;  // what a stage border carries
   ProgramWriter writer_;
+  StateExchange state_;
   StageRecipes recipes_;
+  std::vector<Unit> units_;
   int gradient_norm_ = -1, optimizer_ = -1;
-
-  double open_bucket_ = 0;       // parameters whose gradients wait for their bucket to fill
-  std::vector<double> buckets_;  // parameters
-  std::vector<int> data_ops_;    // one per bucket
 };
 
 StageWriter::StageWriter(const Training& training, const Degrees& degrees, int stage)
@@ -69,85 +70,81 @@ StageWriter::StageWriter(const Training& training, const Degrees& degrees, int s
       splits_weights_(degrees.schedule == PipelineSchedule::zero_bubble_h1),
       message_bytes_(to_bytes(shape_.element * shape_.local_tokens * shape_.hidden)),
       writer_(stage),
+      state_(degrees, shape_.element, writer_),
       recipes_(stage_recipes(training, degrees)) {
   register_bodies(recipes_.layer, writer_);
   if (first()) register_bodies(recipes_.embedding, writer_);
   if (last()) register_bodies(recipes_.head, writer_);
   const double held = stage_parameters(training_.model, degrees_, stage_);
-  const double owned = degrees_.zero_stage >= 1 ? held / degrees_.dp : held;
+  const double owned = state_.owned(held);
   gradient_norm_ = writer_.body("gradient norm", gradient_norm(owned));
-  optimizer_ = writer_.body("optimizer", optimizer_step(owned, held, shape_.element));
+  optimizer_ = writer_.body(
+      "optimizer", optimizer_step(owned, degrees_.zero_stage >= 2 ? owned : held, shape_.element));
 }
 
 // ---- one micro-batch
 
+// The parts of a chunk in the order of a forward, or backwards.
+void StageWriter::add_units(const Pass& pass) {
+  const Model& model = training_.model;
+  std::vector<Unit> units;
+  const auto add = [&](const PartRecipes& part, double parameters) {
+    const Recipe& recipe = pass.kind == PassKind::forward    ? part.forward
+                           : pass.kind == PassKind::backward ? part.backward
+                                                             : part.weight;
+    units.push_back({pass, &recipe, parameters, false, false});
+  };
+  if (embeds(pass.chunk)) add(recipes_.embedding, embedding_rank_parameters(model, degrees_.tp));
+  for (std::int64_t layer = 0; layer < chunk_layers_; ++layer)
+    add(recipes_.layer, layer_rank_parameters(model, degrees_.tp));
+  if (heads(pass.chunk)) add(recipes_.head, head_rank_parameters(model, degrees_));
+  if (pass.kind != PassKind::forward) std::reverse(units.begin(), units.end());
+  units.front().first = units.back().last = true;
+  units_.insert(units_.end(), units.begin(), units.end());
+}
+
+void StageWriter::receive(const Pass& pass) {
+  const int p = degrees_.pp;
+  writer_.begin(pass.micro_batch, pass.kind != PassKind::forward);
+  if (pass.kind == PassKind::forward && !embeds(pass.chunk))
+    writer_.receive((stage_ + p - 1) % p, message_bytes_);
+  if (pass.kind == PassKind::backward && !heads(pass.chunk))
+    writer_.receive((stage_ + 1) % p, message_bytes_);
+}
+
 // Interleaved and zero-bubble schedules send beside the compute that follows.
-void StageWriter::send(int peer_stage) {
-  writer_.send(peer_stage, message_bytes_, degrees_.vpp == 1 && !splits_weights_);
-}
-
-void StageWriter::forward(const Pass& pass) {
-  writer_.begin(pass.micro_batch, false);
+void StageWriter::send(const Pass& pass) {
   const int p = degrees_.pp;
-  if (!embeds(pass.chunk)) writer_.receive((stage_ + p - 1) % p, message_bytes_);
-  if (embeds(pass.chunk)) recipes_.embedding.forward.write(writer_);
-  for (std::int64_t layer = 0; layer < chunk_layers_; ++layer)
-    recipes_.layer.forward.write(writer_);
-  if (heads(pass.chunk)) recipes_.head.forward.write(writer_);
-  if (!heads(pass.chunk)) send((stage_ + 1) % p);
+  const bool blocks = degrees_.vpp == 1 && !splits_weights_;
+  if (pass.kind == PassKind::forward && !heads(pass.chunk))
+    writer_.send((stage_ + 1) % p, message_bytes_, blocks);
+  if (pass.kind == PassKind::backward && !embeds(pass.chunk))
+    writer_.send((stage_ + p - 1) % p, message_bytes_, blocks);
 }
 
-void StageWriter::backward(const Pass& pass) {
-  writer_.begin(pass.micro_batch, true);
-  const int p = degrees_.pp;
-  const auto write = [&](const PartRecipes& part, double parameters) {
-    part.backward.write(writer_);
-    if (!splits_weights_) gradients_ready(pass, parameters);
-  };
-  if (!heads(pass.chunk)) writer_.receive((stage_ + 1) % p, message_bytes_);
-  if (heads(pass.chunk)) write(recipes_.head, head_rank_parameters(training_.model, degrees_));
-  for (std::int64_t layer = 0; layer < chunk_layers_; ++layer)
-    write(recipes_.layer, layer_rank_parameters(training_.model, degrees_.tp));
-  if (embeds(pass.chunk))
-    write(recipes_.embedding, embedding_rank_parameters(training_.model, degrees_.tp));
-  if (!embeds(pass.chunk)) send((stage_ + p - 1) % p);
-  if (degrees_.vpp > 1) close_bucket();  // buckets end with their chunk
-}
-
-void StageWriter::weight(const Pass& pass) {
-  writer_.begin(pass.micro_batch, true);
-  const auto write = [&](const PartRecipes& part, double parameters) {
-    part.weight.write(writer_);
-    gradients_ready(pass, parameters);
-  };
-  if (heads(pass.chunk)) write(recipes_.head, head_rank_parameters(training_.model, degrees_));
-  for (std::int64_t layer = 0; layer < chunk_layers_; ++layer)
-    write(recipes_.layer, layer_rank_parameters(training_.model, degrees_.tp));
-  if (embeds(pass.chunk))
-    write(recipes_.embedding, embedding_rank_parameters(training_.model, degrees_.tp));
+void StageWriter::write_unit(std::size_t index) {
+  const Unit& unit = units_[index];
+  if (unit.first) receive(unit.pass);
+  if (index == 0) state_.announce(unit.parameters);
+  if (index + 1 < units_.size()) state_.announce(units_[index + 1].parameters);
+  state_.await_weights();
+  unit.recipe->write(writer_);
+  const PassKind gradients = splits_weights_ ? PassKind::weight : PassKind::backward;
+  if (unit.pass.kind == gradients)
+    state_.gradients_ready(unit.parameters, unit.pass.micro_batch == micro_batches_ - 1);
+  if (!unit.last) return;
+  send(unit.pass);
+  // Buckets end with their chunk, and no sum spans micro-batches.
+  if (unit.pass.kind == gradients && (degrees_.vpp > 1 || degrees_.zero_stage >= 2))
+    state_.close_bucket();
 }
 
 // ---- once per step
 
-void StageWriter::gradients_ready(const Pass& pass, double parameters) {
-  if (degrees_.dp == 1 || pass.micro_batch < micro_batches_ - 1) return;
-  open_bucket_ += parameters;
-  if (open_bucket_ >= bucket_parameters(degrees_.dp)) close_bucket();
-}
-
-void StageWriter::close_bucket() {
-  if (open_bucket_ <= 0) return;
-  const bool sharded = degrees_.zero_stage >= 1;
-  data_ops_.push_back(writer_.data(sharded ? Operation::reduce_scatter : Operation::all_reduce,
-                                   to_bytes(gradient_bytes * open_bucket_)));
-  buckets_.push_back(open_bucket_);
-  open_bucket_ = 0;
-}
-
 // Both copies of a tied table get the sum: an all-reduce over two ranks sends as much each way.
 void StageWriter::exchange_tied_embedding() {
   if (!training_.model.tied_embeddings || degrees_.pp == 1 || !(first() || last())) return;
-  const Bytes size = to_bytes(gradient_bytes * shape_.vocabulary * shape_.hidden);
+  const Bytes size = to_bytes(gradient_bytes * state_.summed(shape_.vocabulary * shape_.hidden));
   writer_.begin(-1, last());
   writer_.send(first() ? degrees_.pp - 1 : 0, size, true);
   writer_.begin(-1, first());
@@ -156,36 +153,27 @@ void StageWriter::exchange_tied_embedding() {
 
 void StageWriter::finish() {
   writer_.begin(-1, true);
-  close_bucket();
-  for (const int op : data_ops_) writer_.await(op);
+  state_.await_sums();
+  const double whole = whole_parameters(training_.model, degrees_, stage_);
   if (degrees_.sequence_parallel && degrees_.tp > 1)
     writer_.tensor(Dimension::tp, Operation::all_reduce,
-                   to_bytes(gradient_bytes * whole_parameters(training_.model, degrees_, stage_)));
+                   to_bytes(gradient_bytes * state_.summed(whole)));
   exchange_tied_embedding();
   writer_.begin(-1, false);
   writer_.compute(gradient_norm_);
-  if (degrees_.dp > 1 && degrees_.zero_stage >= 1)
-    writer_.await(writer_.data(Operation::all_reduce, scalar));
+  state_.sum_over_shards(scalar);
   if (degrees_.tp > 1) writer_.tensor(Dimension::tp, Operation::all_reduce, scalar);
   if (degrees_.pp > 1) writer_.pipeline_collective(Operation::all_reduce, scalar);
   writer_.compute(optimizer_);
-  if (degrees_.zero_stage < 1) return;
-  for (const double bucket : buckets_)
-    writer_.data(Operation::all_gather, to_bytes(shape_.element * bucket));
+  state_.gather_weights();
 }
 
 Program StageWriter::write() {
-  const std::vector<Pass> order = pipeline_order(degrees_, micro_batches_, stage_);
-  const std::size_t per_layer = recipes_.layer.forward.steps() + recipes_.layer.backward.steps() +
-                                recipes_.layer.weight.steps();
-  writer_.reserve(static_cast<std::size_t>(micro_batches_ * degrees_.vpp) *
-                      (per_layer * static_cast<std::size_t>(chunk_layers_) + 14) +
-                  64);
-  for (const Pass& pass : order) {
-    if (pass.kind == PassKind::forward) forward(pass);
-    if (pass.kind == PassKind::backward) backward(pass);
-    if (pass.kind == PassKind::weight) weight(pass);
-  }
+  for (const Pass& pass : pipeline_order(degrees_, micro_batches_, stage_)) add_units(pass);
+  std::size_t ops = 64;
+  for (const Unit& unit : units_) ops += unit.recipe->steps() + 4;
+  writer_.reserve(ops);
+  for (std::size_t index = 0; index < units_.size(); ++index) write_unit(index);
   finish();
   return writer_.take();
 }

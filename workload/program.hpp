@@ -71,12 +71,11 @@ struct Program {
 // The program of one stage: its passes in the order of pipeline.hpp; per layer compute bodies and
 // the tensor-parallel collectives between them (all-reduce, or all-gather and reduce-scatter under
 // sequence parallelism; again in recomputation); sends and receives at stage borders; then the
-// gradient all-reduce (ZeRO-1: reduce-scatter, optimizer, all-gather) over dp, in buckets that
-// overlap the last micro-batch's backward; the optimizer.
-// A send and its receive carry the same (micro_batch, backward) and name each other's stage; tied
-// embeddings are exchanged by the first and the last stage with micro_batch -1.
-// Under plain 1F1B a send blocks the compute that follows it, as in Megatron-LM. Ending needs no
-// buffering: every send may wait for its receive.
+// gradient all-reduce, or what ZeRO does instead (stage/state.hpp), over dp, in buckets that
+// overlap the last micro-batch's backward; the optimizer. A send and its receive carry the same
+// (micro_batch, backward) and name each other's stage; tied embeddings are exchanged by the first
+// and the last stage with micro_batch -1. Under plain 1F1B a send blocks the compute that follows
+// it, as in Megatron-LM. Ending needs no buffering: every send may wait for its receive.
 //
 // FLOPs of all compute ops, times tp and dp, summed over the stages: without flash attention
 // exactly hardware_flops_per_step(dense); with it the causal count plus half a core attention per

@@ -87,9 +87,10 @@ int ProgramWriter::tensor_beside(Dimension group, Operation operation, Bytes byt
   return add(collective(Stream::tensor_comm, group, operation, bytes));
 }
 
-int ProgramWriter::data(Operation operation, Bytes bytes) {
-  Op op = collective(Stream::data_comm, Dimension::dp, operation, bytes);
-  op.after.assign(1, last_compute_);
+int ProgramWriter::data(Dimension group, Operation operation, Bytes bytes) {
+  Op op = collective(Stream::data_comm, group, operation, bytes);
+  op.after.clear();
+  if (last_compute_ >= 0) op.after.push_back(last_compute_);
   return add(std::move(op));
 }
 

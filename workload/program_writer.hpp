@@ -21,7 +21,7 @@ class ProgramWriter {
   // On the stream of tensor, expert and context parallelism.
   int tensor(Dimension group, Operation operation, Bytes bytes);
   int tensor_beside(Dimension group, Operation operation, Bytes bytes);
-  int data(Operation operation, Bytes bytes);  // of what was computed last
+  int data(Dimension group, Operation operation, Bytes bytes);  // after what was computed last
   int pipeline_collective(Operation operation, Bytes bytes);
   // `blocks`: compute waits until the message has left.
   void send(int peer_stage, Bytes bytes, bool blocks);

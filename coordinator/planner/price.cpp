@@ -87,18 +87,19 @@ GroupPlace StepPricer::slowest_tensor_group(const Degrees& degrees, int stage) c
 
 StepPricer::StagePlaces StepPricer::places_of(const Degrees& degrees, int stage) const {
   const int ranks = ranks_per_stage(degrees);
-  return {slowest_tensor_group(degrees, stage),
-          {stage * ranks, degrees.tp, degrees.dp},
-          {0, ranks, degrees.pp},
-          {0, (degrees.pp - 1) * ranks, 2}};
+  StagePlaces places;
+  for (int d = 0; d < workload::dimension_count; ++d) {
+    const auto group = static_cast<Dimension>(d);
+    places.groups[static_cast<std::size_t>(d)] = {
+        stage * ranks, static_cast<int>(stride_of(group, degrees)), degree_of(degrees, group)};
+  }
+  places.of(Dimension::tp) = slowest_tensor_group(degrees, stage);
+  places.of(Dimension::pp).first = 0;
+  places.ends = {0, (degrees.pp - 1) * ranks, 2};
+  return places;
 }
 
-const GroupPlace& StepPricer::StagePlaces::of(Dimension group) const {
-  assert(group == Dimension::tp || group == Dimension::dp || group == Dimension::pp);
-  return group == Dimension::tp ? tensor : group == Dimension::dp ? data : pipeline;
-}
-
-const CauseSeconds* StepPricer::cost_of_op(const workload::Op& op, const StagePlaces& places,
+const CauseSeconds* StepPricer::cost_of_op(const workload::Op& op, StagePlaces& places,
                                            const std::vector<CauseSeconds>& bodies) {
   switch (op.kind) {
     case workload::OpKind::compute:
@@ -119,7 +120,7 @@ StepPricer::StageCost StepPricer::cost_of_stage(const Degrees& degrees, int stag
   const workload::Program program =
       workload::stage_program(workload::shortest(training_, degrees), degrees, stage);
   const std::vector<CauseSeconds> bodies = body_times(program, degrees, stage);
-  const StagePlaces places = places_of(degrees, stage);
+  StagePlaces places = places_of(degrees, stage);
   std::vector<const CauseSeconds*> cost;
   for (const workload::Op& op : program.ops) cost.push_back(cost_of_op(op, places, bodies));
   const std::size_t classes = cluster_.graph.classes.size();

@@ -11,6 +11,7 @@
 // Interleaved and zero-bubble schedules have no closed form here: such a step is emulated.
 #pragma once
 
+#include <array>
 #include <vector>
 
 #include "coordinator/planner/exchange.hpp"
@@ -47,11 +48,12 @@ class StepPricer {
   StageCost cost_of_stage(const workload::Degrees& degrees, int stage);
   // One representative group of each kind.
   struct StagePlaces {
-    GroupPlace tensor, data, pipeline, ends;  // ends: the first and the last stage
-    const GroupPlace& of(workload::Dimension group) const;
+    std::array<GroupPlace, workload::dimension_count> groups;
+    GroupPlace ends;  // the first and the last stage
+    GroupPlace& of(workload::Dimension group) { return groups[static_cast<std::size_t>(group)]; }
   };
   StagePlaces places_of(const workload::Degrees& degrees, int stage) const;
-  const CauseSeconds* cost_of_op(const workload::Op& op, const StagePlaces& places,
+  const CauseSeconds* cost_of_op(const workload::Op& op, StagePlaces& places,
                                  const std::vector<CauseSeconds>& bodies);
   CauseSeconds busiest_stage(const std::vector<const StageCost*>& stages,
                              std::int64_t micro_batches) const;

@@ -31,7 +31,7 @@ std::vector<Recompute> recompute_choices(const FixedDegrees& fixed, bool selecti
 
 std::vector<int> zero_choices(const FixedDegrees& fixed, int dp) {
   if (fixed.has("zero_stage")) return {fixed.values.zero_stage};
-  return dp > 1 ? std::vector<int>{0, 1} : std::vector<int>{0};
+  return dp > 1 ? std::vector<int>{0, 1, 2, 3} : std::vector<int>{0};
 }
 
 std::vector<bool> sequence_choices(const FixedDegrees& fixed, int tp) {
@@ -49,6 +49,7 @@ void add_options(const Training& training, const Degrees& base, const FixedDegre
         for (const auto batch : choices(fixed, "micro_batch", fixed.values.micro_batch, share)) {
           Degrees point = base;
           point.zero_stage = zero;
+          point.shard = zero > 0 ? fixed.values.shard : 0;
           point.recompute = recompute;
           point.sequence_parallel = sequence;
           point.micro_batch = static_cast<int>(batch);
@@ -72,7 +73,7 @@ std::vector<std::string> own_violations(const Training& training, const FixedDeg
 // Of the rules that own_violations() finds broken, the one to look at first.
 std::string remedy(const Training& training, const Degrees& given) {
   const workload::Model& model = training.model;
-  if (given.zero_stage > 1) return "write zero_stage=0 or zero_stage=1";
+  if (given.zero_stage > 3) return "write zero_stage=0, 1, 2 or 3";
   if (model.learned_positions && training.sequence > model.positions)
     return fmt::format("write --sequence {} or less", model.positions);
   return "choose degrees that divide";

@@ -120,6 +120,11 @@ Errors programs_refused(std::int64_t ops) {
            "use a smaller global batch"}};
 }
 
+bool Programs::anyone_meets(Dimension dimension) const {
+  return std::ranges::any_of(meeting_kinds,
+                             [&](const MeetingKind& kind) { return kind.group == dimension; });
+}
+
 Result<Programs> Programs::make(const Plan& plan, std::vector<workload::Program> programs) {
   assert(programs.size() == static_cast<std::size_t>(plan.degrees.pp));
   Programs tables;
@@ -140,6 +145,11 @@ Result<Programs> Programs::make(const Plan& plan, std::vector<workload::Program>
   for (int d = 0; d < dimension_count; ++d) {
     const auto dimension = static_cast<Dimension>(d);
     GroupTable& table = tables.groups[d];
+    // Nobody meets there: one group of all ranks, which tells nobody apart.
+    if (dimension != Dimension::pp && !tables.anyone_meets(dimension)) {
+      table = {1, plan.degrees.world(), 1};
+      continue;
+    }
     table.stride = stride_of(dimension, plan.degrees, plan.placement.order);
     table.degree = degree_of(plan.degrees, dimension);
     table.count = plan.degrees.world() / table.degree;

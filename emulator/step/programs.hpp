@@ -9,7 +9,7 @@
 
 namespace railwright::emulator {
 
-inline constexpr int dimension_count = 5;
+using workload::dimension_count;
 
 // A size of a collective in one kind of group: what its cost is looked up by.
 struct MeetingKind {
@@ -58,6 +58,7 @@ struct Programs {
   // One program per stage. Fails when they do not match each other.
   static Result<Programs> make(const Plan& plan, std::vector<workload::Program> programs);
 
+  bool anyone_meets(workload::Dimension dimension) const;
   std::int64_t ranks() const { return static_cast<std::int64_t>(stage_of.size()); }
   const StageLayout& of_rank(std::int64_t rank) const { return stages[stage_of[rank]]; }
   const GroupTable& groups_of(workload::Dimension dimension) const {

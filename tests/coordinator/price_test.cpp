@@ -55,6 +55,14 @@ TEST_CASE("the closed form agrees with emulation where groups do not share links
            "tp=8,pp=2,dp=2,micro_batch=1,sequence_parallel=true,zero_stage=1",
            "tp=8,pp=4,dp=1,micro_batch=1",
            "tp=1,pp=32,dp=1,micro_batch=1",
+           "tp=1,pp=1,dp=32,micro_batch=1,zero_stage=2",
+           "tp=1,pp=1,dp=32,micro_batch=2,zero_stage=3",
+           "tp=1,pp=1,dp=32,micro_batch=1,zero_stage=3",
+           "tp=2,pp=1,dp=16,micro_batch=1,zero_stage=3,sequence_parallel=true",
+           "tp=8,pp=1,dp=4,micro_batch=1,zero_stage=3,sequence_parallel=true",
+           "tp=1,pp=1,dp=32,micro_batch=1,zero_stage=3,shard=8",
+           "tp=2,pp=2,dp=8,micro_batch=1,zero_stage=2,sequence_parallel=true",
+           "tp=1,pp=4,dp=8,micro_batch=1,zero_stage=3",
        }) {
     const double ratio = ratio_of(cluster, training, degrees);
     std::cout << "analytic / emulated " << ratio << "  " << degrees << "\n";

@@ -74,6 +74,8 @@ std::vector<std::string> layouts(int ranks) {
                                ",dp=" + std::to_string(dp) +
                                (tp > 1 ? ",sequence_parallel=true" : "");
       all.push_back(base + (dp > 1 ? ",zero_stage=1" : ""));
+      if (dp > 1) all.push_back(base + ",zero_stage=3");
+      if (dp > 1) all.push_back(base + ",zero_stage=2,shard=" + std::to_string(dp / 2));
       if (pp > 1) all.push_back(base + ",vpp=2");
       if (pp > 1) all.push_back(base + ",schedule=zb-h1");
     }

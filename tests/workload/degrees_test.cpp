@@ -55,10 +55,9 @@ int coordinate(const Coordinates& at, Dimension dimension) {
       return at.dp;
     case Dimension::pp:
       return at.pp;
-    case Dimension::ep:
+    default:
       return 0;
   }
-  return 0;
 }
 
 }  // namespace
@@ -93,7 +92,10 @@ TEST_CASE("what is not supported yet is refused in plain words") {
   CHECK(violates(training, degrees_of("ep=2"), "not supported yet: expert parallelism"));
   CHECK(violates(training, degrees_of("pp=2,vpp=2,schedule=zb-h1"), "not supported: schedule"));
   CHECK(violates(training, degrees_of("schedule=zb-h1,recompute=full"), "with recompute=full"));
-  CHECK(violates(training, degrees_of("zero_stage=2"), "not supported yet: ZeRO"));
+  CHECK(violates(training, degrees_of("pp=2,dp=2,zero_stage=3,schedule=zb-h1"), "zb-h1 with zero"));
+  CHECK(violates(training, degrees_of("dp=4,shard=2"), "write zero_stage=1, 2 or 3"));
+  CHECK(violates(training, degrees_of("dp=4,zero_stage=3,shard=3"), "dp x cp % shard: 4 is"));
+  CHECK(violates(training, degrees_of("zero_stage=4"), "zero_stage is 4"));
   Degrees many;
   many.tp = many.pp = many.dp = many.cp = 1 << 30;
   CHECK(violates(training, many, "ranks; at most"));

@@ -87,7 +87,7 @@ TEST_CASE("a modern layer keeps 12h + 4h_kv + 6f + 4a bytes per token") {
   CHECK(layer_bytes(model, tensor_parallel(8, true, Recompute::none), 1) == 139'392 / 8.0);
 }
 
-TEST_CASE("state takes 18 bytes per parameter, and 6 + 12/dp under ZeRO-1") {
+TEST_CASE("state takes 18 bytes per parameter, 6 + 12/d, 2 + 16/d and 18/d under ZeRO") {
   Training training{ready("llama-3.1-8b"), 64, 8192};
   const double count = parameters(training.model);
   Degrees degrees;
@@ -99,6 +99,13 @@ TEST_CASE("state takes 18 bytes per parameter, and 6 + 12/dp under ZeRO-1") {
   CHECK(state() == 18 * count);
   degrees.zero_stage = 1;
   CHECK(state() == Approx((6 + 12.0 / 64) * count).epsilon(1e-9));
+  degrees.zero_stage = 2;
+  CHECK(state() == Approx((2 + 16.0 / 64) * count).epsilon(1e-9));
+  degrees.zero_stage = 3;
+  CHECK(state() == Approx(18.0 / 64 * count).epsilon(1e-9));
+  degrees.shard = 8;  // HSDP: eight ranks share a copy
+  CHECK(state() == Approx(18.0 / 8 * count).epsilon(1e-9));
+  degrees.zero_stage = 1, degrees.shard = 0;
   training.precision = Precision::fp32;
   CHECK(state() == Approx((8 + 8.0 / 64) * count).epsilon(1e-9));
 }
@@ -115,6 +122,18 @@ TEST_CASE("weights and optimizer match Megatron-LM's theoretical memory usage") 
   degrees = tensor_parallel(8, true, Recompute::selective);
   CHECK(state_mebibytes({gpt22, 4, 2048}, degrees) == Approx(47351.46).epsilon(6e-4));
   CHECK(state_mebibytes({gpt22, 4, 2048}, degrees) > 47351.46);
+}
+
+TEST_CASE("ZeRO-3 holds the weights of two units and the gradients of one whole for a while") {
+  const Training training{ready("llama-3.1-8b"), 64, 8192};
+  Degrees degrees;
+  degrees.dp = 64;
+  const Bytes replicated = stage_memory(training, degrees, 0).communication;
+  degrees.zero_stage = 3;
+  // The largest unit is the head: norm 4096 + 4096 x 128256 = 525,340,672 parameters; a layer has
+  // 218,112,000. 2 (head + layer) + 4 head.
+  CHECK(stage_memory(training, degrees, 0).communication - replicated ==
+        Bytes{2 * (525'340'672ull + 218'112'000ull) + 4 * 525'340'672ull});
 }
 
 TEST_CASE("a stage holds the activations of min(m, p - stage) micro-batches") {
@@ -149,6 +168,7 @@ TEST_CASE("the peak is the fullest stage, and splitting never needs more state")
     const MemoryUse peak = peak_memory(setting.training, setting.degrees);
     for (int stage = 0; stage < setting.degrees.pp; ++stage)
       CHECK(stage_memory(setting.training, setting.degrees, stage).total() <= peak.total());
+    if (setting.degrees.zero_stage > 0) continue;
     Degrees sharded = setting.degrees;
     sharded.zero_stage = 1;
     CHECK(peak_memory(setting.training, sharded).total() <= peak.total());

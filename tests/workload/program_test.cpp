@@ -1,5 +1,6 @@
 #include "workload/program.hpp"
 
+#include <algorithm>
 #include <array>
 #include <deque>
 #include <map>
@@ -224,29 +225,71 @@ TEST_CASE("stage borders carry b s h elements, a tp-th of them under sequence pa
   }
 }
 
-TEST_CASE("gradient buckets carry 4 bytes of every parameter of the stage once") {
+namespace {
+
+// Bytes of one operation in one kind of group, without the scalar norms.
+double volume(const Program& program, Dimension group, Operation operation) {
+  double sum = 0;
+  for (const Op& op : program.ops)
+    if (op.kind == OpKind::collective && op.group == group && op.operation == operation &&
+        op.bytes.count > 4)
+      sum += static_cast<double>(op.bytes.count);
+  return sum;
+}
+
+}  // namespace
+
+TEST_CASE("data-parallel volumes are the published ones for every ZeRO stage") {
+  // Of all parameters Psi of a stage, in 2-byte weights and 4-byte gradients, m micro-batches:
+  // ZeRO-0 all-reduces 4 Psi; ZeRO-1 reduce-scatters 4 Psi and gathers 2 Psi; ZeRO-2 scatters m
+  // times; ZeRO-3 scatters m times and gathers 2 m times. HSDP all-reduces 4 Psi / shard more.
   std::mt19937_64 random(41);
-  for (int i = 0; i < 150; ++i) {
-    Setting setting = random_setting(random);
-    if (setting.degrees.dp == 1) continue;
-    const bool sharded = setting.degrees.zero_stage == 1;
-    for (int stage = 0; stage < setting.degrees.pp; ++stage) {
-      const Program program = stage_program(setting.training, setting.degrees, stage);
-      double reduced = 0, gathered = 0;
-      for (const Op& op : program.ops) {
-        if (op.group != Dimension::dp || op.bytes.count == 4) continue;
-        CHECK(op.stream == Stream::data_comm);
-        if (op.operation == Operation::all_gather) {
-          gathered += static_cast<double>(op.bytes.count);
-        } else {
-          CHECK(op.operation == (sharded ? Operation::reduce_scatter : Operation::all_reduce));
-          reduced += static_cast<double>(op.bytes.count);
-        }
-      }
-      const double held = stage_parameters(setting.training.model, setting.degrees, stage);
-      CHECK(reduced == 4 * held);
-      CHECK(gathered == (sharded ? 2 * held : 0));
+  for (int i = 0; i < 300; ++i) {
+    const Setting setting = random_setting(random);
+    const Degrees& d = setting.degrees;
+    const auto m = static_cast<double>(micro_batches(setting.training, d));
+    const bool replicated = d.zero_stage > 0 && d.shard_ranks() < d.dp;
+    const Dimension share = replicated ? Dimension::shard : Dimension::dp;
+    const bool shared = degree_of(d, share) > 1;
+    INFO("seed 41, setting " << i << ": " << to_string(d));
+    for (int stage = 0; stage < d.pp; ++stage) {
+      const Program program = stage_program(setting.training, d, stage);
+      const double held = stage_parameters(setting.training.model, d, stage);
+      const double scattered = d.zero_stage == 0 || !shared ? 0 : d.zero_stage == 1 ? 1 : m;
+      const double gathered = !shared || d.zero_stage == 0 ? 0 : d.zero_stage == 3 ? 2 * m : 1;
+      const auto sums_to = [&](Dimension group, Operation operation, double bytes) {
+        CHECK(volume(program, group, operation) == Approx(bytes).epsilon(1e-9).margin(8));
+      };
+      sums_to(share, Operation::reduce_scatter, 4 * held * scattered);
+      sums_to(share, Operation::all_gather, 2 * held * gathered);
+      sums_to(Dimension::dp, Operation::all_reduce, d.zero_stage == 0 && shared ? 4 * held : 0);
+      sums_to(Dimension::replica, Operation::all_reduce,
+              replicated ? 4 * held / d.shard_ranks() : 0);
     }
+  }
+}
+
+TEST_CASE("ZeRO-3 gathers one unit ahead: each gather waits for the compute before the last unit") {
+  Setting setting{{ready("llama-3.1-8b"), 8, 8192}, {}};
+  setting.degrees.dp = 4;
+  setting.degrees.zero_stage = 3;
+  const Program program = stage_program(setting.training, setting.degrees, 0);
+  std::vector<int> gathers, computes;
+  for (std::size_t i = 0; i < program.ops.size(); ++i) {
+    const Op& op = program.ops[i];
+    if (op.operation == Operation::all_gather && op.kind == OpKind::collective)
+      gathers.push_back(static_cast<int>(i));
+    if (op.kind == OpKind::compute && op.micro_batch >= 0) computes.push_back(static_cast<int>(i));
+  }
+  // Embedding, 32 layers and head, both ways, in two micro-batches: one compute op each.
+  REQUIRE(gathers.size() == 2 * 2 * 34);
+  REQUIRE(computes.size() == gathers.size());
+  for (std::size_t i = 0; i < gathers.size(); ++i) {
+    const Op& gather = program.ops[static_cast<std::size_t>(gathers[i])];
+    const Op& compute = program.ops[static_cast<std::size_t>(computes[i])];
+    CHECK(std::count(compute.after.begin(), compute.after.end(), gathers[i]) == 1);
+    if (i < 2) CHECK(gather.after.empty());
+    if (i >= 2) CHECK(gather.after == std::vector<int>{computes[i - 2]});
   }
 }
 

@@ -43,7 +43,8 @@ inline Setting random_setting(std::mt19937_64& random) {
     degrees.tp = pick({1, 2, 4, 8});
     degrees.pp = pick({1, 2, 3, 4, 8});
     degrees.dp = pick({1, 2, 4, 128});
-    degrees.zero_stage = pick({0, 1});
+    degrees.zero_stage = pick({0, 1, 2, 3});
+    degrees.shard = degrees.zero_stage > 0 ? pick({0, 0, 1, 2}) : 0;
     degrees.micro_batch = pick({1, 2, 3});
     degrees.sequence_parallel = pick({0, 1}) == 1;
     degrees.recompute = static_cast<Recompute>(pick({0, 1, 2}));

@@ -100,7 +100,7 @@ void Walker::State::prepare() {
     record.kinds.push_back({0, {}, {}, telemetry::Histogram::around(kind.expected)});
   for (int rank = 0; rank < world.size; ++rank) everybody.ranks.push_back(rank);
   everybody.index = world.rank;
-  everybody.dimension = workload::Dimension::ep;  // tags that no group of a plan uses
+  everybody.dimension = workload::Dimension{workload::dimension_count};  // tags of no plan's group
 }
 
 Seconds Walker::State::ready(const Op& op) const {
