@@ -38,7 +38,9 @@ using Demand = std::map<std::pair<Dimension, Operation>, std::vector<Bytes>>;
 Demand demand_of(const workload::Training& training, const workload::Degrees& degrees) {
   const workload::Training short_training = shortest(training, degrees);
   Demand demand;
-  for (const int stage : {0, degrees.pp - 1})
+  const bool uneven = training.model.experts.count > 0 || !degrees.layers.empty();
+  const int between = std::max(1, uneven ? 1 : degrees.pp - 1);  // of the stages that are asked
+  for (int stage = 0; stage < degrees.pp; stage += between)
     for (const workload::Op& op : stage_program(short_training, degrees, stage).ops)
       if (op.kind == workload::OpKind::collective && degree_of(degrees, op.group) > 1)
         demand[{op.group, op.operation}].push_back(op.bytes);

@@ -33,6 +33,9 @@ Json json_of(const workload::Degrees& degrees) {
                {"recompute", words::word_of(words::recomputes, degrees.recompute)},
                {"schedule", words::word_of(words::pipelines, degrees.schedule)}};
   if (degrees.shard > 0) json["shard"] = degrees.shard;
+  if (degrees.etp > 1) json["etp"] = degrees.etp;
+  if (degrees.context != workload::ContextExchange::ring)
+    json["context"] = words::word_of(words::contexts, degrees.context);
   return json;
 }
 

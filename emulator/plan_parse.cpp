@@ -46,6 +46,8 @@ workload::Degrees read_degrees(Fields fields) {
   degrees.recompute = word(fields.require("recompute"), words::recomputes);
   degrees.schedule = word(fields.require("schedule"), words::pipelines);
   degrees.shard = static_cast<int>(fields.find("shard").integer(1, most, 0));
+  degrees.etp = static_cast<int>(fields.find("etp").integer(1, most, 1));
+  if (fields.has("context")) degrees.context = word(fields.find("context"), words::contexts);
   fields.finish();
   return degrees;
 }
@@ -203,7 +205,7 @@ void check_stages(const Plan& plan, const Cursor& at) {
     const std::int64_t wanted = stage_layers(plan.training.model, plan.degrees, stage);
     if (plan.layers_per_stage[static_cast<std::size_t>(stage)] != wanted)
       return at.error(fmt::format("stage {} must have {} layers", stage, wanted),
-                      "this version splits the layers by itself");
+                      "interleaved stages have equally many layers");
   }
 }
 
@@ -216,6 +218,18 @@ void check_schedules(const Plan& plan, const Cursor& at) {
       return at.error(fmt::format("a {} group has {} ranks, the schedule {}",
                                   to_string(choice.group), degree, choice.schedule.ranks));
   }
+}
+
+// Layers that were not split as evenly as it goes are the degrees' own.
+void take_layers(Plan& plan) {
+  const auto splits_so = [&](int stage) {
+    return stage_layers(plan.training.model, plan.degrees, stage) ==
+           plan.layers_per_stage[static_cast<std::size_t>(stage)];
+  };
+  if (plan.degrees.vpp > 1) return;
+  bool even = plan.layers_per_stage.size() == static_cast<std::size_t>(plan.degrees.pp);
+  for (int stage = 0; even && stage < plan.degrees.pp; ++stage) even = splits_so(stage);
+  if (!even) plan.degrees.layers = plan.layers_per_stage;
 }
 
 // What no single key can say; asked only when every key was good by itself.
@@ -267,6 +281,7 @@ Result<Plan> parse_plan(std::string_view text, const std::string& file) {
                   "make the plan again with this version of railwright");
   Plan plan;
   if (document.ok()) read_parts(plan, fields, json, file);
+  if (document.ok()) take_layers(plan);
   if (document.ok()) check_together(plan, fields);
   if (document.ok()) fields.finish();
   return document.result(std::move(plan));

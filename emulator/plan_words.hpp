@@ -58,6 +58,9 @@ inline constexpr Words<workload::Recompute, 3> recomputes{
     {{"none", workload::Recompute::none},
      {"selective", workload::Recompute::selective},
      {"full", workload::Recompute::full}}};
+inline constexpr Words<workload::ContextExchange, 2> contexts{
+    {{"ring", workload::ContextExchange::ring},
+     {"all_to_all", workload::ContextExchange::all_to_all}}};
 inline constexpr Words<workload::PipelineSchedule, 2> pipelines{
     {{"1f1b", workload::PipelineSchedule::one_forward_one_backward},
      {"zb-h1", workload::PipelineSchedule::zero_bubble_h1}}};

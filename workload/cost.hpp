@@ -11,17 +11,18 @@ namespace railwright::workload {
 // ---- parameters
 
 // Norms and biases counted: LayerNorm 2h, RMSNorm h; biases as the flags of the model say.
-double layer_parameters(const Model& model);
 double embedding_parameters(const Model& model);  // token (+ position) table
 double parameters(const Model& model);            // everything, output head counted unless tied
-// On the fullest tensor-parallel rank of stage `stage` of pp: its layers / tp, plus embedding on
+double active_parameters(const Model& model);     // of them those that a token meets
+// On the fullest tensor-parallel rank of stage `stage` of pp: its layers / tp (routed experts / (ep
+// x etp), never divided by tp), plus embedding on
 // the first stage and final norm and head on the last. Norms, biases added after a reduction and
 // the position table are whole on every rank; the vocabulary is padded to a multiple of tp. A tied
 // head has its own copy on the last stage when pp > 1.
 double stage_parameters(const Model& model, const Degrees& degrees, int stage);
 // Layers of a stage: layers / pp each. When only layers + 2 (or + 1) divides by pp, the first and
 // the last stage (or the last alone) have one layer fewer: embedding and head weigh as a layer.
-// Llama 3.1 405B on 16 stages: 7, 14 x 8, 7.
+// Llama 3.1 405B on 16 stages: 7, 14 x 8, 7. Degrees::layers overrides it.
 std::int64_t stage_layers(const Model& model, const Degrees& degrees, int stage);
 // Columns of the embedding table and the head that one tensor-parallel rank holds.
 std::int64_t vocabulary_shard(const Model& model, int tp);
@@ -32,8 +33,10 @@ enum class AttentionCount : std::uint8_t {
   causal,  // half of the score matrix: what Megatron prints and what flash attention does
   dense,   // all of it: Narayanan et al., SC'21, eq. 3
 };
-// Forward FLOPs of one layer over b sequences, all tensor-parallel ranks together.
-Flops layer_forward_flops(const Model& model, std::int64_t b, std::int64_t s, AttentionCount count);
+// Forward FLOPs of one layer over b sequences, all tensor-parallel ranks together. With experts
+// each token meets the router, k of them and the shared ones.
+Flops layer_forward_flops(const Model& model, std::int64_t b, std::int64_t s, AttentionCount count,
+                          bool has_experts = false);
 // Of it Q K^T and A V alone.
 Flops core_attention_flops(const Model& model, std::int64_t b, std::int64_t s,
                            AttentionCount count);
@@ -50,9 +53,10 @@ Flops hardware_flops_per_step(const Training& training, Recompute recompute,
 // table 2. Modern layers (RMSNorm, GQA, SwiGLU, flash, no dropout) by the same counting take
 // 12h + 4h_kv + 6f + 4a per token, of it 8h replicated without sequence parallelism. Selective
 // recomputation drops the core attention; flash attention keeps nothing but 4a there, so it changes
-// nothing.
+// nothing. With experts the MLP's part is that of k tokens for each one and of the shared experts,
+// whatever ep is.
 double activation_bytes_per_layer(const Model& model, const Degrees& degrees, std::int64_t b,
-                                  std::int64_t s);
+                                  std::int64_t s, bool has_experts = false);
 
 // Assumptions, not measurements; fitting them is the calibration's work.
 inline constexpr Bytes communication_buffer = mebibytes(128);

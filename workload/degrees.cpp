@@ -23,6 +23,7 @@ bool all_positive(const Training& training, const Degrees& degrees, Messages& ou
   check("vpp", degrees.vpp);
   check("cp", degrees.cp);
   check("ep", degrees.ep);
+  check("etp", degrees.etp);
   check("dp", degrees.dp);
   check("micro_batch", degrees.micro_batch);
   check("global batch", training.global_batch);
@@ -36,12 +37,40 @@ void check_divides(Messages& out, const char* what, std::int64_t value, const ch
     out.push_back(fmt::format("{} % {}: {} is not divisible by {}", what, by, value, degree));
 }
 
-void check_supported(const Degrees& degrees, Messages& out) {
-  const auto refuse = [&](const char* what) {
-    out.push_back(fmt::format("not supported yet: {}", what));
-  };
-  if (degrees.cp > 1) refuse("context parallelism (cp > 1)");
-  if (degrees.ep > 1) refuse("expert parallelism (ep > 1)");
+void check_experts(const Model& model, const Degrees& degrees, Messages& out) {
+  const Experts& experts = model.experts;
+  const bool parallel = degrees.ep > 1 || degrees.etp > 1;
+  if (parallel && experts.count == 0)
+    out.push_back(fmt::format("ep and etp are for experts: {} has none", model.name));
+  const bool split = degrees.tp > 1 && !degrees.sequence_parallel;
+  if (split && experts.count > 0)
+    out.push_back("experts with tp > 1 need sequence_parallel: ranks route different tokens");
+  if (split && model.latent.kv_rank > 0)
+    out.push_back(
+        "latent attention with tp > 1 needs sequence_parallel: its down projections are "
+        "not split otherwise");
+  if (experts.count == 0) return;
+  check_divides(out, "experts", experts.count, "ep", degrees.ep);
+  check_divides(out, "expert width", experts.ffn_hidden, "etp", degrees.etp);
+  check_divides(out, "shared expert width", experts.shared_hidden, "tp", degrees.tp);
+  check_divides(out, "tp x cp x dp", std::int64_t{degrees.tp} * degrees.cp * degrees.dp,
+                "(ep x etp)", std::int64_t{degrees.ep} * degrees.etp);
+  if (degrees.shard > 0) out.push_back("not supported: shard (HSDP) with experts");
+}
+
+void check_context(const Training& training, const Degrees& degrees, Messages& out) {
+  if (degrees.cp == 1) return;
+  const Model& model = training.model;
+  if (!model.flash_attention) out.push_back("cp > 1 needs flash attention");
+  if (model.latent.kv_rank > 0) out.push_back("not supported: cp > 1 with latent attention");
+  // Every rank has a part from the beginning and one from the end: equal shares of a causal mask.
+  const std::int64_t split = degrees.sequence_parallel ? degrees.tp : 1;
+  check_divides(out, "sequence", training.sequence, "(2 x cp x tp under sequence_parallel)",
+                2 * std::int64_t{degrees.cp} * split);
+  if (degrees.context == ContextExchange::ring) return;
+  const std::int64_t parts = std::int64_t{degrees.tp} * degrees.cp;
+  check_divides(out, "heads", model.heads, "(tp x cp)", parts);
+  check_divides(out, "kv_heads", model.kv_heads, "(tp x cp)", parts);
 }
 
 void check_sharding(const Degrees& degrees, Messages& out) {
@@ -56,8 +85,25 @@ void check_sharding(const Degrees& degrees, Messages& out) {
     check_divides(out, "dp x cp", std::int64_t{degrees.dp} * degrees.cp, "shard", degrees.shard);
 }
 
-void check_stages(const Model& model, int pp, Messages& out) {
+void check_layers_of_stages(const Model& model, const Degrees& degrees, Messages& out) {
+  std::int64_t sum = 0;
+  for (const std::int64_t layers : degrees.layers) {
+    if (layers < 1) out.push_back("layers: every stage must have at least 1");
+    sum += layers;
+  }
+  if (static_cast<int>(degrees.layers.size()) != degrees.pp)
+    out.push_back(
+        fmt::format("layers: {} stages, but pp is {}", degrees.layers.size(), degrees.pp));
+  if (sum != model.layers)
+    out.push_back(
+        fmt::format("layers: they add up to {}, {} has {}", sum, model.name, model.layers));
+  if (degrees.vpp > 1) out.push_back("not supported: layers per stage with vpp > 1");
+}
+
+void check_stages(const Model& model, const Degrees& degrees, Messages& out) {
+  if (!degrees.layers.empty()) return check_layers_of_stages(model, degrees, out);
   const std::int64_t layers = model.layers;
+  const int pp = degrees.pp;
   const bool splits = layers % pp == 0 || (layers + 1) % pp == 0 || (layers + 2) % pp == 0;
   if (layers < pp) {
     out.push_back(fmt::format("layers % pp: {} layers are too few for {} stages", layers, pp));
@@ -122,12 +168,13 @@ std::vector<std::string> violations(const Training& training, const Degrees& deg
   check_divides(out, "heads", model.heads, "tp", degrees.tp);
   check_divides(out, "kv_heads", model.kv_heads, "tp", degrees.tp);
   check_divides(out, "ffn_hidden", model.ffn_hidden, "tp", degrees.tp);
-  if (degrees.vpp == 1) check_stages(model, degrees.pp, out);
+  if (degrees.vpp == 1 || !degrees.layers.empty()) check_stages(model, degrees, out);
   check_schedule(training, degrees, out);
   check_batch(training, degrees, out);
   check_sequence(training, degrees, out);
   check_sharding(degrees, out);
-  check_supported(degrees, out);
+  check_experts(model, degrees, out);
+  check_context(training, degrees, out);
   check_world(degrees, out);
   return out;
 }
@@ -157,6 +204,16 @@ std::string to_string(PipelineSchedule schedule) {
       return "zb-h1";
   }
   return "1f1b";
+}
+
+std::string to_string(ContextExchange context) {
+  switch (context) {
+    case ContextExchange::ring:
+      return "ring";
+    case ContextExchange::all_to_all:
+      return "all_to_all";
+  }
+  return "ring";
 }
 
 std::string to_string(Dimension dimension) {

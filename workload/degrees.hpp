@@ -13,6 +13,10 @@
 namespace railwright::workload {
 
 enum class Recompute : std::uint8_t { none, selective, full };
+enum class ContextExchange : std::uint8_t {
+  ring,        // keys and values go round, beside the attention to those that are there
+  all_to_all,  // Ulysses: heads for sequence, and back
+};
 enum class PipelineSchedule : std::uint8_t {
   one_forward_one_backward,  // interleaved where vpp > 1
   zero_bubble_h1,
@@ -47,6 +51,9 @@ struct Degrees {
   int shard = 0;                   // ranks that share one copy of it (HSDP); 0: all of dp x cp
   bool sequence_parallel = false;  // activations between TP blocks split along the sequence
   int micro_batch = 1;             // sequences per micro-batch and data-parallel rank
+  // How the sequence's parts meet in attention when cp > 1.
+  ContextExchange context = ContextExchange::ring;
+  std::vector<std::int64_t> layers;  // of each stage; empty: as even as it goes, see stage_layers
   Recompute recompute = Recompute::none;
   PipelineSchedule schedule = PipelineSchedule::one_forward_one_backward;
   std::int64_t world() const { return std::int64_t{tp} * cp * dp * pp; }
@@ -66,8 +73,10 @@ struct Training {
 // Why these degrees cannot train this; empty when they can. Names the divisibility rule that
 // failed: heads % tp, kv_heads % tp, ffn_hidden % tp, layers % pp (see stage_layers in cost.hpp for
 // the two uneven splits), layers % (pp x vpp) and micro-batches % pp when stages are interleaved,
-// global_batch % (dp x micro_batch), sequence % tp under SP; and what is not supported: cp, ep,
-// zero_stage > 1, interleaving or full recomputation under zero_bubble_h1.
+// global_batch % (dp x micro_batch), sequence % tp under SP, experts % ep, expert width % etp,
+// tp x cp x dp % (ep x etp), sequence % (2 cp), heads % (tp x cp) under all_to_all, dp x cp %
+// shard; and what is not supported, such as interleaving or full recomputation under
+// zero_bubble_h1.
 std::vector<std::string> violations(const Training& training, const Degrees& degrees);
 
 // Micro-batches per data-parallel rank and step; the degrees must have no violations.
@@ -79,6 +88,7 @@ tl::expected<Degrees, ConfigError> parse_degrees(std::string_view text);
 std::string to_string(const Degrees& degrees);  // what parse_degrees reads
 std::string to_string(Recompute recompute);
 std::string to_string(PipelineSchedule schedule);  // "1f1b", "zb-h1"
+std::string to_string(ContextExchange context);    // "ring", "all_to_all"
 std::string to_string(Dimension dimension);
 
 // Rank numbers: mixed radix in `order`, first entry fastest.

@@ -67,17 +67,43 @@ std::string read_schedule(Word value, Degrees& degrees) {
   return "expected 1f1b or zb-h1";
 }
 
+std::string read_context(Word value, Degrees& degrees) {
+  for (const ContextExchange context : {ContextExchange::ring, ContextExchange::all_to_all})
+    if (value == to_string(context)) {
+      degrees.context = context;
+      return {};
+    }
+  return "expected ring or all_to_all";
+}
+
+// "7:8:8:7".
+std::string read_layers(Word value, Degrees& degrees) {
+  degrees.layers.clear();
+  for (std::size_t start = 0; start <= value.size();) {
+    const std::size_t end = std::min(value.find(':', start), value.size());
+    Degrees one;
+    const std::string message = read_count<&Degrees::pp, 1>(value.substr(start, end - start), one);
+    if (!message.empty()) return message + " per stage, as in 7:8:8:7";
+    degrees.layers.push_back(one.pp);
+    start = end + 1;
+  }
+  return {};
+}
+
 constexpr std::pair<Word, Reader> readers[] = {
     {"tp", read_count<&Degrees::tp, 1>},
     {"pp", read_count<&Degrees::pp, 1>},
     {"vpp", read_count<&Degrees::vpp, 1>},
     {"cp", read_count<&Degrees::cp, 1>},
     {"ep", read_count<&Degrees::ep, 1>},
+    {"etp", read_count<&Degrees::etp, 1>},
     {"dp", read_count<&Degrees::dp, 1>},
     {"micro_batch", read_count<&Degrees::micro_batch, 1>},
     {"zero_stage", read_count<&Degrees::zero_stage, 0>},
     {"shard", read_count<&Degrees::shard, 1>},
     {"sequence_parallel", read_sequence_parallel},
+    {"context", read_context},
+    {"layers", read_layers},
     {"recompute", read_recompute},
     {"schedule", read_schedule},
 };
@@ -134,6 +160,9 @@ std::string to_string(const Degrees& degrees) {
       degrees.zero_stage, degrees.sequence_parallel, to_string(degrees.recompute),
       to_string(degrees.schedule));
   if (degrees.shard > 0) text += fmt::format(",shard={}", degrees.shard);
+  if (degrees.etp > 1) text += fmt::format(",etp={}", degrees.etp);
+  if (degrees.context != ContextExchange::ring) text += ",context=" + to_string(degrees.context);
+  if (!degrees.layers.empty()) text += fmt::format(",layers={}", fmt::join(degrees.layers, ":"));
   return text;
 }
 

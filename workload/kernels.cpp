@@ -43,33 +43,111 @@ void append(Kernels& kernels, Kernels more) {
   kernels.insert(kernels.end(), more.begin(), more.end());
 }
 
-// FLOPs of Q K^T, and of A V, over the whole score matrix.
-double score_flops(const RankShape& s) { return 2 * s.batch * s.sequence * s.sequence * s.query; }
-double score_bytes(const RankShape& s) { return s.batch * s.heads * s.sequence * s.sequence; }
+// FLOPs of Q K^T (width of the queries) or of A V (of the context), over the whole score matrix.
+double score_flops(const RankShape& s, double width) { return 2 * s.tokens * s.sequence * width; }
+double score_bytes(const RankShape& s) { return s.tokens * s.heads * s.sequence; }
 
 Kernel score_gemm(std::string name, const RankShape& s, double width) {
   return {std::move(name),
           KernelKind::gemm,
-          {score_flops(s)},
+          {score_flops(s, s.query)},
           s.element * (s.tokens * (s.query + width) + score_bytes(s)),
           1};
 }
 
 // Causal flash attention: half of the two forward products. Its backward makes the scores again:
-// five products of which the forward had two.
+// five products, three of the queries' width, of which the forward had two.
 Kernel flash_forward(const RankShape& s) {
   return {"attention",
           KernelKind::attention,
-          {score_flops(s)},
-          s.element * s.tokens * (2 * s.query + 2 * s.kv),
+          {0.5 * (score_flops(s, s.query) + score_flops(s, s.context))},
+          s.element * s.tokens * (s.query + s.context + 2 * s.kv),
           1};
 }
 Kernel flash_backward(const RankShape& s) {
   return {"attention_backward",
           KernelKind::attention,
-          {2.5 * score_flops(s)},
-          s.element * s.tokens * (4 * s.query + 4 * s.kv),
+          {0.5 * (3 * score_flops(s, s.query) + 2 * score_flops(s, s.context))},
+          s.element * s.tokens * (2 * s.query + 2 * s.context + 4 * s.kv),
           1};
+}
+
+// Of the heads' keys the part that is made from the latent, and their values.
+double unrotated(const RankShape& s) { return s.query - s.heads * s.rope; }
+double query_input(const RankShape& s) { return s.query_rank > 0 ? s.query_rank : s.hidden; }
+
+// One launch for all experts of a rank, each with its own k x n weight.
+Kernel grouped_gemm(std::string name, const RankShape& s, double n, double k) {
+  const double m = s.routed_tokens;
+  return {std::move(name),
+          KernelKind::gemm,
+          {2 * m * n * k},
+          s.element * (m * k + s.local_experts * k * n + m * n),
+          1};
+}
+Kernel grouped_weight_gradient(std::string name, const RankShape& s, double n, double k) {
+  const double m = s.routed_tokens;
+  return {std::move(name),
+          KernelKind::gemm,
+          {2 * m * n * k},
+          s.element * (m * k + m * n) + 8 * s.local_experts * k * n,
+          1};
+}
+double expert_up_width(const RankShape& s) { return (s.gated ? 2 : 1) * s.expert_ffn; }
+
+// Tokens into the order of their experts, or back.
+Kernel sort_tokens(std::string name, const RankShape& s, double reads) {
+  return vector_kernel(std::move(name),
+                       s.element * s.hidden * (s.local_tokens + reads * s.dispatched_tokens));
+}
+
+Kernel rotary(const RankShape& s) {
+  return vector_kernel("rotary", 2 * s.element * s.tokens * (s.query + s.kv));
+}
+
+void add_experts(RankShape& s, const Model& model, const Degrees& degrees) {
+  const Experts& experts = model.experts;
+  s.experts = as_double(experts.count);
+  s.local_experts = s.experts / degrees.ep;
+  s.dispatched_tokens = s.local_tokens * as_double(experts.per_token);
+  s.routed_tokens = s.dispatched_tokens * degrees.etp;
+  s.expert_ffn = as_double(experts.ffn_hidden) / degrees.etp;
+  s.shared_ffn = as_double(experts.shared_hidden) / degrees.tp;
+}
+
+}  // namespace
+
+RankShape rank_shape(const Training& training, const Degrees& degrees) {
+  const Model& model = training.model;
+  const double t = degrees.tp;
+  RankShape s;
+  s.sequence = as_double(training.sequence);
+  s.tokens = degrees.micro_batch * s.sequence / degrees.cp;
+  s.local_tokens = degrees.sequence_parallel ? s.tokens / t : s.tokens;
+  s.hidden = as_double(model.hidden);
+  s.query = as_double(model.query_width()) / t;
+  s.kv = as_double(model.kv_width()) / t;
+  s.context = as_double(model.context_width()) / t;
+  s.heads = as_double(model.heads) / t;
+  s.ffn = as_double(model.ffn_hidden) / t;
+  s.vocabulary = as_double(vocabulary_shard(model, degrees.tp));
+  s.element = element_bytes(training.precision);
+  s.gated = model.gated_mlp;
+  s.rotary = !model.learned_positions;
+  s.flash = model.flash_attention;
+  s.dropout = model.dropout;
+  s.query_rank = as_double(model.latent.query_rank);
+  s.kv_rank = as_double(model.latent.kv_rank);
+  s.rope = as_double(model.latent.rope_dim);
+  add_experts(s, model, degrees);
+  return s;
+}
+
+Kernels core_attention_forward(const RankShape& s) {
+  if (s.flash) return {flash_forward(s)};
+  const double softmax = 2 * s.element + (s.dropout ? 2 * s.element + 1 : 0);
+  return {score_gemm("scores", s, s.kv), vector_kernel("softmax", softmax * score_bytes(s)),
+          score_gemm("context", s, s.kv)};
 }
 
 // Unfused attention computes all of the scores and writes each stage of them to memory.
@@ -81,78 +159,101 @@ Kernels core_attention_backward(const RankShape& s) {
           score_gemm("query_gradient", s, s.kv), score_gemm("key_gradient", s, s.kv)};
 }
 
-Kernel rotary(const RankShape& s) {
-  return vector_kernel("rotary", 2 * s.element * s.tokens * (s.query + s.kv));
+Kernels attention_blocks(Kernels core, int blocks, int count) {
+  for (Kernel& kernel : core) {
+    kernel.flops.count /= blocks;
+    kernel.bytes /= blocks;
+    kernel.count = count;
+  }
+  return core;
 }
 
-}  // namespace
-
-RankShape rank_shape(const Training& training, const Degrees& degrees) {
-  const Model& model = training.model;
-  const double t = degrees.tp;
-  RankShape s;
-  s.batch = degrees.micro_batch;
-  s.sequence = as_double(training.sequence);
-  s.tokens = s.batch * s.sequence;
-  s.local_tokens = degrees.sequence_parallel ? s.tokens / t : s.tokens;
-  s.hidden = as_double(model.hidden);
-  s.query = as_double(model.query_width()) / t;
-  s.kv = as_double(model.kv_width()) / t;
-  s.heads = as_double(model.heads) / t;
-  s.ffn = as_double(model.ffn_hidden) / t;
-  s.vocabulary = as_double(vocabulary_shard(model, degrees.tp));
-  s.element = element_bytes(training.precision);
-  s.gated = model.gated_mlp;
-  s.rotary = !model.learned_positions;
-  s.flash = model.flash_attention;
-  s.dropout = model.dropout;
-  return s;
+Kernels attention_output_forward(const RankShape& s) {
+  return {gemm("attention_output", s.tokens, s.hidden, s.context, s.element), residual(s)};
 }
 
-Kernels core_attention_forward(const RankShape& s) {
-  if (s.flash) return {flash_forward(s)};
-  const double softmax = 2 * s.element + (s.dropout ? 2 * s.element + 1 : 0);
-  return {score_gemm("scores", s, s.kv), vector_kernel("softmax", softmax * score_bytes(s)),
-          score_gemm("context", s, s.kv)};
+Kernels attention_output_backward(const RankShape& s) {
+  return {norm_backward(s),
+          gemm("attention_output_gradient", s.tokens, s.context, s.hidden, s.element)};
 }
 
-Kernels attention_forward(const RankShape& s) {
-  Kernels kernels = {norm_forward(s),
-                     gemm("qkv", s.tokens, s.query + 2 * s.kv, s.hidden, s.element)};
+Kernels attention_output_weight_gradient(const RankShape& s) {
+  return {weight_gradient("attention_output_weight", s.tokens, s.hidden, s.context, s.element)};
+}
+
+Kernels qkv_forward(const RankShape& s) {
+  if (s.kv_rank == 0) {
+    Kernels kernels = {norm_forward(s),
+                       gemm("qkv", s.tokens, s.query + 2 * s.kv, s.hidden, s.element)};
+    if (s.rotary) kernels.push_back(rotary(s));
+    return kernels;
+  }
+  return {gemm("query_up", s.tokens, s.query, query_input(s), s.element),
+          gemm("key_value_up", s.tokens, unrotated(s) + s.context, s.kv_rank, s.element),
+          rotary(s)};
+}
+
+Kernels qkv_backward(const RankShape& s) {
+  Kernels kernels;
   if (s.rotary) kernels.push_back(rotary(s));
-  append(kernels, core_attention_forward(s));
-  kernels.push_back(gemm("attention_output", s.tokens, s.hidden, s.query, s.element));
+  if (s.kv_rank == 0) {
+    kernels.push_back(gemm("qkv_gradient", s.tokens, s.hidden, s.query + 2 * s.kv, s.element));
+    return kernels;
+  }
+  kernels.push_back(gemm("query_up_gradient", s.tokens, query_input(s), s.query, s.element));
+  kernels.push_back(
+      gemm("key_value_up_gradient", s.tokens, s.kv_rank, unrotated(s) + s.context, s.element));
+  return kernels;
+}
+
+Kernels qkv_weight_gradient(const RankShape& s) {
+  if (s.kv_rank == 0)
+    return {weight_gradient("qkv_weight", s.tokens, s.query + 2 * s.kv, s.hidden, s.element)};
+  return {weight_gradient("query_up_weight", s.tokens, s.query, query_input(s), s.element),
+          weight_gradient("key_value_up_weight", s.tokens, unrotated(s) + s.context, s.kv_rank,
+                          s.element)};
+}
+
+Kernels latent_forward(const RankShape& s) {
+  if (s.kv_rank == 0) return {};
+  return {norm_forward(s), gemm("latents", s.local_tokens, s.latents(), s.hidden, s.element),
+          vector_kernel("latent_norm", 2 * s.element * s.local_tokens * s.latents())};
+}
+
+Kernels latent_backward(const RankShape& s) {
+  if (s.kv_rank == 0) return {};
+  return {vector_kernel("latent_norm_backward", 4 * s.element * s.local_tokens * s.latents()),
+          gemm("latents_gradient", s.local_tokens, s.hidden, s.latents(), s.element)};
+}
+
+Kernels latent_weight_gradient(const RankShape& s) {
+  if (s.kv_rank == 0) return {};
+  return {weight_gradient("latents_weight", s.local_tokens, s.latents(), s.hidden, s.element)};
+}
+
+Kernels mlp_core_forward(const RankShape& s) {
+  return {gemm("mlp_up", s.tokens, up_width(s), s.hidden, s.element),
+          vector_kernel("activation", s.element * s.tokens * (up_width(s) + s.ffn)),
+          gemm("mlp_down", s.tokens, s.hidden, s.ffn, s.element)};
+}
+
+Kernels mlp_core_backward(const RankShape& s) {
+  return {gemm("mlp_down_gradient", s.tokens, s.ffn, s.hidden, s.element),
+          vector_kernel("activation_backward", s.element * s.tokens * (2 * up_width(s) + s.ffn)),
+          gemm("mlp_up_gradient", s.tokens, s.hidden, up_width(s), s.element)};
+}
+
+Kernels mlp_forward(const RankShape& s) {
+  Kernels kernels = {norm_forward(s)};
+  append(kernels, mlp_core_forward(s));
   kernels.push_back(residual(s));
   return kernels;
 }
 
-Kernels attention_backward(const RankShape& s) {
-  Kernels kernels = {norm_backward(s),
-                     gemm("attention_output_gradient", s.tokens, s.query, s.hidden, s.element)};
-  append(kernels, core_attention_backward(s));
-  if (s.rotary) kernels.push_back(rotary(s));
-  kernels.push_back(gemm("qkv_gradient", s.tokens, s.hidden, s.query + 2 * s.kv, s.element));
-  return kernels;
-}
-
-Kernels attention_output_weight_gradient(const RankShape& s) {
-  return {weight_gradient("attention_output_weight", s.tokens, s.hidden, s.query, s.element)};
-}
-
-Kernels qkv_weight_gradient(const RankShape& s) {
-  return {weight_gradient("qkv_weight", s.tokens, s.query + 2 * s.kv, s.hidden, s.element)};
-}
-
-Kernels mlp_forward(const RankShape& s) {
-  return {norm_forward(s), gemm("mlp_up", s.tokens, up_width(s), s.hidden, s.element),
-          vector_kernel("activation", s.element * s.tokens * (up_width(s) + s.ffn)),
-          gemm("mlp_down", s.tokens, s.hidden, s.ffn, s.element), residual(s)};
-}
-
 Kernels mlp_backward(const RankShape& s) {
-  return {norm_backward(s), gemm("mlp_down_gradient", s.tokens, s.ffn, s.hidden, s.element),
-          vector_kernel("activation_backward", s.element * s.tokens * (2 * up_width(s) + s.ffn)),
-          gemm("mlp_up_gradient", s.tokens, s.hidden, up_width(s), s.element)};
+  Kernels kernels = {norm_backward(s)};
+  append(kernels, mlp_core_backward(s));
+  return kernels;
 }
 
 Kernels mlp_down_weight_gradient(const RankShape& s) {
@@ -161,6 +262,56 @@ Kernels mlp_down_weight_gradient(const RankShape& s) {
 
 Kernels mlp_up_weight_gradient(const RankShape& s) {
   return {weight_gradient("mlp_up_weight", s.tokens, up_width(s), s.hidden, s.element)};
+}
+
+// Scores of all experts in fp32: written, read for the best ones and for their weights.
+Kernels router_forward(const RankShape& s) {
+  return {norm_forward(s), gemm("router", s.local_tokens, s.experts, s.hidden, s.element),
+          vector_kernel("top_k", 12 * s.local_tokens * s.experts), sort_tokens("permute", s, 1)};
+}
+
+Kernels router_backward(const RankShape& s) {
+  return {norm_backward(s), sort_tokens("permute_backward", s, 1),
+          vector_kernel("top_k_backward", 12 * s.local_tokens * s.experts),
+          gemm("router_gradient", s.local_tokens, s.hidden, s.experts, s.element)};
+}
+
+Kernels router_weight_gradient(const RankShape& s) {
+  return {weight_gradient("router_weight", s.local_tokens, s.experts, s.hidden, s.element)};
+}
+
+Kernels experts_forward(const RankShape& s) {
+  return {grouped_gemm("expert_up", s, expert_up_width(s), s.hidden),
+          vector_kernel("expert_activation",
+                        s.element * s.routed_tokens * (expert_up_width(s) + s.expert_ffn)),
+          grouped_gemm("expert_down", s, s.hidden, s.expert_ffn)};
+}
+
+Kernels experts_backward(const RankShape& s) {
+  return {grouped_gemm("expert_down_gradient", s, s.expert_ffn, s.hidden),
+          vector_kernel("expert_activation_backward",
+                        s.element * s.routed_tokens * (2 * expert_up_width(s) + s.expert_ffn)),
+          grouped_gemm("expert_up_gradient", s, s.hidden, expert_up_width(s))};
+}
+
+Kernels experts_down_weight_gradient(const RankShape& s) {
+  return {grouped_weight_gradient("expert_down_weight", s, s.hidden, s.expert_ffn)};
+}
+
+Kernels experts_up_weight_gradient(const RankShape& s) {
+  return {grouped_weight_gradient("expert_up_weight", s, expert_up_width(s), s.hidden)};
+}
+
+Kernels combine_forward(const RankShape& s) {
+  return {sort_tokens("unpermute", s, 1), residual(s)};
+}
+
+// The gradients of the router's weights need what the experts put out.
+Kernels combine_backward(const RankShape& s) { return {sort_tokens("unpermute_backward", s, 2)}; }
+
+RankShape shared_expert_shape(RankShape shape) {
+  shape.ffn = shape.shared_ffn;
+  return shape;
 }
 
 Kernels embedding_forward(const RankShape& s) {

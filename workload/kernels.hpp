@@ -12,26 +12,57 @@ namespace railwright::workload {
 
 using Kernels = std::vector<Kernel>;
 
-// The shape of a layer on one tensor-parallel rank, for one micro-batch.
+// The shape of a layer on one rank, for one micro-batch.
 struct RankShape {
-  double tokens = 0;        // b s
+  double tokens = 0;        // b s / c
   double local_tokens = 0;  // of norms and residuals: split under sequence parallelism
-  double batch = 0, sequence = 0;
-  double hidden = 0, query = 0, kv = 0, heads = 0, ffn = 0, vocabulary = 0;
+  double sequence = 0;      // s: what a token attends to
+  double hidden = 0, query = 0, kv = 0, context = 0, heads = 0, ffn = 0, vocabulary = 0;
   double element = 2;  // bytes
   bool gated = false, rotary = false, flash = false, dropout = false;
+  // Latent attention: ranks of the latents, and what a token's latents are together.
+  double query_rank = 0, kv_rank = 0, rope = 0;
+  double latents() const { return query_rank + kv_rank + rope; }
+  // Experts: tokens that a rank's experts get when the router is even, widths on this rank.
+  double experts = 0, local_experts = 0, routed_tokens = 0, expert_ffn = 0, shared_ffn = 0;
+  double dispatched_tokens = 0;  // that this rank sends: k local tokens
 };
 RankShape rank_shape(const Training& training, const Degrees& degrees);
 
-Kernels attention_forward(const RankShape& shape);
-Kernels attention_backward(const RankShape& shape);  // to the inputs
+// Of attention, the part before the scores meet (norm, QKV), the core, the part after it. With
+// latent attention the part before has two halves: down to the latents, on local tokens, and up.
+Kernels latent_forward(const RankShape& shape);
+Kernels qkv_forward(const RankShape& shape);
+Kernels core_attention_forward(const RankShape& shape);
+Kernels attention_output_forward(const RankShape& shape);
+// Backwards go to the inputs; gradients of weights are apart.
+Kernels attention_output_backward(const RankShape& shape);
+Kernels core_attention_backward(const RankShape& shape);
+Kernels qkv_backward(const RankShape& shape);
+Kernels latent_backward(const RankShape& shape);
 Kernels attention_output_weight_gradient(const RankShape& shape);
 Kernels qkv_weight_gradient(const RankShape& shape);
-Kernels core_attention_forward(const RankShape& shape);
+Kernels latent_weight_gradient(const RankShape& shape);
+// The block of the core attention to one of `blocks` equal parts of the keys, `count` times.
+Kernels attention_blocks(Kernels core, int blocks, int count);
+Kernels mlp_core_forward(const RankShape& shape);  // without norm and residual
+Kernels mlp_core_backward(const RankShape& shape);
 Kernels mlp_forward(const RankShape& shape);
 Kernels mlp_backward(const RankShape& shape);  // to the inputs
 Kernels mlp_down_weight_gradient(const RankShape& shape);
 Kernels mlp_up_weight_gradient(const RankShape& shape);
+// Experts: the router and the sorting of tokens on local tokens, then the routed ones on what the
+// exchange brought, and the shared ones as an MLP.
+Kernels router_forward(const RankShape& shape);
+Kernels router_backward(const RankShape& shape);
+Kernels router_weight_gradient(const RankShape& shape);
+Kernels experts_forward(const RankShape& shape);
+Kernels experts_backward(const RankShape& shape);
+Kernels experts_down_weight_gradient(const RankShape& shape);
+Kernels experts_up_weight_gradient(const RankShape& shape);
+Kernels combine_forward(const RankShape& shape);
+Kernels combine_backward(const RankShape& shape);
+RankShape shared_expert_shape(RankShape shape);  // of the shared experts as one MLP
 Kernels embedding_forward(const RankShape& shape);
 Kernels embedding_backward(const RankShape& shape);
 Kernels head_forward(const RankShape& shape);   // final norm, logits, loss

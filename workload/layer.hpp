@@ -5,13 +5,30 @@
 
 namespace railwright::workload {
 
-// Parameters of one rank: a layer, the embedding (first stage), final norm and head (last stage).
-double layer_rank_parameters(const Model& model, int tp);
-double embedding_rank_parameters(const Model& model, int tp);
-double head_rank_parameters(const Model& model, const Degrees& degrees);
+// Parameters of one rank, by who else holds them: experts have data-parallel groups of their own.
+struct Held {
+  double dense = 0, expert = 0;
+  double total() const { return dense + expert; }
+  Held& operator+=(const Held& other) {
+    dense += other.dense;
+    expert += other.expert;
+    return *this;
+  }
+};
+Held layer_held(const Model& model, const Degrees& degrees, bool has_experts);
+Held embedding_held(const Model& model, const Degrees& degrees);  // first stage
+Held head_held(const Model& model, const Degrees& degrees);       // last stage: final norm and head
+Held stage_held(const Model& model, const Degrees& degrees, int stage);
 // Of a stage's parameters those that every tensor-parallel rank holds whole: their gradients are
 // summed over the tensor-parallel group under sequence parallelism.
 double whole_parameters(const Model& model, const Degrees& degrees, int stage);
+// Which layers a chunk of a stage has, counted from 0.
+struct LayerRange {
+  std::int64_t first = 0, end = 0;
+};
+LayerRange chunk_layers(const Model& model, const Degrees& degrees, int stage, int chunk);
+// How many of a stage's layers have experts.
+std::int64_t expert_layers(const Model& model, const Degrees& degrees, int stage);
 
 // Megatron-LM closes a gradient bucket at this many parameters; ours end at layer borders.
 constexpr double bucket_parameters(int data_ranks) {

@@ -18,15 +18,52 @@ struct KeptPerToken {
 };
 
 // Korthikanti et al., section 4.1, with the widths of GQA and gated MLPs. `e` bytes per element.
-KeptPerToken kept_per_token(const Model& model, double s, double e) {
-  const double h = as_double(model.hidden), f = as_double(model.ffn_hidden);
+KeptPerToken attention_kept(const Model& model, double s, double e) {
+  const double h = as_double(model.hidden), a = as_double(model.heads);
   const double q = as_double(model.query_width()), kv = as_double(model.kv_width());
-  const double a = as_double(model.heads);
+  const double context = as_double(model.context_width());
   KeptPerToken kept;
-  kept.whole = 4 * e * h + (model.dropout ? 2 * h : 0);  // inputs of norms, QKV and MLP; masks
-  kept.sharded = e * (q + 2 * kv) + e * q + e * (model.gated_mlp ? 3 : 2) * f;
+  kept.whole = 2 * e * h + (model.dropout ? h : 0);  // inputs of norm and QKV; mask
+  kept.sharded = e * (q + kv + (model.latent.kv_rank > 0 ? context : kv)) + e * context;
+  // Latents before and after their norms.
+  const Latent& latent = model.latent;
+  kept.whole += e * as_double(2 * (latent.query_rank + latent.kv_rank) + latent.rope_dim);
   const double scores = e + (model.dropout ? 1 + e : 0);       // softmax, mask, dropped softmax
   kept.core = model.flash_attention ? 4 * a : scores * a * s;  // flash: fp32 log-sum-exp per row
+  return kept;
+}
+
+// An MLP of this width: its input is kept by the norm before it.
+double mlp_kept(const Model& model, double width, double e) {
+  return e * (model.gated_mlp ? 3 : 2) * width;
+}
+
+// k tokens for each one when the router is even. Expert parallelism moves them and divides nothing:
+// what a rank sends away, it gets back from others (Megatron-LM, pull request 6782). The widths
+// that etp divides are those of etp times as many tokens.
+KeptPerToken experts_kept(const Model& model, const Degrees& degrees, double e) {
+  const Experts& experts = model.experts;
+  const double h = as_double(model.hidden), k = as_double(experts.per_token);
+  KeptPerToken kept;
+  kept.whole = 8 * as_double(experts.count);      // fp32 scores and probabilities
+  kept.whole += k * (e * h * (degrees.etp + 1) +  // what experts get, and what they put out
+                     mlp_kept(model, as_double(experts.ffn_hidden), e));
+  kept.sharded = mlp_kept(model, as_double(experts.shared_hidden), e);
+  return kept;
+}
+
+KeptPerToken kept_per_token(const Model& model, const Degrees& degrees, bool has_experts, double s,
+                            double e) {
+  const double h = as_double(model.hidden);
+  KeptPerToken kept = attention_kept(model, s, e);
+  kept.whole += 2 * e * h + (model.dropout ? h : 0);  // inputs of norm and MLP; mask
+  if (!has_experts) {
+    kept.sharded += mlp_kept(model, as_double(model.ffn_hidden), e);
+    return kept;
+  }
+  const KeptPerToken experts = experts_kept(model, degrees, e);
+  kept.whole += experts.whole;
+  kept.sharded += experts.sharded;
   return kept;
 }
 
@@ -35,17 +72,18 @@ struct Activations {
   double working = 0;  // more, for the one layer that is being recomputed
 };
 
-Activations layer_activations(const Model& model, const Degrees& degrees, double b, double s,
-                              double e) {
-  const KeptPerToken token = kept_per_token(model, s, e);
+Activations layer_activations(const Model& model, const Degrees& degrees, bool has_experts,
+                              double b, double s, double e) {
+  const KeptPerToken token = kept_per_token(model, degrees, has_experts, s, e);
   const double t = degrees.tp, split = degrees.sequence_parallel ? t : 1;
-  const double all = b * s * (token.whole / split + (token.sharded + token.core) / t);
+  const double tokens = b * s / degrees.cp;
+  const double all = tokens * (token.whole / split + (token.sharded + token.core) / t);
   if (degrees.recompute == Recompute::full) {
-    const double input = e * b * s * as_double(model.hidden) / split;
+    const double input = e * tokens * as_double(model.hidden) / split;
     return {input, all};
   }
   if (degrees.recompute == Recompute::selective && !model.flash_attention)
-    return {all - b * s * token.core / t, b * s * token.core / t};
+    return {all - tokens * token.core / t, tokens * token.core / t};
   return {all, 0};
 }
 
@@ -55,6 +93,11 @@ struct StateBytes {
 StateBytes state_bytes(Precision precision) {
   if (element_bytes(precision) == 4) return {4, 4, 8};
   return {2, 4, 12};
+}
+
+// Of a micro-batch, on one rank of the context-parallel group.
+double local_tokens(const Training& training, const Degrees& degrees) {
+  return as_double(degrees.micro_batch) * as_double(training.sequence) / degrees.cp;
 }
 
 // Of the passes that stage 0 holds, those of its first chunk: p in every round of p v, see
@@ -67,7 +110,7 @@ std::int64_t first_chunk_passes(const Training& training, const Degrees& degrees
 
 // What embedding (token ids, dropout mask) and final norm and head keep beside the layers.
 double edge_activations(const Training& training, const Degrees& degrees, int stage, double e) {
-  const double tokens = as_double(degrees.micro_batch) * as_double(training.sequence);
+  const double tokens = local_tokens(training, degrees);
   const double h = as_double(training.model.hidden);
   const double split = degrees.sequence_parallel ? degrees.tp : 1;
   double bytes = 0;
@@ -84,19 +127,20 @@ double gathered_bytes(const Training& training, const Degrees& degrees, int stag
                       const StateBytes& state) {
   if (degrees.zero_stage < 2 || degrees.shard_ranks() == 1) return 0;
   const Model& model = training.model;
-  const double layer = layer_rank_parameters(model, degrees.tp);
+  const bool experts = expert_layers(model, degrees, stage) > 0;
+  const double layer = layer_held(model, degrees, experts).total();
   double largest = layer;
-  if (stage == 0) largest = std::max(largest, embedding_rank_parameters(model, degrees.tp));
-  if (stage == degrees.pp - 1) largest = std::max(largest, head_rank_parameters(model, degrees));
+  if (stage == 0) largest = std::max(largest, embedding_held(model, degrees).total());
+  if (stage == degrees.pp - 1) largest = std::max(largest, head_held(model, degrees).total());
   if (degrees.zero_stage == 2)
     return state.gradient * (bucket_parameters(degrees.dp * degrees.cp) + largest);
   return state.weight * (largest + layer) + state.gradient * largest;
 }
 
 double communication_bytes(const Training& training, const Degrees& degrees, double e) {
-  const double message = e * as_double(degrees.micro_batch) * as_double(training.sequence) *
-                         as_double(training.model.hidden);
-  const int groups = (degrees.tp > 1) + (degrees.dp > 1) + (degrees.pp > 1);
+  const double message = e * local_tokens(training, degrees) * as_double(training.model.hidden);
+  const int groups = (degrees.tp > 1) + (degrees.cp > 1) + (degrees.ep > 1) + (degrees.etp > 1) +
+                     (degrees.dp * degrees.cp > 1) + (degrees.pp > 1);
   double bytes = groups * static_cast<double>(communication_buffer.count);
   const bool gathers = degrees.sequence_parallel && degrees.tp > 1;
   if (gathers) bytes += message;
@@ -107,36 +151,57 @@ double communication_bytes(const Training& training, const Degrees& degrees, dou
 }  // namespace
 
 double activation_bytes_per_layer(const Model& model, const Degrees& degrees, std::int64_t b,
-                                  std::int64_t s) {
-  return layer_activations(model, degrees, as_double(b), as_double(s), 2).kept;
+                                  std::int64_t s, bool has_experts) {
+  return layer_activations(model, degrees, has_experts, as_double(b), as_double(s), 2).kept;
 }
 
 Bytes MemoryUse::total() const {
   return weights + gradients + optimizer + activations + logits + communication + reserve;
 }
 
+namespace {
+
+double stage_activations(const Training& training, const Degrees& degrees, int stage, double e) {
+  const Model& model = training.model;
+  const std::int64_t experts = expert_layers(model, degrees, stage);
+  const std::int64_t dense = stage_layers(model, degrees, stage) - experts;
+  const auto passes = as_double(passes_in_flight(degrees, micro_batches(training, degrees), stage));
+  double kept = 0, working = 0;
+  const auto add = [&](std::int64_t layers, bool has_experts) {
+    if (layers == 0) return;
+    const Activations layer = layer_activations(model, degrees, has_experts, degrees.micro_batch,
+                                                as_double(training.sequence), e);
+    kept += as_double(layers) / degrees.vpp * passes * layer.kept;
+    working = std::max(working, layer.working);
+  };
+  add(dense, false);
+  add(experts, true);
+  return kept + working + edge_activations(training, degrees, stage, e);
+}
+
+// Bytes per parameter, of which ZeRO divides what it shards by the ranks that share it: experts
+// among those that hold the same ones.
+double state_of(const Held& held, const Degrees& degrees, double bytes, int first_sharded) {
+  if (degrees.zero_stage < first_sharded) return bytes * held.total();
+  return bytes *
+         (held.dense / degrees.shard_ranks() + held.expert / degree_of(degrees, Dimension::edp));
+}
+
+}  // namespace
+
 MemoryUse stage_memory(const Training& training, const Degrees& degrees, int stage) {
   const Model& model = training.model;
   const double e = element_bytes(training.precision);
   const StateBytes state = state_bytes(training.precision);
-  const double count = stage_parameters(model, degrees, stage);
-  const double tokens = as_double(degrees.micro_batch) * as_double(training.sequence);
-  const Activations layer =
-      layer_activations(model, degrees, degrees.micro_batch, as_double(training.sequence), e);
-  const std::int64_t passes = passes_in_flight(degrees, micro_batches(training, degrees), stage);
-  const double held =
-      as_double(stage_layers(model, degrees, stage)) / degrees.vpp * as_double(passes);
+  const Held held = stage_held(model, degrees, stage);
   MemoryUse use;
-  const auto held_of = [&](int first_sharded) {
-    return degrees.zero_stage >= first_sharded ? count / degrees.shard_ranks() : count;
-  };
-  use.weights = to_bytes(state.weight * held_of(3));
-  use.gradients = to_bytes(state.gradient * held_of(2));
-  use.optimizer = to_bytes(state.optimizer * held_of(1));
-  use.activations =
-      to_bytes(held * layer.kept + layer.working + edge_activations(training, degrees, stage, e));
+  use.weights = to_bytes(state_of(held, degrees, state.weight, 3));
+  use.gradients = to_bytes(state_of(held, degrees, state.gradient, 2));
+  use.optimizer = to_bytes(state_of(held, degrees, state.optimizer, 1));
+  use.activations = to_bytes(stage_activations(training, degrees, stage, e));
   if (stage == degrees.pp - 1)
-    use.logits = to_bytes((e + 4) * tokens * as_double(vocabulary_shard(model, degrees.tp)));
+    use.logits = to_bytes((e + 4) * local_tokens(training, degrees) *
+                          as_double(vocabulary_shard(model, degrees.tp)));
   use.communication = to_bytes(communication_bytes(training, degrees, e) +
                                gathered_bytes(training, degrees, stage, state));
   use.reserve = framework_reserve;

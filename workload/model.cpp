@@ -67,15 +67,16 @@ void refuse(const Cursor& at, const std::string& what) {
 bool refuse_unsupported(Fields& fields) {
   const Cursor type = fields.find("model_type");
   const std::string refusal = type.is_text() ? refusal_of(type.text()) : "";
+  const ModelFamily* family = type.is_text() ? find_family(type.text()) : nullptr;
   const Cursor experts = find_any(fields, expert_keys);
   const Cursor latent = find_any(fields, {"kv_lora_rank"});
   const Cursor encoder = find_any(fields, {"is_encoder_decoder"});
   if (!refusal.empty()) {
     refuse(type, fmt::format("'{}' is {}", type.text(), refusal));
-  } else if (experts.integer(0, largest_size) > 1) {
-    refuse(experts, "a mixture-of-experts model, which is not supported yet");
-  } else if (latent.integer(0, largest_size) > 0) {
-    refuse(latent, "a model with multi-head latent attention, which is not supported yet");
+  } else if (experts.integer(0, largest_size) > 1 && !(family && family->experts)) {
+    refuse(experts, "a mixture of experts in a family that is known as dense");
+  } else if (latent.integer(0, largest_size) > 0 && !(family && family->latent)) {
+    refuse(latent, "latent attention in a family that is known without");
   } else if (encoder.boolean(false)) {
     refuse(encoder, "an encoder-decoder model; only decoders are supported");
   } else {
@@ -140,6 +141,46 @@ void read_sizes(Fields& fields, const ModelFamily& family, Model& model) {
                            model.kv_heads));
 }
 
+// Every layer after the first dense ones has experts; other patterns are refused.
+void refuse_patterns(Fields& fields) {
+  for (const char* key : {"moe_layer_freq", "decoder_sparse_step"}) {
+    const Cursor every = find_any(fields, {key});
+    if (every.integer(1, most_layers, 1) != 1)
+      refuse(every, "experts in some of the layers only, which is not supported yet");
+  }
+  const Cursor dense = find_any(fields, {"mlp_only_layers"});
+  if (dense.present() && !dense.items().empty())
+    refuse(dense, "experts in some of the layers only, which is not supported yet");
+}
+
+void read_experts(Fields& fields, const ModelFamily& family, Model& model) {
+  Experts& experts = model.experts;
+  const std::int64_t count = find_any(fields, expert_keys).integer(0, largest_size, 0);
+  if (!family.experts || count <= 1) return;
+  refuse_patterns(fields);
+  experts.count = count;
+  experts.per_token = require_size(fields, {"num_experts_per_tok"}, count);
+  experts.ffn_hidden = size_or(fields, {"moe_intermediate_size"}, model.ffn_hidden);
+  experts.dense_layers = find_any(fields, {"first_k_dense_replace"}).integer(0, most_layers, 0);
+  const std::int64_t shared = find_any(fields, {"n_shared_experts"}).integer(0, largest_size, 0);
+  experts.shared_hidden = find_any(fields, {"shared_expert_intermediate_size"})
+                              .integer(0, largest_size, shared * experts.ffn_hidden);
+  experts.shared_gate = family.shared_gate && experts.shared_hidden > 0;
+  const Cursor method = find_any(fields, {"topk_method"});
+  experts.router_bias = method.is_text() && method.text() == "noaux_tc";
+}
+
+void read_latent(Fields& fields, const ModelFamily& family, Model& model) {
+  if (!family.latent || !has_any(fields, {"kv_lora_rank"})) return;
+  Latent& latent = model.latent;
+  latent.kv_rank = require_size(fields, {"kv_lora_rank"});
+  latent.query_rank = find_any(fields, {"q_lora_rank"}).integer(0, largest_size, 0);
+  latent.rope_dim = require_size(fields, {"qk_rope_head_dim"});
+  latent.value_dim = require_size(fields, {"v_head_dim"});
+  model.head_dim = require_size(fields, {"qk_nope_head_dim"}) + latent.rope_dim;
+  model.kv_heads = model.heads;
+}
+
 void read_build(Fields& fields, const ModelFamily& family, Model& model) {
   model.gated_mlp = family.gated_mlp;
   model.tied_embeddings = flag_or(fields, {"tie_word_embeddings"}, family.tied_embeddings);
@@ -157,11 +198,15 @@ void read_extras(Fields& fields, Model& model) {
   Fields extra = own.fields();
   model.name = extra.find("name").text(model.name);
   extra.find("description").text();
-  const std::pair<const char*, bool*> flags[] = {
-      {"gated_mlp", &model.gated_mlp},   {"learned_positions", &model.learned_positions},
-      {"biases", &model.biases},         {"qkv_bias", &model.qkv_bias},
-      {"layer_norm", &model.layer_norm}, {"flash_attention", &model.flash_attention},
-      {"dropout", &model.dropout}};
+  const std::pair<const char*, bool*> flags[] = {{"gated_mlp", &model.gated_mlp},
+                                                 {"learned_positions", &model.learned_positions},
+                                                 {"biases", &model.biases},
+                                                 {"qkv_bias", &model.qkv_bias},
+                                                 {"layer_norm", &model.layer_norm},
+                                                 {"flash_attention", &model.flash_attention},
+                                                 {"dropout", &model.dropout},
+                                                 {"router_bias", &model.experts.router_bias},
+                                                 {"shared_gate", &model.experts.shared_gate}};
   for (const auto& [key, flag] : flags) *flag = extra.find(key).boolean(*flag);
   extra.finish();
 }
@@ -173,6 +218,11 @@ std::string name_of(Fields& fields, const std::string& file) {
   if (path.filename() == "config.json" && path.has_parent_path())
     return path.parent_path().filename().string();
   return path.stem().string();
+}
+
+void check_latent(Fields& fields, const Model& model) {
+  if (model.latent.kv_rank > 0 && !model.flash_attention)
+    find_any(fields, {"kv_lora_rank"}).error("latent attention is supported with flash attention");
 }
 
 void check_learned_positions(Fields& fields, const Model& model) {
@@ -208,8 +258,11 @@ Result<Model> parse_model(std::string_view text, const std::string& file) {
   model.name = name_of(fields, file);
   read_sizes(fields, family, model);
   read_build(fields, family, model);
+  read_experts(fields, family, model);
+  read_latent(fields, family, model);
   read_extras(fields, model);
   check_learned_positions(fields, model);
+  check_latent(fields, model);
   return document.result(std::move(model));
 }
 
@@ -237,6 +290,23 @@ std::string canonical_json(const Model& model) {
       {"x_railwright", std::move(extra)},
   };
   if (model.positions > 0) json["max_position_embeddings"] = model.positions;
+  if (model.experts.count > 0) {
+    const Experts& experts = model.experts;
+    json["n_routed_experts"] = experts.count;
+    json["num_experts_per_tok"] = experts.per_token;
+    json["moe_intermediate_size"] = experts.ffn_hidden;
+    json["shared_expert_intermediate_size"] = experts.shared_hidden;
+    json["first_k_dense_replace"] = experts.dense_layers;
+    json["x_railwright"]["router_bias"] = experts.router_bias;
+    json["x_railwright"]["shared_gate"] = experts.shared_gate;
+  }
+  if (model.latent.kv_rank > 0) {
+    json["kv_lora_rank"] = model.latent.kv_rank;
+    json["q_lora_rank"] = model.latent.query_rank;
+    json["qk_nope_head_dim"] = model.head_dim - model.latent.rope_dim;
+    json["qk_rope_head_dim"] = model.latent.rope_dim;
+    json["v_head_dim"] = model.latent.value_dim;
+  }
   return json.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 

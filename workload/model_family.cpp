@@ -43,6 +43,21 @@ constexpr ModelFamily gpt_neo() {
   return family;
 }
 
+constexpr ModelFamily with_experts(ModelFamily family) {
+  family.experts = true;
+  return family;
+}
+constexpr ModelFamily qwen2_moe() {
+  ModelFamily family = with_experts(with_qkv_bias(llama_like("qwen2_moe")));
+  family.shared_gate = true;
+  return family;
+}
+constexpr ModelFamily deepseek_like(std::string_view name) {
+  ModelFamily family = with_experts(llama_like(name));
+  family.latent = true;
+  return family;
+}
+
 constexpr ModelFamily families[] = {
     llama_like("llama"),
     llama_like("mistral"),
@@ -59,15 +74,20 @@ constexpr ModelFamily families[] = {
     with_tied(gpt_like("bloom")),
     falcon(),
     with_tied(gpt_like("starcoder2")),
+    with_experts(llama_like("mixtral")),
+    qwen2_moe(),
+    with_experts(llama_like("qwen3_moe")),
+    deepseek_like("deepseek_v2"),
+    deepseek_like("deepseek_v3"),
+    deepseek_like("kimi_k2"),
 };
 
 constexpr std::string_view expert_types[] = {
-    "mixtral",       "qwen2_moe",  "qwen3_moe",   "dbrx",   "olmoe",    "phimoe",
-    "jetmoe",        "granitemoe", "gpt_oss",     "grok-1", "minimax",  "ernie4_5_moe",
-    "glm4_moe",      "llama4",     "llama4_text", "arctic", "nllb-moe", "switch_transformers",
+    "dbrx",          "olmoe",       "phimoe",  "jetmoe",       "granitemoe",
+    "gpt_oss",       "grok-1",      "minimax", "ernie4_5_moe", "glm4_moe",
+    "llama4",        "llama4_text", "arctic",  "nllb-moe",     "switch_transformers",
     "hunyuan_v1_moe"};
-constexpr std::string_view latent_types[] = {"deepseek_v2", "deepseek_v3", "deepseek_v32",
-                                             "kimi_k2",     "minicpm3",    "longcat_flash"};
+constexpr std::string_view latent_types[] = {"deepseek_v32", "minicpm3", "longcat_flash"};
 constexpr std::string_view encoder_types[] = {
     "bert",       "roberta",         "xlm-roberta", "distilbert", "electra",    "deberta",
     "deberta-v2", "albert",          "t5",          "mt5",        "umt5",       "bart",
@@ -96,9 +116,9 @@ const ModelFamily* find_family(std::string_view model_type) {
 
 std::string refusal_of(std::string_view model_type) {
   if (contains(expert_types, model_type))
-    return "a mixture-of-experts model, which is not supported yet";
+    return "a mixture-of-experts model of a kind that is not supported yet";
   if (contains(latent_types, model_type))
-    return "a model with multi-head latent attention, which is not supported yet";
+    return "a model with latent attention of a kind that is not supported yet";
   if (contains(encoder_types, model_type)) return "an encoder model; only decoders are supported";
   if (contains(recurrent_types, model_type))
     return "a state-space or hybrid model, which is not supported yet";

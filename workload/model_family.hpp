@@ -17,6 +17,9 @@ struct ModelFamily {
   bool layer_norm = false;
   bool dropout = false;         // when no dropout probability is written
   bool four_times_ffn = false;  // FFN width 4h when it is not written
+  bool experts = false;         // its MLPs may be mixtures of experts
+  bool shared_gate = false;     // their shared experts are weighted
+  bool latent = false;          // multi-head latent attention
 };
 
 std::span<const ModelFamily> model_families();

@@ -22,7 +22,7 @@ constexpr Bytes scalar{4};            // the fp32 norm of all gradients
 struct Unit {
   Pass pass;
   const Recipe* recipe = nullptr;
-  double parameters = 0;
+  Held parameters;
   bool first = false, last = false;  // of its pass
 };
 
@@ -49,13 +49,13 @@ class StageWriter {
   const Degrees& degrees_;
   const int stage_;
   const RankShape shape_;
-  const std::int64_t chunk_layers_;
   const int micro_batches_;
   const bool splits_weights_;
   const Bytes message_bytes_;  // what a stage border carries
   ProgramWriter writer_;
   StateExchange state_;
   StageRecipes recipes_;
+  const Held dense_layer_, expert_layer_;
   std::vector<Unit> units_;
   int gradient_norm_ = -1, optimizer_ = -1;
 };
@@ -65,21 +65,26 @@ StageWriter::StageWriter(const Training& training, const Degrees& degrees, int s
       degrees_(degrees),
       stage_(stage),
       shape_(rank_shape(training, degrees)),
-      chunk_layers_(stage_layers(training.model, degrees, stage) / degrees.vpp),
       micro_batches_(static_cast<int>(micro_batches(training, degrees))),
       splits_weights_(degrees.schedule == PipelineSchedule::zero_bubble_h1),
       message_bytes_(to_bytes(shape_.element * shape_.local_tokens * shape_.hidden)),
       writer_(stage),
       state_(degrees, shape_.element, writer_),
-      recipes_(stage_recipes(training, degrees)) {
-  register_bodies(recipes_.layer, writer_);
+      recipes_(stage_recipes(training, degrees)),
+      dense_layer_(layer_held(training.model, degrees, false)),
+      expert_layer_(layer_held(training.model, degrees, true)) {
+  const std::int64_t experts = expert_layers(training.model, degrees, stage);
+  if (experts < stage_layers(training.model, degrees, stage))
+    register_bodies(recipes_.dense_layer, writer_);
+  if (experts > 0) register_bodies(recipes_.expert_layer, writer_);
   if (first()) register_bodies(recipes_.embedding, writer_);
   if (last()) register_bodies(recipes_.head, writer_);
-  const double held = stage_parameters(training_.model, degrees_, stage_);
+  const Held held = stage_held(training_.model, degrees_, stage_);
   const double owned = state_.owned(held);
   gradient_norm_ = writer_.body("gradient norm", gradient_norm(owned));
   optimizer_ = writer_.body(
-      "optimizer", optimizer_step(owned, degrees_.zero_stage >= 2 ? owned : held, shape_.element));
+      "optimizer",
+      optimizer_step(owned, degrees_.zero_stage >= 2 ? owned : held.total(), shape_.element));
 }
 
 // ---- one micro-batch
@@ -88,16 +93,20 @@ StageWriter::StageWriter(const Training& training, const Degrees& degrees, int s
 void StageWriter::add_units(const Pass& pass) {
   const Model& model = training_.model;
   std::vector<Unit> units;
-  const auto add = [&](const PartRecipes& part, double parameters) {
+  const auto add = [&](const PartRecipes& part, const Held& parameters) {
     const Recipe& recipe = pass.kind == PassKind::forward    ? part.forward
                            : pass.kind == PassKind::backward ? part.backward
                                                              : part.weight;
     units.push_back({pass, &recipe, parameters, false, false});
   };
-  if (embeds(pass.chunk)) add(recipes_.embedding, embedding_rank_parameters(model, degrees_.tp));
-  for (std::int64_t layer = 0; layer < chunk_layers_; ++layer)
-    add(recipes_.layer, layer_rank_parameters(model, degrees_.tp));
-  if (heads(pass.chunk)) add(recipes_.head, head_rank_parameters(model, degrees_));
+  const LayerRange layers = chunk_layers(model, degrees_, stage_, pass.chunk);
+  if (embeds(pass.chunk)) add(recipes_.embedding, embedding_held(model, degrees_));
+  for (std::int64_t layer = layers.first; layer < layers.end; ++layer) {
+    const bool has_experts = model.has_experts(layer);
+    add(has_experts ? recipes_.expert_layer : recipes_.dense_layer,
+        has_experts ? expert_layer_ : dense_layer_);
+  }
+  if (heads(pass.chunk)) add(recipes_.head, head_held(model, degrees_));
   if (pass.kind != PassKind::forward) std::reverse(units.begin(), units.end());
   units.front().first = units.back().last = true;
   units_.insert(units_.end(), units.begin(), units.end());
@@ -136,7 +145,7 @@ void StageWriter::write_unit(std::size_t index) {
   send(unit.pass);
   // Buckets end with their chunk, and no sum spans micro-batches.
   if (unit.pass.kind == gradients && (degrees_.vpp > 1 || degrees_.zero_stage >= 2))
-    state_.close_bucket();
+    state_.close_buckets();
 }
 
 // ---- once per step

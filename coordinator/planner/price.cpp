@@ -7,6 +7,7 @@
 
 #include "coordinator/planner/memory_gate.hpp"
 #include "emulator/step.hpp"
+#include "workload/layer.hpp"
 
 namespace railwright::coordinator {
 
@@ -23,13 +24,19 @@ int ranks_per_stage(const Degrees& degrees) {
 struct StageKind {
   bool first = false, last = false;
   int first_group = 0, last_group = 0;  // node groups at both ends of the stage
+  std::int64_t layers = 0, expert_layers = 0;
   auto operator<=>(const StageKind&) const = default;
 };
 
-StageKind kind_of_stage(const topology::Cluster& cluster, const Degrees& degrees, int stage) {
+StageKind kind_of_stage(const topology::Cluster& cluster, const workload::Model& model,
+                        const Degrees& degrees, int stage) {
   const int ranks = ranks_per_stage(degrees);
-  return {stage == 0, stage == degrees.pp - 1, cluster.group_of({stage * ranks}),
-          cluster.group_of({(stage + 1) * ranks - 1})};
+  return {stage == 0,
+          stage == degrees.pp - 1,
+          cluster.group_of({stage * ranks}),
+          cluster.group_of({(stage + 1) * ranks - 1}),
+          stage_layers(model, degrees, stage),
+          expert_layers(model, degrees, stage)};
 }
 
 Bytes message_to_next(const workload::Program& program) {
@@ -175,7 +182,7 @@ StepPrice StepPricer::closed_form(const Degrees& degrees) {
   std::vector<const StageCost*> stages;
   std::vector<StageTime> times;
   for (int stage = 0; stage < degrees.pp; ++stage) {
-    const StageKind kind = kind_of_stage(cluster_, degrees, stage);
+    const StageKind kind = kind_of_stage(cluster_, training_.model, degrees, stage);
     if (!costs.contains(kind)) costs.emplace(kind, cost_of_stage(degrees, stage));
     stages.push_back(&costs.at(kind));
     times.push_back(stages.back()->time());

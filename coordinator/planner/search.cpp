@@ -29,9 +29,9 @@ std::vector<Recompute> recompute_choices(const FixedDegrees& fixed, bool selecti
   return {Recompute::none, Recompute::full};
 }
 
-std::vector<int> zero_choices(const FixedDegrees& fixed, int dp) {
+std::vector<int> zero_choices(const FixedDegrees& fixed, int ranks) {
   if (fixed.has("zero_stage")) return {fixed.values.zero_stage};
-  return dp > 1 ? std::vector<int>{0, 1, 2, 3} : std::vector<int>{0};
+  return ranks > 1 ? std::vector<int>{0, 1, 2, 3} : std::vector<int>{0};
 }
 
 std::vector<bool> sequence_choices(const FixedDegrees& fixed, int tp) {
@@ -43,7 +43,7 @@ std::vector<bool> sequence_choices(const FixedDegrees& fixed, int tp) {
 void add_options(const Training& training, const Degrees& base, const FixedDegrees& fixed,
                  bool selective, std::vector<Degrees>& points) {
   const std::int64_t share = training.global_batch / base.dp;
-  for (const int zero : zero_choices(fixed, base.dp))
+  for (const int zero : zero_choices(fixed, base.dp * base.cp))
     for (const Recompute recompute : recompute_choices(fixed, selective))
       for (const bool sequence : sequence_choices(fixed, base.tp))
         for (const auto batch : choices(fixed, "micro_batch", fixed.values.micro_batch, share)) {
@@ -77,6 +77,12 @@ std::string remedy(const Training& training, const Degrees& given) {
   if (model.learned_positions && training.sequence > model.positions)
     return fmt::format("write --sequence {} or less", model.positions);
   return "choose degrees that divide";
+}
+
+std::string product_text(const Degrees& given) {
+  return given.cp > 1 ? fmt::format("tp x pp x cp x dp = {} x {} x {} x {}", given.tp, given.pp,
+                                    given.cp, given.dp)
+                      : fmt::format("tp x pp x dp = {} x {} x {}", given.tp, given.pp, given.dp);
 }
 
 std::vector<std::string> examples_of_dp(std::int64_t accelerators, const Training& training) {
@@ -114,12 +120,29 @@ tl::expected<FixedDegrees, ConfigError> parse_fixed(std::string_view text) {
     fixed.names.emplace(name.substr(std::min(name.find_first_not_of(' '), name.size())));
     text.remove_prefix(std::min(text.size(), entry.size() + 1));
   }
-  const Degrees& given = fixed.values;
-  if (given.cp != 1 || given.ep != 1)
-    return tl::unexpected(
-        ConfigError{{}, "--fix: cp and ep are not searched", "leave them out or write 1"});
   return fixed;
 }
+
+namespace {
+
+// What is never varied, only given.
+Degrees only_fixed(const Degrees& given) {
+  Degrees base;
+  base.vpp = given.vpp;
+  base.schedule = given.schedule;
+  base.cp = given.cp;
+  base.context = given.context;
+  base.ep = given.ep;
+  base.etp = given.etp;
+  base.layers = given.layers;
+  return base;
+}
+
+bool needs_sequence(const workload::Model& model, const Degrees& degrees) {
+  return degrees.tp > 1 && (model.experts.count > 0 || model.latent.kv_rank > 0);
+}
+
+}  // namespace
 
 bool selective_differs(const Training& training) {
   Degrees none, selective;
@@ -144,15 +167,18 @@ std::vector<Degrees> points_of(const Training& training, std::int64_t accelerato
   // program.
   if (!workload::violations(workload::shortest(training, {}), {}).empty()) return {};
   const bool selective = selective_differs(training);
+  const int cp = fixed.values.cp;
+  if (accelerators % cp != 0) return {};
   std::vector<Degrees> points;
-  for (const std::int64_t tp : choices(fixed, "tp", fixed.values.tp, accelerators))
-    for (const std::int64_t pp : choices(fixed, "pp", fixed.values.pp, accelerators / tp)) {
-      Degrees base;
+  for (const std::int64_t tp : choices(fixed, "tp", fixed.values.tp, accelerators / cp))
+    for (const std::int64_t pp : choices(fixed, "pp", fixed.values.pp, accelerators / cp / tp)) {
+      Degrees base = only_fixed(fixed.values);
       base.tp = static_cast<int>(tp);
       base.pp = static_cast<int>(pp);
-      base.vpp = fixed.values.vpp;
-      base.schedule = fixed.values.schedule;
-      base.dp = static_cast<int>(accelerators / tp / pp);
+      base.dp = static_cast<int>(accelerators / cp / tp / pp);
+      // Where it must be on, it is no choice.
+      base.sequence_parallel =
+          fixed.values.sequence_parallel || needs_sequence(training.model, base);
       if (fixed.has("dp") && base.dp != fixed.values.dp) continue;
       if (training.global_batch % base.dp != 0) continue;
       if (!workload::violations(workload::shortest(training, base), base).empty()) continue;
@@ -165,20 +191,20 @@ std::vector<Degrees> points_of(const Training& training, std::int64_t accelerato
 ConfigError why_no_points(const Training& training, std::int64_t accelerators,
                           const FixedDegrees& fixed) {
   const Degrees& given = fixed.values;
-  const double product = 1.0 * given.tp * given.pp * given.dp;
+  const double product = 1.0 * given.tp * given.pp * given.cp * given.dp;
   if (std::fmod(static_cast<double>(accelerators), product) != 0)
     return {{},
-            fmt::format("--fix: tp x pp x dp = {} x {} x {} does not divide {} accelerators",
-                        given.tp, given.pp, given.dp, accelerators),
+            fmt::format("--fix: {} = {:.0f} does not divide {} accelerators", product_text(given),
+                        product, accelerators),
             "choose degrees whose product divides --accelerators"};
   const std::vector<std::string> broken = own_violations(training, fixed);
   if (!broken.empty())
     return {{}, (fixed.names.empty() ? "" : "--fix: ") + joined(broken), remedy(training, given)};
   if (fixed.has("tp") && fixed.has("pp") && fixed.has("dp"))
-    return {
-        {},
-        fmt::format("--fix: tp x pp x dp = {:.0f} is not {} accelerators", product, accelerators),
-        "leave one of them out, or set --accelerators to their product"};
+    return {{},
+            fmt::format("--fix: {} = {:.0f} is not {} accelerators", product_text(given), product,
+                        accelerators),
+            "leave one of them out, or set --accelerators to their product"};
   const auto dps = examples_of_dp(accelerators, training);
   return {{},
           fmt::format("no tensor and pipeline degrees divide both {} ({} layers, {} heads) and {} "

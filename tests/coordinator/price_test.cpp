@@ -63,11 +63,26 @@ TEST_CASE("the closed form agrees with emulation where groups do not share links
            "tp=1,pp=1,dp=32,micro_batch=1,zero_stage=3,shard=8",
            "tp=2,pp=2,dp=8,micro_batch=1,zero_stage=2,sequence_parallel=true",
            "tp=1,pp=4,dp=8,micro_batch=1,zero_stage=3",
+           "tp=1,pp=1,cp=4,dp=8,micro_batch=1",
+           "tp=2,pp=2,cp=2,dp=4,micro_batch=1,context=all_to_all,zero_stage=1",
        }) {
     const double ratio = ratio_of(cluster, training, degrees);
     std::cout << "analytic / emulated " << ratio << "  " << degrees << "\n";
     INFO(degrees);
     CHECK(ratio == Approx(1).margin(0.03));
+  }
+}
+
+TEST_CASE("the closed form agrees with emulation on mixtures of experts") {
+  const auto cluster = *topology::load_cluster("dgx-h100-4");
+  const auto training = training_of("mixtral-8x7b", 64, 4096);
+  for (const char* degrees :
+       {"dp=32,ep=8,zero_stage=1", "tp=2,pp=2,dp=8,ep=8,sequence_parallel=true,zero_stage=1",
+        "tp=4,dp=8,ep=8,etp=4,sequence_parallel=true", "pp=4,dp=8,ep=2,layers=9:8:8:7"}) {
+    const double ratio = ratio_of(cluster, training, degrees);
+    std::cout << "analytic / emulated " << ratio << "  " << degrees << "\n";
+    INFO(degrees);
+    CHECK(ratio == Approx(1).margin(0.05));
   }
 }
 

@@ -75,6 +75,14 @@ std::vector<std::string> layouts(int ranks) {
                                (tp > 1 ? ",sequence_parallel=true" : "");
       all.push_back(base + (dp > 1 ? ",zero_stage=1" : ""));
       if (dp > 1) all.push_back(base + ",zero_stage=3");
+      const int ep = std::min(dp * tp, 8);
+      if (ep > 1) all.push_back(base + ",ep=" + std::to_string(ep));
+      if (dp > 1) all.push_back(base + ",ep=2,etp=" + std::to_string(std::min(tp, 2)));
+      const std::string halves = "tp=" + std::to_string(tp) + ",pp=" + std::to_string(pp) +
+                                 ",cp=2,dp=" + std::to_string(dp / 2) +
+                                 (tp > 1 ? ",sequence_parallel=true" : "");
+      if (dp > 1) all.push_back(halves);
+      if (dp > 1) all.push_back(halves + ",context=all_to_all,zero_stage=1");
       if (dp > 1) all.push_back(base + ",zero_stage=2,shard=" + std::to_string(dp / 2));
       if (pp > 1) all.push_back(base + ",vpp=2");
       if (pp > 1) all.push_back(base + ",schedule=zb-h1");
@@ -176,7 +184,9 @@ TEST_CASE("a folded step is the step that every rank on its own gives") {
     const std::string degrees = names[static_cast<std::size_t>(below(random, int(names.size())))];
     INFO("seed " << seed << ", " << nodes << " nodes, " << degrees);
     const workload::Degrees parallel = degrees_of(degrees.c_str());
-    const auto training = lab_training(std::int64_t{parallel.dp} * (1 + below(random, 6)));
+    auto training = shortest(lab_training(1), parallel);
+    training.global_batch *= 1 + below(random, 6);
+    if (parallel.ep > 1) training.model.experts = {8, 2, 512, 256, 1, false, false};
     auto made = make_plan(cluster, training, parallel, topology::default_calibration());
     if (!made) continue;
     ++cases;

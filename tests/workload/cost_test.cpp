@@ -68,7 +68,7 @@ TEST_CASE("parameters of the stages add up to the model") {
   std::mt19937_64 random(7);
   for (int i = 0; i < 200; ++i) {
     Setting setting = random_setting(random);
-    setting.degrees.tp = 1;
+    setting.degrees.tp = setting.degrees.ep = setting.degrees.etp = 1;
     const Model& model = setting.training.model;
     double sum = 0;
     std::int64_t layers = 0;

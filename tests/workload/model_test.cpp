@@ -61,7 +61,7 @@ TEST_CASE("canonical JSON reads back to an equal model, and to the same bytes") 
     Model model = ready(file.name);
     for (const bool flip : {false, true}) {
       if (flip) {
-        model.flash_attention = !model.flash_attention;
+        model.flash_attention = model.latent.kv_rank > 0 || !model.flash_attention;
         model.dropout = !model.dropout;
         model.biases = !model.biases;
         model.qkv_bias = !model.biases;
@@ -132,13 +132,19 @@ TEST_CASE("a decoder inside text_config is read") {
   CHECK(parsed(nested).hidden == 4096);
 }
 
-TEST_CASE("models that are no dense decoder are refused by name") {
-  CHECK(says(errors_of(with(llama, "llama", "mixtral")), "'mixtral' is a mixture-of-experts"));
-  CHECK(says(errors_of(with(llama, "llama", "deepseek_v3")), "latent attention"));
+TEST_CASE("models that would be priced wrongly are refused by name") {
+  CHECK(says(errors_of(with(llama, "llama", "dbrx")), "'dbrx' is a mixture-of-experts"));
+  CHECK(says(errors_of(with(llama, "llama", "minicpm3")), "latent attention"));
+  CHECK(says(errors_of(with(with(llama, "llama", "qwen3_moe"), "8,",
+                            "8, \"num_experts\": 8, \"decoder_sparse_step\": 2, "
+                            "\"num_experts_per_tok\": 2,")),
+             "experts in some of the layers only"));
+  CHECK(says(errors_of(with(with(llama, "llama", "mixtral"), "8,", "8, \"num_local_experts\": 8,")),
+             "missing 'num_experts_per_tok'"));
   CHECK(says(errors_of(with(llama, "llama", "bert")), "'bert' is an encoder"));
   CHECK(says(errors_of(with(llama, "llama", "mamba")), "state-space"));
-  CHECK(says(errors_of(with(llama, "8,", "8, \"num_local_experts\": 8,")), "mixture-of-experts"));
-  CHECK(says(errors_of(with(llama, "8,", "8, \"n_routed_experts\": 64,")), "mixture-of-experts"));
+  CHECK(says(errors_of(with(llama, "8,", "8, \"num_local_experts\": 8,")), "known as dense"));
+  CHECK(says(errors_of(with(llama, "8,", "8, \"n_routed_experts\": 64,")), "known as dense"));
   CHECK(says(errors_of(with(llama, "8,", "8, \"kv_lora_rank\": 512,")), "latent attention"));
   CHECK(says(errors_of(with(llama, "8,", "8, \"is_encoder_decoder\": true,")), "encoder-decoder"));
   CHECK(errors_of(with(llama, "8,", "8, \"num_experts\": 1,")).empty());

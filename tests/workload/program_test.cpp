@@ -6,6 +6,7 @@
 #include <map>
 
 #include "samples.hpp"
+#include "workload/layer.hpp"
 
 using namespace railwright;
 using namespace railwright::workload;
@@ -115,16 +116,17 @@ TEST_CASE("FLOPs of all ops are the hardware FLOPs of the step") {
     const Degrees& degrees = setting.degrees;
     double sum = 0;
     for (const Program& program : programs_of(setting)) sum += flops_of(program);
-    sum *= 1.0 * degrees.tp * degrees.dp;
+    sum *= 1.0 * degrees.tp * degrees.cp * degrees.dp;
     const bool flash = training.model.flash_attention;
     const auto kind = flash ? AttentionCount::causal : AttentionCount::dense;
     double expected = hardware_flops_per_step(training, degrees.recompute, kind).count;
-    // Flash attention makes the scores again in its backward: 2.5 forwards instead of 2.
+    // Flash attention makes the scores again in its backward: the product of queries and keys over
+    // the causal half, one multiply-add for two pairs.
+    const auto s = static_cast<double>(training.sequence);
     if (flash)
-      expected += 0.5 * static_cast<double>(training.model.layers) *
-                  core_attention_flops(training.model, training.global_batch, training.sequence,
-                                       AttentionCount::causal)
-                      .count;
+      expected += static_cast<double>(training.model.layers * training.global_batch *
+                                      training.model.query_width()) *
+                  s * s;
     INFO("seed 23, setting " << i << ": " << to_string(degrees) << " flash " << flash);
     CHECK(sum == Approx(expected).epsilon(1e-9));
   }
@@ -248,23 +250,27 @@ TEST_CASE("data-parallel volumes are the published ones for every ZeRO stage") {
     const Setting setting = random_setting(random);
     const Degrees& d = setting.degrees;
     const auto m = static_cast<double>(micro_batches(setting.training, d));
-    const bool replicated = d.zero_stage > 0 && d.shard_ranks() < d.dp;
-    const Dimension share = replicated ? Dimension::shard : Dimension::dp;
-    const bool shared = degree_of(d, share) > 1;
+    const bool replicated = d.zero_stage > 0 && d.shard_ranks() < d.dp * d.cp;
+    const Dimension data = d.cp > 1 ? Dimension::dp_cp : Dimension::dp;
+    const Dimension share = replicated ? Dimension::shard : data;
     INFO("seed 41, setting " << i << ": " << to_string(d));
     for (int stage = 0; stage < d.pp; ++stage) {
       const Program program = stage_program(setting.training, d, stage);
-      const double held = stage_parameters(setting.training.model, d, stage);
-      const double scattered = d.zero_stage == 0 || !shared ? 0 : d.zero_stage == 1 ? 1 : m;
-      const double gathered = !shared || d.zero_stage == 0 ? 0 : d.zero_stage == 3 ? 2 * m : 1;
+      const Held held = stage_held(setting.training.model, d, stage);
+      const double scattered = d.zero_stage == 0 ? 0 : d.zero_stage == 1 ? 1 : m;
+      const double gathered = d.zero_stage == 0 ? 0 : d.zero_stage == 3 ? 2 * m : 1;
       const auto sums_to = [&](Dimension group, Operation operation, double bytes) {
         CHECK(volume(program, group, operation) == Approx(bytes).epsilon(1e-9).margin(8));
       };
-      sums_to(share, Operation::reduce_scatter, 4 * held * scattered);
-      sums_to(share, Operation::all_gather, 2 * held * gathered);
-      sums_to(Dimension::dp, Operation::all_reduce, d.zero_stage == 0 && shared ? 4 * held : 0);
+      for (const auto& [group, count] :
+           {std::pair(share, held.dense), std::pair(Dimension::edp, held.expert)}) {
+        const double met = degree_of(d, group) > 1 ? count : 0;
+        sums_to(group, Operation::reduce_scatter, 4 * met * scattered);
+        sums_to(group, Operation::all_gather, 2 * met * gathered);
+        sums_to(group, Operation::all_reduce, d.zero_stage == 0 ? 4 * met : 0);
+      }
       sums_to(Dimension::replica, Operation::all_reduce,
-              replicated ? 4 * held / d.shard_ranks() : 0);
+              replicated ? 4 * held.dense / d.shard_ranks() : 0);
     }
   }
 }

@@ -26,6 +26,11 @@ struct Setting {
   Degrees degrees;
 };
 
+// Experts after a dense layer or in all; half of them with a shared one.
+inline Experts some_experts(bool shared, bool dense_first) {
+  return {8, 2, 1024, shared ? 512 : 0, dense_first ? 1 : 0, shared, shared};
+}
+
 // A small model and degrees without violations; every feature appears often.
 inline Setting random_setting(std::mt19937_64& random) {
   const auto pick = [&](std::initializer_list<int> from) {
@@ -39,7 +44,15 @@ inline Setting random_setting(std::mt19937_64& random) {
     model.flash_attention = pick({0, 1}) == 1;
     model.dropout = pick({0, 1}) == 1;
     model.tied_embeddings = pick({0, 1}) == 1;
+    if (pick({0, 0, 1}) == 1) model.experts = some_experts(pick({0, 1}) == 1, pick({0, 1}) == 1);
+    if (pick({0, 0, 0, 1}) == 1) {
+      model.latent = {64, pick({0, 96}), 32, 64};
+      model.head_dim = 96, model.kv_heads = model.heads, model.flash_attention = true;
+    }
     Degrees& degrees = setting.degrees;
+    if (model.experts.count > 0) degrees.ep = pick({1, 2, 4, 8}), degrees.etp = pick({1, 1, 2});
+    degrees.cp = pick({1, 1, 1, 2, 4});
+    degrees.context = static_cast<ContextExchange>(pick({0, 1}));
     degrees.tp = pick({1, 2, 4, 8});
     degrees.pp = pick({1, 2, 3, 4, 8});
     degrees.dp = pick({1, 2, 4, 128});

@@ -12,7 +12,7 @@ struct PartRecipes {
 };
 
 struct StageRecipes {
-  PartRecipes layer, embedding, head;
+  PartRecipes dense_layer, expert_layer, embedding, head;
 };
 
 // Without bodies: register_bodies() those that the stage has.

@@ -13,44 +13,51 @@
 
 #include <vector>
 
+#include "workload/layer.hpp"
 #include "workload/program_writer.hpp"
 
 namespace railwright::workload {
 
+// Experts have data-parallel ranks of their own, and so a lane of their own.
 class StateExchange {
  public:
   StateExchange(const Degrees& degrees, double element_bytes, ProgramWriter& writer);
 
-  // Before a unit of so many parameters computes. Under ZeRO-3 its weights are on their way since
+  // Before a unit of these parameters computes. Under ZeRO-3 its weights are on their way since
   // `announce`, which is called for every such unit in order, at the latest one unit before.
-  void announce(double parameters);
+  void announce(const Held& parameters);
   void await_weights();
   // A unit's gradients are complete for this micro-batch.
-  void gradients_ready(double parameters, bool last_micro_batch);
-  void close_bucket();    // sends off what is in it
-  void await_sums();      // what follows waits for all gradients
-  void gather_weights();  // after the optimizer, what no unit gathers for itself
-
+  void gradients_ready(const Held& parameters, bool last_micro_batch);
+  void close_buckets();              // sends off what is in them
+  void await_sums();                 // what follows waits for all gradients
+  void gather_weights();             // after the optimizer, what no unit gathers for itself
   void sum_over_shards(Bytes size);  // of what each rank knows of its shard alone
 
-  double owned(double held) const;   // parameters whose optimizer state a rank holds
-  double summed(double held) const;  // parameters whose gradients a rank holds at the end
-  bool gathers_units() const { return degrees_.zero_stage == 3 && shared_; }
+  double owned(const Held& held) const;  // parameters whose optimizer state a rank holds
+  double summed(double dense) const;     // dense parameters whose gradients it holds at the end
 
  private:
-  void reduce(double parameters);
+  // Ranks that hold the same parameters: those that share a copy, and the copies.
+  struct Lane {
+    Dimension share = Dimension::dp;
+    double ranks = 1;  // that share
+    bool replicated = false;
+    double open_bucket = 0;       // parameters whose gradients wait for their bucket to fill
+    std::vector<double> buckets;  // of the last micro-batch: parameters
+    bool shared() const { return ranks > 1; }
+  };
+
+  void reduce(Lane& lane, double parameters);
+  void close_bucket(Lane& lane);
 
   const Degrees& degrees_;
   const double element_bytes_;
   ProgramWriter& writer_;
-  const Dimension shard_;   // ranks that share a copy
-  const bool shared_;       // there is more than one of them
-  const bool replicated_;   // there is more than one copy
-  double open_bucket_ = 0;  // parameters whose gradients wait for their bucket to fill
+  Lane dense_, expert_;
   bool last_micro_batch_ = false;
-  std::vector<double> buckets_;  // of the last micro-batch: parameters
-  std::vector<int> sums_;        // ops of the last micro-batch
-  std::vector<int> announced_;   // gathers that no unit has waited for, oldest first
+  std::vector<int> sums_;                    // ops of the last micro-batch
+  std::vector<std::vector<int>> announced_;  // gathers of units to come, the next one first
 };
 
 }  // namespace railwright::workload
