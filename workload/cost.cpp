@@ -63,8 +63,7 @@ LayerParameters expert_parameters(const Model& model, std::int64_t used) {
 
 LayerParameters parameters_of_layer(const Model& model, bool has_experts, std::int64_t used) {
   const LayerParameters attention = attention_parameters(model);
-  const LayerParameters mlp =
-      has_experts ? expert_parameters(model, used) : mlp_parameters(model);
+  const LayerParameters mlp = has_experts ? expert_parameters(model, used) : mlp_parameters(model);
   return {attention.sharded + mlp.sharded, attention.whole + mlp.whole + 2 * norm_parameters(model),
           mlp.routed};
 }
@@ -73,9 +72,8 @@ double parameters_using(const Model& model, std::int64_t experts) {
   const double head =
       model.tied_embeddings ? 0.0 : as_double(model.vocabulary) * as_double(model.hidden);
   double count = embedding_parameters(model) + norm_parameters(model) + head;
-  const std::int64_t dense = model.experts.count > 0
-                                 ? std::min(model.layers, model.experts.dense_layers)
-                                 : model.layers;
+  const std::int64_t dense =
+      model.experts.count > 0 ? std::min(model.layers, model.experts.dense_layers) : model.layers;
   const auto add = [&](std::int64_t layers, bool has_experts) {
     const LayerParameters one = parameters_of_layer(model, has_experts, experts);
     count += as_double(layers) * (one.sharded + one.whole + one.routed);
@@ -210,21 +208,18 @@ Flops core_attention_flops(const Model& model, std::int64_t b, std::int64_t s,
 Flops layer_forward_flops(const Model& model, std::int64_t b, std::int64_t s, AttentionCount count,
                           bool has_experts) {
   const double tokens = as_double(b) * as_double(s), h = as_double(model.hidden);
-  const double width = as_double(has_experts ? model.experts.shared_hidden +
-                                                   model.experts.per_token *
-                                                       model.experts.ffn_hidden
-                                             : model.ffn_hidden);
+  const double width = as_double(
+      has_experts ? model.experts.shared_hidden + model.experts.per_token * model.experts.ffn_hidden
+                  : model.ffn_hidden);
   const double router = has_experts ? h * as_double(model.experts.count) : 0;
-  const double weights =
-      projection_weights(model) + mlp_matrices(model) * h * width + router;
+  const double weights = projection_weights(model) + mlp_matrices(model) * h * width + router;
   return Flops{2 * tokens * weights} + core_attention_flops(model, b, s, count);
 }
 
 Flops layers_forward_flops(const Model& model, std::int64_t b, std::int64_t s,
                            AttentionCount count) {
-  const std::int64_t dense = model.experts.count > 0
-                                 ? std::min(model.layers, model.experts.dense_layers)
-                                 : model.layers;
+  const std::int64_t dense =
+      model.experts.count > 0 ? std::min(model.layers, model.experts.dense_layers) : model.layers;
   return as_double(dense) * layer_forward_flops(model, b, s, count, false) +
          as_double(model.layers - dense) * layer_forward_flops(model, b, s, count, true);
 }

@@ -16,13 +16,13 @@ using topology::Precision;
 
 // A mixture of experts in place of the MLP: a router sends each token to a few of them.
 struct Experts {
-  std::int64_t count = 0;         // E: routed experts of a layer; 0 = dense layers only
-  std::int64_t per_token = 0;     // k
-  std::int64_t ffn_hidden = 0;    // f_e: width of one
-  std::int64_t shared_hidden = 0; // width of all experts that see every token, together
-  std::int64_t dense_layers = 0;  // the first layers have an ordinary MLP
-  bool shared_gate = false;       // the shared experts' output is weighted (Qwen 2)
-  bool router_bias = false;       // one more number per expert (DeepSeek-V3)
+  std::int64_t count = 0;          // E: routed experts of a layer; 0 = dense layers only
+  std::int64_t per_token = 0;      // k
+  std::int64_t ffn_hidden = 0;     // f_e: width of one
+  std::int64_t shared_hidden = 0;  // width of all experts that see every token, together
+  std::int64_t dense_layers = 0;   // the first layers have an ordinary MLP
+  bool shared_gate = false;        // the shared experts' output is weighted (Qwen 2)
+  bool router_bias = false;        // one more number per expert (DeepSeek-V3)
   bool operator==(const Experts&) const = default;
 };
 
@@ -71,9 +71,9 @@ struct Model {
 };
 
 // config.json as it is downloaded. Unknown keys are normal there; missing or absurd values are
-// errors, all of them at once; what would be priced wrongly, such as an encoder, is refused by name.
-// docs/model.md is the page. The model is named by
-// x_railwright.name, else _name_or_path, else the file.
+// errors, all of them at once; what would be priced wrongly, such as an encoder, is refused by
+// name. docs/model.md is the page. The model is named by x_railwright.name, else _name_or_path,
+// else the file.
 Result<Model> parse_model(std::string_view text, const std::string& file);
 // A path, or a name of the catalogue ("llama-3.1-405b").
 Result<Model> load_model(const std::string& name_or_path);

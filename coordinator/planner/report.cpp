@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace railwright::coordinator {
 
 namespace {
@@ -14,26 +16,47 @@ std::string placement_word(const emulator::Placement& placement, const Degrees& 
   return fmt::format("strided, {} exceptions", placement.exceptions.size());
 }
 
+// What the columns do not show, in the words of --fix.
+std::string other_degrees(const Degrees& d) {
+  std::vector<std::string> words;
+  if (d.vpp > 1) words.push_back(fmt::format("vpp={}", d.vpp));
+  if (d.schedule != workload::PipelineSchedule::one_forward_one_backward)
+    words.push_back(workload::to_string(d.schedule));
+  if (d.cp > 1) words.push_back(fmt::format("cp={}", d.cp));
+  if (d.cp > 1 && d.context != workload::ContextExchange::ring)
+    words.push_back(workload::to_string(d.context));
+  if (d.ep > 1) words.push_back(fmt::format("ep={}", d.ep));
+  if (d.etp > 1) words.push_back(fmt::format("etp={}", d.etp));
+  if (d.shard > 0) words.push_back(fmt::format("shard={}", d.shard));
+  if (!d.layers.empty()) words.push_back(fmt::format("layers={}", fmt::join(d.layers, ":")));
+  return fmt::format("{}", fmt::join(words, " "));
+}
+
 Json candidate_json(const Candidate& candidate) {
   const Degrees& d = candidate.plan.degrees;
   const emulator::Prediction& p = candidate.plan.prediction;
-  return {{"tp", d.tp},
-          {"pp", d.pp},
-          {"vpp", d.vpp},
-          {"cp", d.cp},
-          {"ep", d.ep},
-          {"dp", d.dp},
-          {"zero_stage", d.zero_stage},
-          {"sequence_parallel", d.sequence_parallel},
-          {"micro_batch", d.micro_batch},
-          {"recompute", workload::to_string(d.recompute)},
-          {"schedule", workload::to_string(d.schedule)},
-          {"placement", placement_word(candidate.plan.placement, d)},
-          {"step_time_s", p.step_time.value},
-          {"mfu", p.mfu},
-          {"tokens_per_s_per_accelerator", p.tokens_per_s_per_accelerator},
-          {"peak_memory_bytes", p.peak_memory.count},
-          {"blame", blame_json(p.blame)}};
+  Json json = {{"tp", d.tp},
+               {"pp", d.pp},
+               {"vpp", d.vpp},
+               {"cp", d.cp},
+               {"ep", d.ep},
+               {"dp", d.dp},
+               {"zero_stage", d.zero_stage},
+               {"sequence_parallel", d.sequence_parallel},
+               {"micro_batch", d.micro_batch},
+               {"recompute", workload::to_string(d.recompute)},
+               {"schedule", workload::to_string(d.schedule)},
+               {"placement", placement_word(candidate.plan.placement, d)},
+               {"step_time_s", p.step_time.value},
+               {"mfu", p.mfu},
+               {"tokens_per_s_per_accelerator", p.tokens_per_s_per_accelerator},
+               {"peak_memory_bytes", p.peak_memory.count},
+               {"blame", blame_json(p.blame)}};
+  if (d.shard > 0) json["shard"] = d.shard;
+  if (d.etp > 1) json["etp"] = d.etp;
+  if (d.cp > 1) json["context"] = workload::to_string(d.context);
+  if (!d.layers.empty()) json["layers_per_stage"] = d.layers;
+  return json;
 }
 
 std::string percent_of(Picoseconds part, Picoseconds whole) {
@@ -59,6 +82,7 @@ std::vector<std::string> row_of(const std::string& label, const Candidate& candi
           std::to_string(d.tp),
           std::to_string(d.pp),
           std::to_string(d.dp),
+          other_degrees(d),
           std::to_string(d.micro_batch),
           std::to_string(d.zero_stage),
           d.sequence_parallel ? "yes" : "no",
@@ -104,12 +128,17 @@ Json planning_json(const Planning& planning, double wall_s) {
 }
 
 std::string planning_text(const Planning& planning, double wall_s) {
-  std::vector<std::vector<std::string>> rows = {{"#", "tp", "pp", "dp", "micro_batch", "zero",
-                                                 "seq_par", "recompute", "step", "MFU",
+  std::vector<std::vector<std::string>> rows = {{"#", "tp", "pp", "dp", "other", "micro_batch",
+                                                 "zero", "seq_par", "recompute", "step", "MFU",
                                                  "tokens/s/GPU", "memory", "bounded by"}};
   for (std::size_t i = 0; i < planning.candidates.size(); ++i)
     rows.push_back(row_of(std::to_string(i + 1), planning.candidates[i]));
   rows.push_back(row_of("rule", planning.baseline));
+  constexpr std::ptrdiff_t other = 4;
+  const bool shows_other = std::any_of(rows.begin() + 1, rows.end(),
+                                       [](const auto& row) { return !row[other].empty(); });
+  if (!shows_other)
+    for (auto& row : rows) row.erase(row.begin() + other);
   return table(rows) + gain_line(planning) +
          fmt::format("{} points: {} do not fit into memory, {} priced, in {:.2f} s.\n",
                      planning.points_total, planning.points_rejected_memory,

@@ -225,6 +225,28 @@ TEST_CASE("a slow accelerator shows as straggler and never shortens the step") {
   }
 }
 
+TEST_CASE(
+    "a tensor-parallel group over two kinds of accelerators goes as slowly as the slower one") {
+  const auto with_kinds = [](double first, double second) {
+    topology::ClusterSpec spec = lab_cluster(2).spec;
+    spec.accelerator_kinds.push_back(spec.accelerator_kinds[0]);
+    const double rates[] = {first, second};
+    for (std::size_t kind = 0; kind < 2; ++kind) {
+      spec.accelerator_kinds[kind].name = "chip-" + std::to_string(kind);
+      spec.accelerator_kinds[kind].peak[topology::Precision::bf16] = teraflops(rates[kind]);
+    }
+    spec.nodes.push_back(spec.nodes[0]);
+    spec.nodes[0].count = spec.nodes[1].count = 1;
+    spec.nodes[1].name = "other";
+    spec.nodes[1].accelerator_kind = 1;
+    return must(topology::build_cluster(spec));
+  };
+  const char* degrees = "tp=8,sequence_parallel=true";
+  const auto mixed = step_of(with_kinds(100, 60), lab_training(4), degrees);
+  CHECK(mixed.step_time == step_of(with_kinds(60, 60), lab_training(4), degrees).step_time);
+  CHECK(mixed.step_time > step_of(with_kinds(100, 100), lab_training(4), degrees).step_time);
+}
+
 TEST_CASE("ranks that wait least are those that the others wait for") {
   StepOptions options;
   options.faults.accelerators = {{topology::AcceleratorId{2}, 0.7}};
