@@ -74,8 +74,8 @@ struct MemoryUse {
   Bytes activations;
   Bytes logits;  // bf16 logits and fp32 loss workspace, last stage: 6 T V / t
   // Per group of more than one rank communication_buffer; the gathered input under sequence
-  // parallelism; a message each way at stage borders; under ZeRO-2 and 3 the layers whose weights
-  // or gradients are whole for a while.
+  // parallelism; keys and values that go round; a message each way at stage borders; under ZeRO-2
+  // and 3 the layers whose weights or gradients are whole for a while.
   Bytes communication;
   Bytes reserve;  // CUDA context, framework, fragmentation: framework_reserve
   Bytes total() const;

@@ -144,6 +144,10 @@ double communication_bytes(const Training& training, const Degrees& degrees, dou
   double bytes = groups * static_cast<double>(communication_buffer.count);
   const bool gathers = degrees.sequence_parallel && degrees.tp > 1;
   if (gathers) bytes += message;
+  // Round the ring: the keys and values in use, and those that come in.
+  if (degrees.cp > 1)
+    bytes +=
+        4 * e * local_tokens(training, degrees) * as_double(training.model.kv_width()) / degrees.tp;
   if (degrees.pp > 1) bytes += 2 * message / (gathers ? degrees.tp : 1);
   return bytes;
 }

@@ -123,15 +123,37 @@ const CauseSeconds* StepPricer::cost_of_op(const workload::Op& op, StagePlaces& 
   return nullptr;
 }
 
-StepPricer::StageCost StepPricer::cost_of_stage(const Degrees& degrees, int stage) {
-  const workload::Program program =
-      workload::stage_program(workload::shortest(training_, degrees), degrees, stage);
+Walk StepPricer::walk(const workload::Program& program, const Degrees& degrees, int stage) {
   const std::vector<CauseSeconds> bodies = body_times(program, degrees, stage);
   StagePlaces places = places_of(degrees, stage);
   std::vector<const CauseSeconds*> cost;
   for (const workload::Op& op : program.ops) cost.push_back(cost_of_op(op, places, bodies));
-  const std::size_t classes = cluster_.graph.classes.size();
-  StageCost result{walk_program(program, cost, classes), CauseSeconds(classes)};
+  return walk_program(program, cost, cluster_.graph.classes.size());
+}
+
+// Under ZeRO-2 and 3 the exchanges of one micro-batch run into the next one: each costs what a
+// second one adds. What the first one takes more or less than that comes once per step.
+void StepPricer::let_follow(Walk& one, const Degrees& degrees, int stage) {
+  workload::Training training = workload::shortest(training_, degrees);
+  training.global_batch *= 2;
+  const Walk two = walk(workload::stage_program(training, degrees, stage), degrees, stage);
+  const double first = one.forward + one.backward;
+  const double further = two.forward + two.backward - first;
+  const double scale = further / first;
+  one.forward *= scale;
+  one.backward *= scale;
+  CauseSeconds scaled(cluster_.graph.classes.size());
+  scaled.add(one.micro_batch, scale);
+  one.micro_batch = std::move(scaled);
+  one.before_meeting += first - further;
+}
+
+StepPricer::StageCost StepPricer::cost_of_stage(const Degrees& degrees, int stage) {
+  const workload::Program program =
+      workload::stage_program(workload::shortest(training_, degrees), degrees, stage);
+  StageCost result{walk(program, degrees, stage), CauseSeconds(cluster_.graph.classes.size())};
+  if (degrees.zero_stage >= 2 && workload::micro_batches(training_, degrees) > 1)
+    let_follow(result.walk, degrees, stage);
   const int ranks = ranks_per_stage(degrees);
   if (stage + 1 < degrees.pp)
     result.send = exchanges_.price(workload::Operation::send, message_to_next(program),

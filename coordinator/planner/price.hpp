@@ -46,6 +46,8 @@ class StepPricer {
     StageTime time() const { return {walk.forward, walk.backward, send.total()}; }
   };
   StageCost cost_of_stage(const workload::Degrees& degrees, int stage);
+  Walk walk(const workload::Program& program, const workload::Degrees& degrees, int stage);
+  void let_follow(Walk& one, const workload::Degrees& degrees, int stage);
   // One representative group of each kind.
   struct StagePlaces {
     std::array<GroupPlace, workload::dimension_count> groups;
