@@ -122,6 +122,57 @@ TEST_CASE("fixed degrees are kept, and searching within them finds no faster pla
   CHECK(same->plan.prediction == best.plan.prediction);
 }
 
+TEST_CASE("schedules without a closed form are planned with the emulated step") {
+  auto request = request_of("llama-3.1-8b", "dgx-h100-4", 32, 128, 8192);
+  for (const char* fix : {"tp=2,pp=4,vpp=2", "tp=2,pp=4,schedule=zb-h1"}) {
+    INFO(fix);
+    request.fix = fix;
+    request.top = 2;
+    const auto planning = plan_training(request);
+    REQUIRE(planning.has_value());
+    REQUIRE_FALSE(planning->candidates.empty());
+    for (const Candidate& candidate : planning->candidates) {
+      const auto step =
+          emulator::emulate_step(request.cluster, candidate.plan, request.calibration);
+      REQUIRE(step.has_value());
+      const double emulated = in_seconds(step->step_time).value;
+      CHECK(step_of(candidate) ==
+            Approx(emulated).epsilon(1e-9));  // once more to whole picoseconds
+      CHECK(candidate.plan.degrees.vpp == parse_fixed(fix)->values.vpp);
+      CHECK(candidate.plan.degrees.schedule == parse_fixed(fix)->values.schedule);
+    }
+  }
+}
+
+TEST_CASE("experts are planned with sequence parallelism wherever tensors are split") {
+  auto request = request_of("mixtral-8x7b", "dgx-h100-4", 32, 64, 4096);
+  request.fix = "ep=8";
+  request.top = 1000;
+  const auto planning = plan_training(request);
+  REQUIRE(planning.has_value());
+  REQUIRE_FALSE(planning->candidates.empty());
+  int split = 0;
+  for (const Candidate& candidate : planning->candidates) {
+    const Degrees& degrees = candidate.plan.degrees;
+    CHECK(degrees.ep == 8);
+    CHECK((degrees.tp == 1 || degrees.sequence_parallel));
+    split += degrees.tp > 1;
+  }
+  CHECK(split > 0);
+}
+
+TEST_CASE("context parallelism takes its ranks from data parallelism") {
+  auto request = request_of("llama-3.1-8b", "dgx-h100-4", 32, 16, 32768);
+  request.fix = "cp=4";
+  const auto planning = plan_training(request);
+  REQUIRE(planning.has_value());
+  REQUIRE_FALSE(planning->candidates.empty());
+  for (const Candidate& candidate : planning->candidates) {
+    CHECK(candidate.plan.degrees.cp == 4);
+    CHECK(candidate.plan.degrees.world() == 32);
+  }
+}
+
 TEST_CASE("what cannot fit says which memory binds and by how much") {
   const auto planning = plan_training(request_of("llama-3.1-405b", "dgx-h100-4", 8, 8, 4096));
   REQUIRE(planning.has_value());
