@@ -86,6 +86,11 @@ std::int64_t micro_batches(const Training& training, const Degrees& degrees);
 // Column in an error's place counts within the text.
 tl::expected<Degrees, ConfigError> parse_degrees(std::string_view text);
 std::string to_string(const Degrees& degrees);  // what parse_degrees reads
+// The keys that parse_degrees knows, for the help of commands.
+inline constexpr const char* degree_words =
+    "tp, pp, vpp, cp, ep, etp, dp, micro_batch, zero_stage (0 to 3), shard, sequence_parallel "
+    "(true, false), context (ring, all_to_all), layers (7:8:8:7), recompute (none, selective, "
+    "full), schedule (1f1b, zb-h1)";
 std::string to_string(Recompute recompute);
 std::string to_string(PipelineSchedule schedule);  // "1f1b", "zb-h1"
 std::string to_string(ContextExchange context);    // "ring", "all_to_all"

@@ -24,8 +24,7 @@ void add_options(CLI::App& command, EmulateOptions& options) {
   command.add_option("--model", options.model, "config.json of Hugging Face, or a catalogue name");
   command.add_option("--cluster", options.cluster, "cluster.yaml, or a catalogue name");
   command.add_option("--parallel", options.parallel,
-                     "degrees, as tp=8,pp=4,dp=2: tp, pp, dp, micro_batch, zero_stage (0, 1), "
-                     "sequence_parallel (true, false), recompute (none, selective, full)");
+                     std::string("degrees, as tp=8,pp=4,dp=2: ") + workload::degree_words);
   command.add_option("--global-batch", options.global_batch, "sequences per step");
   command.add_option("--sequence", options.sequence, "tokens per sequence");
   command

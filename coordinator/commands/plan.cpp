@@ -40,9 +40,8 @@ void add_options(CLI::App& command, Options& options) {
   command.add_option("--objective", options.objective, "what is made small: time")
       ->capture_default_str();
   command.add_option("--fix", options.fix,
-                     "degrees that are given, as tp=8,pp=4,recompute=full: tp, pp, dp, "
-                     "micro_batch, zero_stage (0, 1), sequence_parallel (true, false), "
-                     "recompute (none, selective, full)");
+                     std::string("degrees that are given, as tp=8,pp=4,recompute=full: ") +
+                         workload::degree_words);
   command.add_option("--top", options.top, "plans to show")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
