@@ -104,7 +104,7 @@ Result<StepResult> run_programs(const topology::Cluster& cluster, const Plan& pl
   StepResult result = report_of(execution, step->layout(), cluster, options);
   result.mfu = mfu_of(plan, cluster, result.step_time);
   if (result.events <= options.sensitivities_up_to)
-    result.sensitivities = sensitivities_of(*step, cluster, result.class_bytes);
+    result.sensitivities = sensitivities_of(*step, cluster, *execution.costs, result.class_bytes);
   return result;
 }
 

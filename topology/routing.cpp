@@ -88,7 +88,8 @@ void Router::State::find_clos() {
   for (const NetworkLayout& network : layout.networks) {
     clos.emplace_back();
     if (!closed_form || !std::holds_alternative<Clos>(network.fabric)) continue;
-    clos.back().emplace(cluster.graph, network, cluster.spec.routing.mode, bundles);
+    clos.back().emplace(cluster.graph, network, layout.networks.size() == 1,
+                        cluster.spec.routing.mode, bundles);
     bundles = clos.back()->end_bundle();
   }
 }
@@ -158,7 +159,9 @@ Seat Router::State::proxy_of(const Seat& source, const Seat& target,
   return proxy;
 }
 
-// Between an accelerator and its NIC, where it has one.
+// Between an accelerator and its NIC, where it has one. Links of a vertex are sorted by target, so
+// with those of the shapes alone the bridge is an accelerator's last neighbour, and a NIC's first;
+// a bridge has its accelerators first and its NIC last.
 void Router::State::climb(const Seat& seat, bool up, const Walk& walk,
                           std::vector<BundleShare>& parts) const {
   const GroupLayout& place = layout.groups[seat.group];
@@ -166,28 +169,34 @@ void Router::State::climb(const Seat& seat, bool up, const Walk& walk,
   const int number = seat.node * place.nics + seat.local / place.sharing;
   const VertexId path[] = {
       vertex_of(seat), {place.first_bridge + number}, {place.first_nic + number}};
+  if (!closed_form) {
+    for (const int i : {0, 1})
+      up ? walk.step(path[i], path[i + 1], 1, parts) : walk.step(path[i + 1], path[i], 1, parts);
+    return;
+  }
+  const std::vector<int>& first = cluster.graph.first_link;
   for (const int i : {0, 1})
     if (up)
-      walk.step(path[i], path[i + 1], 1, parts);
+      parts.push_back({{first[path[i].index + 1] - 1}, 1});
     else
-      walk.step(path[i + 1], path[i], 1, parts);
+      parts.push_back({{first[path[i + 1].index] + (i == 0 ? seat.local % place.sharing : 0)}, 1});
 }
 
 void Router::State::inside_node(const Seat& source, const Seat& target, Walk& walk,
                                 std::vector<BundleShare>& parts) const {
   const GroupLayout& place = layout.groups[source.group];
-  const Placement placement = place.node_placement(source.node);
-  if (const auto* star = std::get_if<Star>(&place.scale_up.front())) {
-    const VertexId hub = placement.vertex_of(star->endpoints);
+  if (std::holds_alternative<Star>(place.scale_up.front())) {
+    const VertexId hub{place.first_switch + source.node};
     if (!closed_form) {
       walk.step(vertex_of(source), hub, 1, parts);
       return walk.step(hub, vertex_of(target), 1, parts);
     }
     // The hub is the first vertex behind an accelerator, and leads to accelerators only.
-    const Graph& graph = cluster.graph;
-    parts.push_back({{graph.first_link[vertex_of(source).index]}, 1});
-    return parts.push_back({{graph.first_link[hub.index] + target.local}, 1});
+    const std::vector<int>& first = cluster.graph.first_link;
+    parts.push_back({{first[vertex_of(source).index]}, 1});
+    return parts.push_back({{first[hub.index] + target.local}, 1});
   }
+  const Placement placement = place.node_placement(source.node);
   const FabricSpace space(place.scale_up.front(), placement, target.local);
   walk.go(space, source.local, target.local, parts);
 }

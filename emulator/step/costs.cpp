@@ -36,6 +36,20 @@ StepCosts::StepCosts(const topology::Router& router, const Plan& plan, const Lay
     meeting_cost_[k].assign(layout.groups(layout.meeting_kinds()[k].group).size.size(), -1);
 }
 
+StepCosts::StepCosts(const topology::Router& router, const StepCosts& priced)
+    : router_(router),
+      plan_(priced.plan_),
+      layout_(priced.layout_),
+      calibration_(priced.calibration_),
+      traits_(priced.traits_),
+      meeting_cost_(priced.meeting_cost_),
+      send_cost_(priced.send_cost_),
+      loads_(router, priced.calibration_),
+      costs_(priced.costs_),
+      uses_(priced.uses_) {
+  price_bodies();
+}
+
 void StepCosts::price_bodies() {
   compute_.resize(static_cast<std::size_t>(layout_.stages()));
   for (int s = 0; s < layout_.stages(); ++s)

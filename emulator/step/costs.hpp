@@ -38,6 +38,10 @@ class StepCosts {
   // All arguments must outlive it.
   StepCosts(const topology::Router& router, const Plan& plan, const Layout& layout,
             const topology::Calibration& calibration, const StepFaults& faults);
+  // For the cluster of this router, whose rates may be others: exchanges load links as `priced`
+  // says, whatever their capacities. What ExchangeCost::expected says is then that of the former
+  // cluster.
+  StepCosts(const topology::Router& router, const StepCosts& priced);
 
   const ComputeCost& compute(int actor, int op) const;
   // With the slowdown of the actor's accelerator.

@@ -37,8 +37,20 @@ Execution PreparedStep::run(const topology::Cluster& cluster,
                             const std::function<void(double)>& progress) const {
   auto router = std::make_unique<topology::Router>(cluster);
   auto costs = std::make_unique<StepCosts>(*router, *plan_, *layout_, *calibration_, *faults_);
-  Execution execution{
-      std::move(router), std::move(costs), Network(cluster.graph, *calibration_), {}};
+  return run_with(std::move(router), std::move(costs), progress);
+}
+
+Execution PreparedStep::run_again(const topology::Cluster& cluster, const StepCosts& priced) const {
+  auto router = std::make_unique<topology::Router>(cluster);
+  auto costs = std::make_unique<StepCosts>(*router, priced);
+  return run_with(std::move(router), std::move(costs), {});
+}
+
+Execution PreparedStep::run_with(std::unique_ptr<topology::Router> router,
+                                 std::unique_ptr<StepCosts> costs,
+                                 const std::function<void(double)>& progress) const {
+  const topology::Graph& graph = router->cluster().graph;
+  Execution execution{std::move(router), std::move(costs), Network(graph, *calibration_), {}};
   execution.record =
       StepEngine(*layout_, *execution.costs, execution.network, *faults_).run(progress);
   return execution;

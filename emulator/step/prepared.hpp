@@ -35,9 +35,13 @@ class PreparedStep {
   // other rates: what was alike stays alike. It must outlive the result.
   Execution run(const topology::Cluster& cluster,
                 const std::function<void(double)>& progress = {}) const;
+  // The same once more, with exchanges priced as in an earlier run.
+  Execution run_again(const topology::Cluster& cluster, const StepCosts& priced) const;
 
  private:
   PreparedStep() = default;
+  Execution run_with(std::unique_ptr<topology::Router> router, std::unique_ptr<StepCosts> costs,
+                     const std::function<void(double)>& progress) const;
 
   const Plan* plan_ = nullptr;
   const topology::Calibration* calibration_ = nullptr;

@@ -8,10 +8,10 @@
 namespace railwright::emulator {
 
 // Runs the step again with a tenth more of each thing in turn: FLOP/s, HBM bandwidth, the capacity
-// of each link class that carried anything (`class_bytes`). Plan and routes stay. Greatest gain
-// first; ties: that order.
+// of each link class that carried anything (`class_bytes`). Plan, routes and what exchanges put on
+// links stay: `priced`, of the run before. Greatest gain first; ties: that order.
 std::vector<Sensitivity> sensitivities_of(const PreparedStep& step,
-                                          const topology::Cluster& cluster,
+                                          const topology::Cluster& cluster, const StepCosts& priced,
                                           const std::vector<double>& class_bytes);
 
 }  // namespace railwright::emulator

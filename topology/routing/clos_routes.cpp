@@ -5,11 +5,12 @@
 
 namespace railwright::topology {
 
-ClosRoutes::ClosRoutes(const Graph& graph, const NetworkLayout& network, RoutingMode mode,
-                       int first_bundle)
+ClosRoutes::ClosRoutes(const Graph& graph, const NetworkLayout& network, bool alone,
+                       RoutingMode mode, int first_bundle)
     : graph_(graph),
       clos_(std::get<Clos>(network.fabric)),
       placement_(network.placement),
+      alone_(alone),
       mode_(mode),
       sprays_(mode == RoutingMode::spray || mode == RoutingMode::adaptive),
       first_bundle_(first_bundle),
@@ -58,8 +59,11 @@ int ClosRoutes::chosen(int site, int to, int count, const Flow& flow) const {
 
 void ClosRoutes::add(int from, int to, const Flow& flow, std::vector<BundleShare>& parts) const {
   const int from_leaf = leaf_of(from), to_leaf = leaf_of(to);
-  const VertexId up = switch_at(first_leaf_ + from_leaf);
-  parts.push_back({{graph_.link_between(placement_.vertex_of(from), up)->index}, 1});
+  // The leaf of its only network is the last neighbour of an endpoint.
+  const VertexId endpoint = placement_.vertex_of(from);
+  const int up = alone_ ? end_link(endpoint) - 1
+                        : graph_.link_between(endpoint, switch_at(first_leaf_ + from_leaf))->index;
+  parts.push_back({{up}, 1});
   if (from_leaf != to_leaf)
     sprays_ ? spray(from_leaf, to_leaf, parts) : one_path(from_leaf, to_leaf, to, flow, parts);
   const int member = to / clos_.rails - clos_.unit_of(to) * clos_.members_per_unit;

@@ -11,8 +11,9 @@ namespace railwright::topology {
 // their cores and down again. A path takes one link of each on its way, whichever it is.
 class ClosRoutes {
  public:
-  // The links between switches are those of the shape and no others. `network` holds a Clos.
-  ClosRoutes(const Graph& graph, const NetworkLayout& network, RoutingMode mode, int first_bundle);
+  // All links are those of shapes. `network` holds a Clos; `alone`: there is no other network.
+  ClosRoutes(const Graph& graph, const NetworkLayout& network, bool alone, RoutingMode mode,
+             int first_bundle);
 
   // From endpoint to another endpoint.
   void add(int from, int to, const Flow& flow, std::vector<BundleShare>& parts) const;
@@ -57,6 +58,7 @@ class ClosRoutes {
   const Graph& graph_;
   const Clos& clos_;
   const Placement& placement_;
+  bool alone_;
   RoutingMode mode_;
   bool sprays_;
   int first_bundle_;

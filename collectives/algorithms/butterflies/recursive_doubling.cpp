@@ -75,8 +75,29 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
   return phase_count(Core(schedule.ranks)) * step_time(hop, size.count);
 }
 
-constexpr Maker maker{operations, no_refusal, chunk_count, one_channel, part_of_rank,
-                      phases,     first_step, all_steps,   add_sends,   closed_form};
+std::vector<Layer> layers(const Schedule& schedule, int phase) {
+  return gathers(schedule) ? std::vector<Layer>{} : std::vector<Layer>{{.pattern = phase}};
+}
+
+void connections(const Schedule& schedule, int phase, const ConnectionSink& sink) {
+  const Core core(schedule.ranks);
+  const int round = round_of(core, phase);
+  for (int rank = 0; rank < schedule.ranks; ++rank)
+    if (const auto send = send_from(core, rank, round)) sink(rank, send->target, 0);
+}
+
+constexpr Maker maker{.operations = operations,
+                      .refusal = no_refusal,
+                      .chunk_count = chunk_count,
+                      .channel_count = one_channel,
+                      .own_part = part_of_rank,
+                      .phases = phases,
+                      .busiest_step = first_step,
+                      .waiting_steps = all_steps,
+                      .sends = add_sends,
+                      .closed_form = closed_form,
+                      .layers = layers,
+                      .connections = connections};
 
 }  // namespace
 

@@ -25,6 +25,13 @@ Schedule by_its_ways(Schedule schedule) {
   const bool halves = schedule.operation == workload::Operation::all_reduce ||
                       schedule.operation == workload::Operation::reduce_scatter;
   const bool overlaps = schedule.segments > 1;  // which an all-gather does not do
+  // With a power of two, halving and doubling meets the partners of recursive doubling, in one
+  // order or the other, and all ranks send equally much.
+  if (schedule.algorithm == collectives::Algorithm::halving_doubling &&
+      std::has_single_bit(static_cast<unsigned>(schedule.ranks))) {
+    schedule.algorithm = collectives::Algorithm::recursive_doubling;
+    schedule.operation = workload::Operation::all_reduce;
+  }
   if (rings && halves && !overlaps) schedule.operation = workload::Operation::all_gather;
   return schedule;
 }
