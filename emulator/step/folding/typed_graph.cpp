@@ -12,6 +12,7 @@ using collectives::Schedule;
 using topology::AcceleratorId;
 using topology::BundleId;
 using topology::LinkId;
+using topology::VertexBlock;
 using workload::Dimension;
 
 int index_of(Dimension dimension) { return static_cast<int>(dimension); }
@@ -46,7 +47,9 @@ class GraphMaker {
         graph_(router.cluster().graph),
         faults_(faults),
         loads_(router, calibration),
-        software_(collectives::software_latency(calibration)) {}
+        software_(collectives::software_latency(calibration)),
+        some_link_dies_(std::ranges::any_of(
+            faults.links, [](const LinkDegradation& fault) { return fault.factor <= 0; })) {}
 
   std::optional<TypedGraph> make() {
     colour_ranks();
@@ -86,14 +89,77 @@ class GraphMaker {
           schedules, [&](const auto& other) { return other.first == schedule; });
       if (!known) schedules.push_back({schedule, kind.size});
     }
+    std::map<PlaceInNode, std::size_t> known;
     for (std::int64_t group = 0; group < groups.count; ++group) {
       add_meeting(index_of(dimension));
       if (schedules.empty()) continue;
       const auto members = members_of(plan_, dimension, groups.first(group));
+      if (repeat_in_node(members, known)) continue;
       for (const auto& [schedule, size] : schedules) add_uses(schedule, size, members);
+      remember_in_node(members, known);
       if (made_.uses.size() > most_uses) return false;
     }
     return true;
+  }
+
+  // ---- groups inside a node
+
+  // Which accelerators of a node, and of which nodes: all nodes of a group are alike.
+  using PlaceInNode = std::pair<int, std::vector<int>>;
+
+  // Nothing but for groups on the switch of one node: as long as no link is dead, no other way
+  // leads from one to the other.
+  std::optional<PlaceInNode> place_in_node(const std::vector<AcceleratorId>& members) const {
+    if (some_link_dies_) return std::nullopt;
+    const topology::Cluster& cluster = router_.cluster();
+    const int node = cluster.node_of(members.front());
+    PlaceInNode place{cluster.group_of(members.front()), {}};
+    if (cluster.spec.nodes[place.first].scale_up != topology::Shape::switched) return std::nullopt;
+    const int first = cluster.first_of_node(node).index;
+    for (const AcceleratorId member : members) {
+      if (cluster.node_of(member) != node) return std::nullopt;
+      place.second.push_back(member.index - first);
+    }
+    return place;
+  }
+
+  void remember_in_node(const std::vector<AcceleratorId>& members,
+                        std::map<PlaceInNode, std::size_t>& known) {
+    if (auto place = place_in_node(members))
+      known.emplace(std::move(*place), made_.meetings.size() - 1);
+    first_member_.resize(made_.meetings.size());
+    first_member_.back() = members.front();
+  }
+
+  // What the group of the same place in another node does, moved from node to node.
+  bool repeat_in_node(const std::vector<AcceleratorId>& members,
+                      const std::map<PlaceInNode, std::size_t>& known) {
+    const auto place = place_in_node(members);
+    const auto found = place ? known.find(*place) : known.end();
+    if (found == known.end()) return false;
+    const std::size_t like = found->second, end = made_.first_use[like + 1];
+    const topology::Cluster& cluster = router_.cluster();
+    const int nodes = cluster.node_of(members.front()) - cluster.node_of(first_member_[like]);
+    made_.meetings.back() = made_.meetings[like];
+    for (std::size_t u = made_.first_use[like]; u < end; ++u) {
+      const TypedGraph::Use use = made_.uses[u];
+      made_.uses.push_back({moved(LinkId{use.end}, nodes), use.weight});
+    }
+    return true;
+  }
+
+  // The link of the same place so many nodes further.
+  int moved(LinkId link, int nodes) const {
+    const int from = graph_.source[link.index], to = moved_vertex(from, nodes);
+    const int at = graph_.first_link[to] + link.index - graph_.first_link[from];
+    assert(graph_.target[at] == moved_vertex(graph_.target[link.index], nodes));
+    return at;
+  }
+  // Blocks of a group of nodes count node by node.
+  int moved_vertex(int vertex, int nodes) const {
+    const auto after = std::ranges::upper_bound(graph_.blocks, vertex, {}, &VertexBlock::first);
+    const VertexBlock& block = *std::prev(after);
+    return vertex + nodes * (block.count / block.radix.front());
   }
 
   void add_meeting(int kind) {
@@ -254,10 +320,12 @@ class GraphMaker {
   const StepFaults& faults_;
   BundleLoads loads_;
   Seconds software_;
+  bool some_link_dies_;
   topology::Trace way_;
   ColourNumbers weight_numbers_;
   std::vector<int> weight_of_kind_;
-  std::map<int, Colour> fault_colour_;  // per link with faults
+  std::vector<AcceleratorId> first_member_;  // by meeting, of those that others may repeat
+  std::map<int, Colour> fault_colour_;       // per link with faults
   TypedGraph made_;
 };
 
