@@ -33,7 +33,7 @@ void add_kernel(UsedRanges& used, const std::string& subject, const workload::Ke
   if (kernel.kind == KernelKind::vector) return;
   const bool gemm = kernel.kind == KernelKind::gemm;
   used.add(subject, gemm ? "gemm_efficiency" : "attention_efficiency", kernel.flops.count);
-  used.add(subject, "gemm_half_size", kernel.flops.count);
+  if (gemm) used.add(subject, "gemm_half_depth", kernel.flops.count);
 }
 
 // The link kinds between the first member of a group and its neighbour, and the farthest one.

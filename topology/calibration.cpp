@@ -17,12 +17,13 @@ namespace {
 
 constexpr double smallest_efficiency = 1e-3;
 using enum SubjectSort;
-constexpr std::array<Parameter, 20> parameters{
+constexpr std::array<Parameter, 23> parameters{
     {{"gemm_efficiency", "1", smallest_efficiency, 1, accelerator},
      {"attention_efficiency", "1", smallest_efficiency, 1, accelerator},
      {"hbm_efficiency", "1", smallest_efficiency, 1, accelerator},
      {"launch_floor", "s", 0, 1, accelerator},
-     {"gemm_half_size", "FLOP", 0, 1e18, accelerator},
+     {"gemm_half_depth", "1", 0, 1e6, accelerator},
+     {"sustained_rate", "1", smallest_efficiency, 1, accelerator},
      {"hbm_half_size", "B", 0, 1e15, accelerator},
      {"link_efficiency", "1", smallest_efficiency, 1, link},
      {"software_latency", "s", 0, 1, library},
@@ -37,7 +38,9 @@ constexpr std::array<Parameter, 20> parameters{
      {"nvls_efficiency", "1", smallest_efficiency, 1, library},
      {"nvls_latency", "s", 0, 1, library},
      {"local_copy_efficiency", "1", smallest_efficiency, 1, library},
-     {"call_latency", "s", 0, 1, framework}}};
+     {"call_latency", "s", 0, 1, framework},
+     {"host_launch", "s", 0, 1, framework},
+     {"vector_traffic", "1", 1, 100, framework}}};
 
 // Reads `parameter` and what depends on it: the unit it must have, the range of its value.
 void read_value(Fields& fields, CalibrationEntry& entry) {

@@ -16,9 +16,10 @@ namespace railwright::topology {
 
 // One fitted value. Parameters known today (units):
 //   accelerator: gemm_efficiency [1], attention_efficiency [1], hbm_efficiency [1],
-//                launch_floor [s], gemm_half_size [FLOP], hbm_half_size [B]
+//                launch_floor [s], gemm_half_depth [1], sustained_rate [1], hbm_half_size [B]
 //   link kind:   link_efficiency [1]
 //   library:     software_latency [s] per step of a collective
+//   framework:   host_launch [s] per kernel, vector_traffic [1]
 struct CalibrationEntry {
   std::string subject;  // "h100-sxm5-80gb", "nvlink-4", "library:nccl"; "*" = any of that sort
   std::string parameter;

@@ -121,6 +121,19 @@ Calibration at_size(const Calibration& calibration, Bytes size) {
   return pieces;
 }
 
+Calibration with_framework(const Calibration& calibration, std::string_view framework) {
+  Calibration chosen;
+  for (const CalibrationEntry& entry : calibration.entries)
+    if (entry.subject != "framework") chosen.entries.push_back(entry);
+  if (framework.empty()) return chosen;
+  for (const CalibrationEntry& entry : calibration.entries) {
+    if (entry.subject != "framework:" + std::string(framework)) continue;
+    chosen.entries.push_back(entry);
+    chosen.entries.back().subject = "framework";
+  }
+  return chosen;
+}
+
 Result<Calibration> load_calibration(const std::string& path) {
   Result<std::string> text = read_text_file(path);
   if (!text) return tl::unexpected<Errors>(std::move(text.error()));

@@ -42,6 +42,10 @@ Calibration overlaid(const Calibration& base, const Calibration& top);
 // not given by size stays as it is.
 Calibration at_size(const Calibration& calibration, Bytes size);
 
+// What is measured of `framework` ("megatron"; "" = none) is what is asked for as subject
+// "framework": which of them runs is a choice of the run, not of those who price kernels.
+Calibration with_framework(const Calibration& calibration, std::string_view framework);
+
 // The file over default_calibration().
 Result<Calibration> load_calibration(const std::string& path);
 

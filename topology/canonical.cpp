@@ -41,6 +41,7 @@ Json json_of(const AcceleratorKind& kind) {
   out["peak"] = std::move(peak);
   out["memory"] = exact(kind.memory);
   out["memory_bandwidth"] = exact(kind.memory_bandwidth);
+  if (kind.compute_units > 0) out["compute_units"] = kind.compute_units;
   out["power"] = exact(kind.power);
   out["price"] = exact(kind.price);
   out["price_per_hour"] = exact(Dollars{kind.dollars_per_hour});

@@ -40,6 +40,7 @@ AcceleratorKind accelerator_of(const CsvRow& row) {
       kind.peak[precision] = teraflops(rate);
   kind.memory = *parse_bytes(row.text("memory_gibibytes") + " GiB");
   kind.memory_bandwidth = gigabytes_per_second(row.number("memory_gigabytes_per_second"));
+  kind.compute_units = static_cast<int>(row.number("compute_units"));
   kind.power = {row.number("power_w")};
   kind.price = {middle_of(row, "price_usd_low", "price_usd_high")};
   kind.dollars_per_hour = middle_of(row, "usd_per_hour_low", "usd_per_hour_high");

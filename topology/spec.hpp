@@ -31,6 +31,7 @@ struct AcceleratorKind {
   std::map<Precision, FlopRate> peak;  // dense; a precision that is absent is not supported
   Bytes memory;
   Bandwidth memory_bandwidth;
+  int compute_units = 0;  // streaming multiprocessors or their like; 0 = unknown
   Watts power;
   Dollars price;                // 0 = unknown
   double dollars_per_hour = 0;  // 0 = unknown

@@ -1,5 +1,7 @@
 #include "workload/kernels.hpp"
 
+#include <utility>
+
 #include "workload/layer.hpp"
 
 namespace railwright::workload {
@@ -14,13 +16,15 @@ Kernel vector_kernel(std::string name, double bytes) {
 
 // m x k times k x n.
 Kernel gemm(std::string name, double m, double n, double k, double element) {
-  return {std::move(name), KernelKind::gemm, {2 * m * n * k}, element * (m * k + k * n + m * n), 1};
+  return {std::move(name), KernelKind::gemm, {2 * m * n * k}, element * (m * k + k * n + m * n), 1,
+          {m, n, k}};
 }
 
 // The gradient of a k x n weight over m tokens, added to an fp32 buffer: read and written.
 Kernel weight_gradient(std::string name, double m, double n, double k, double element) {
   return {
-      std::move(name), KernelKind::gemm, {2 * m * n * k}, element * (m * k + m * n) + 8 * k * n, 1};
+      std::move(name), KernelKind::gemm, {2 * m * n * k}, element * (m * k + m * n) + 8 * k * n, 1,
+      {k, n, m}};
 }
 
 Kernel norm_forward(const RankShape& s) {
@@ -47,12 +51,22 @@ void append(Kernels& kernels, Kernels more) {
 double score_flops(const RankShape& s, double width) { return 2 * s.tokens * s.sequence * width; }
 double score_bytes(const RankShape& s) { return s.tokens * s.heads * s.sequence; }
 
-Kernel score_gemm(std::string name, const RankShape& s, double width) {
+// Of one head: its queries on this rank, all keys, and the width of both.
+MatrixShape head_shape(const RankShape& s) {
+  if (s.heads <= 0 || s.batch <= 0) return {};
+  return {s.tokens / s.batch, s.sequence, s.query / s.heads, s.batch * s.heads};
+}
+
+// One product per head: scores of d_h values each, or the other way round.
+Kernel score_gemm(std::string name, const RankShape& s, double width, bool makes_scores) {
+  MatrixShape shape = head_shape(s);
+  if (!makes_scores) std::swap(shape.n, shape.k);
   return {std::move(name),
           KernelKind::gemm,
           {score_flops(s, s.query)},
           s.element * (s.tokens * (s.query + width) + score_bytes(s)),
-          1};
+          1,
+          shape};
 }
 
 // Causal flash attention: half of the two forward products. Its backward makes the scores again:
@@ -62,14 +76,16 @@ Kernel flash_forward(const RankShape& s) {
           KernelKind::attention,
           {0.5 * (score_flops(s, s.query) + score_flops(s, s.context))},
           s.element * s.tokens * (s.query + s.context + 2 * s.kv),
-          1};
+          1,
+          head_shape(s)};
 }
 Kernel flash_backward(const RankShape& s) {
   return {"attention_backward",
           KernelKind::attention,
           {0.5 * (3 * score_flops(s, s.query) + 2 * score_flops(s, s.context))},
           s.element * s.tokens * (2 * s.query + 2 * s.context + 4 * s.kv),
-          1};
+          1,
+          head_shape(s)};
 }
 
 // Of the heads' keys the part that is made from the latent, and their values.
@@ -83,7 +99,8 @@ Kernel grouped_gemm(std::string name, const RankShape& s, double n, double k) {
           KernelKind::gemm,
           {2 * m * n * k},
           s.element * (m * k + s.local_experts * k * n + m * n),
-          1};
+          1,
+          {m / s.local_experts, n, k, s.local_experts}};
 }
 Kernel grouped_weight_gradient(std::string name, const RankShape& s, double n, double k) {
   const double m = s.routed_tokens;
@@ -91,7 +108,8 @@ Kernel grouped_weight_gradient(std::string name, const RankShape& s, double n, d
           KernelKind::gemm,
           {2 * m * n * k},
           s.element * (m * k + m * n) + 8 * s.local_experts * k * n,
-          1};
+          1,
+          {k, n, m / s.local_experts, s.local_experts}};
 }
 double expert_up_width(const RankShape& s) { return (s.gated ? 2 : 1) * s.expert_ffn; }
 
@@ -146,17 +164,17 @@ RankShape rank_shape(const Training& training, const Degrees& degrees) {
 Kernels core_attention_forward(const RankShape& s) {
   if (s.flash) return {flash_forward(s)};
   const double softmax = 2 * s.element + (s.dropout ? 2 * s.element + 1 : 0);
-  return {score_gemm("scores", s, s.kv), vector_kernel("softmax", softmax * score_bytes(s)),
-          score_gemm("context", s, s.kv)};
+  return {score_gemm("scores", s, s.kv, true), vector_kernel("softmax", softmax * score_bytes(s)),
+          score_gemm("context", s, s.kv, false)};
 }
 
 // Unfused attention computes all of the scores and writes each stage of them to memory.
 Kernels core_attention_backward(const RankShape& s) {
   if (s.flash) return {flash_backward(s)};
   const double softmax = 3 * s.element + (s.dropout ? 2 * s.element + 1 : 0);
-  return {score_gemm("value_gradient", s, s.kv), score_gemm("score_gradient", s, s.kv),
+  return {score_gemm("value_gradient", s, s.kv, false), score_gemm("score_gradient", s, s.kv, true),
           vector_kernel("softmax_backward", softmax * score_bytes(s)),
-          score_gemm("query_gradient", s, s.kv), score_gemm("key_gradient", s, s.kv)};
+          score_gemm("query_gradient", s, s.kv, false), score_gemm("key_gradient", s, s.kv, false)};
 }
 
 Kernels attention_blocks(Kernels core, int blocks, int count) {
@@ -164,6 +182,7 @@ Kernels attention_blocks(Kernels core, int blocks, int count) {
     kernel.flops.count /= blocks;
     kernel.bytes /= blocks;
     kernel.count = count;
+    if (kernel.kind == KernelKind::gemm) kernel.shape = {};  // some of the keys at a time
   }
   return core;
 }

@@ -13,16 +13,20 @@ using topology::Precision;
 
 constexpr double default_gemm_efficiency = 0.70;
 constexpr double default_attention_efficiency = 0.50;
-constexpr double default_gemm_half_size = 5e9;
+constexpr double default_gemm_half_depth = 200;
 constexpr double default_hbm_efficiency = 0.83;
 constexpr double default_hbm_half_size = 14e6;
 constexpr double default_launch_floor = 3e-6;
+// FlashAttention-2's backward makes scores again and keeps less of the units busy: measured on an
+// H100, 0.76 to 0.87 of the forward's rate (data/measurements/kernels-h100.csv).
+constexpr double backward_share = 0.85;
 
 // The calibration of one accelerator, looked up once for all kernels of a body.
 struct Constants {
   FlopRate tensor_rate, vector_rate;
   Bandwidth memory;
-  double gemm, attention, gemm_half, hbm, hbm_half, launch;
+  int units = 0;
+  double gemm, half_depth, attention, hbm, hbm_half, launch, host_launch, vector_traffic;
 };
 
 Constants constants_of(const AcceleratorKind& accelerator, Precision precision,
@@ -30,15 +34,19 @@ Constants constants_of(const AcceleratorKind& accelerator, Precision precision,
   const auto value = [&](const char* parameter, double fallback) {
     return calibration.value_or(accelerator.subject(), parameter, fallback);
   };
+  const double sustained = value("sustained_rate", 1);
   return {peak_rate(accelerator, precision),
           peak_rate(accelerator, Precision::fp32),
           accelerator.memory_bandwidth,
-          value("gemm_efficiency", default_gemm_efficiency),
-          value("attention_efficiency", default_attention_efficiency),
-          value("gemm_half_size", default_gemm_half_size),
+          accelerator.compute_units,
+          sustained * value("gemm_efficiency", default_gemm_efficiency),
+          value("gemm_half_depth", default_gemm_half_depth),
+          sustained * value("attention_efficiency", default_attention_efficiency),
           value("hbm_efficiency", default_hbm_efficiency),
           value("hbm_half_size", default_hbm_half_size),
-          value("launch_floor", default_launch_floor)};
+          value("launch_floor", default_launch_floor),
+          calibration.value_or("framework", "host_launch", 0),
+          calibration.value_or("framework", "vector_traffic", 1)};
 }
 
 // With efficiency x / (x + half) the time is (x + half) / rate: never falls when x grows.
@@ -48,23 +56,36 @@ double ramped_seconds(double amount, double half, double rate) {
 }
 
 double tensor_seconds(const Kernel& kernel, const Constants& c) {
-  if (kernel.kind == KernelKind::vector)
-    return ramped_seconds(kernel.flops.count, 0, c.vector_rate.per_second);
-  const double efficiency = kernel.kind == KernelKind::gemm ? c.gemm : c.attention;
-  return ramped_seconds(kernel.flops.count, c.gemm_half, efficiency * c.tensor_rate.per_second);
+  switch (kernel.kind) {
+    case KernelKind::vector:
+      return ramped_seconds(kernel.flops.count, 0, c.vector_rate.per_second);
+    case KernelKind::attention: {
+      const bool backward = kernel.name.ends_with("backward");
+      const double rate = c.attention * (backward ? backward_share : 1) * c.tensor_rate.per_second;
+      return attention_waves(kernel.shape, c.units) * ramped_seconds(kernel.flops.count, 0, rate);
+    }
+    case KernelKind::gemm:
+      break;
+  }
+  const FlopRate rate = c.gemm * c.tensor_rate;
+  if (kernel.shape.told()) return matrix_time(kernel.shape, c.units, c.half_depth, rate).value;
+  return ramped_seconds(kernel.flops.count, 0, rate.per_second);
 }
 
 ComputeTime time_of(const Kernel& kernel, const Constants& c) {
-  const double rate =
-      (kernel.kind == KernelKind::vector ? c.vector_rate : c.tensor_rate).per_second;
+  const bool vector = kernel.kind == KernelKind::vector;
+  const double rate = (vector ? c.vector_rate : c.tensor_rate).per_second;
   const double peak = ramped_seconds(kernel.flops.count, 0, rate);
   const double tensor = std::max(peak, tensor_seconds(kernel, c));
-  const double memory = ramped_seconds(kernel.bytes, c.hbm_half, c.hbm * c.memory.bytes_per_second);
+  const double bytes = vector ? c.vector_traffic * kernel.bytes : kernel.bytes;
+  const double half = vector ? c.hbm_half : 0;  // a product loads its operands while it computes
+  const double memory = ramped_seconds(bytes, half, c.hbm * c.memory.bytes_per_second);
   const double count = kernel.count;
   return {{count * peak},
           {count * (tensor - peak)},
           {count * std::max(0.0, memory - tensor)},
-          {count * c.launch}};
+          {count * c.launch},
+          {}};
 }
 
 std::initializer_list<Precision> wider(Precision precision) {
@@ -111,20 +132,23 @@ FlopRate peak_rate(const AcceleratorKind& accelerator, Precision precision) {
 
 ComputeTime compute_time(const Kernel& kernel, const AcceleratorKind& accelerator,
                          Precision precision, const Calibration& calibration) {
-  return time_of(kernel, constants_of(accelerator, precision, calibration));
+  return compute_time(std::vector<Kernel>{kernel}, accelerator, precision, calibration);
 }
 
 ComputeTime compute_time(const std::vector<Kernel>& kernels, const AcceleratorKind& accelerator,
                          Precision precision, const Calibration& calibration) {
   const Constants constants = constants_of(accelerator, precision, calibration);
   ComputeTime sum;
+  double launches = 0;
   for (const Kernel& kernel : kernels) {
+    launches += kernel.count;
     const ComputeTime one = time_of(kernel, constants);
     sum.tensor_peak += one.tensor_peak;
     sum.tensor_inefficiency += one.tensor_inefficiency;
     sum.hbm += one.hbm;
     sum.launch += one.launch;
   }
+  sum.host = {std::max(0.0, launches * constants.host_launch - sum.total().value)};
   return sum;
 }
 

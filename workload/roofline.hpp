@@ -1,16 +1,19 @@
 // From FLOPs and bytes to time on one accelerator.
 //
-//   T = max(FLOPs / (peak x efficiency), bytes / (HBM bandwidth x efficiency)) + launch floor
+//   T = max(tensor time, (bytes + half size) / (HBM bandwidth x efficiency)) + launch floor
 //
-// Efficiencies are calibration, fall off for small problems, and the parts are kept apart so that
-// blame can name them: time at peak, what inefficiency adds, what HBM adds, what launching adds.
-//
-//   efficiency(x) = largest efficiency x / (x + half size)        x: FLOPs or bytes of one launch
+// Tensor time: of a matrix product by tiles and waves (matrix_time.hpp), of flash attention
+// FLOPs x waves / (peak x efficiency); both at the clock that power allows a training step
+// (sustained_rate). The parts are kept apart so that blame can name them: time at peak, what
+// inefficiency adds, what HBM adds, what launching adds, and where the host cannot launch as fast
+// as the accelerator runs, what waiting for it adds.
 //
 // Calibration of the accelerator's subject (topology/calibration.hpp), and what is used where it is
 // silent (the values that data/calibration.json gives for "*"):
-//   gemm_efficiency 0.70, attention_efficiency 0.50, gemm_half_size 5e9 FLOP (both),
-//   hbm_efficiency 0.83, hbm_half_size 14e6 B, launch_floor 3e-6 s.
+//   gemm_efficiency 0.70, gemm_half_depth 200, attention_efficiency 0.50, sustained_rate 1,
+//   hbm_efficiency 0.83, hbm_half_size 14e6 B, launch_floor 3e-6 s;
+// of the framework (subject "framework", chosen by topology::with_framework):
+//   host_launch 0 s per kernel, vector_traffic 1 x the bytes of fused element-wise kernels.
 // Vector kernels run at the accelerator's fp32 rate, in practice always bound by HBM.
 #pragma once
 
@@ -19,6 +22,7 @@
 #include <vector>
 
 #include "topology/topology.hpp"
+#include "workload/matrix_time.hpp"
 
 namespace railwright::workload {
 
@@ -31,6 +35,7 @@ struct Kernel {
   Flops flops;
   double bytes = 0;  // moved to and from HBM
   int count = 1;
+  MatrixShape shape = {};  // of one launch; attention: m queries, n keys, k per head, batch x heads
   bool operator==(const Kernel&) const = default;
 };
 
@@ -40,7 +45,8 @@ struct ComputeTime {
   Seconds tensor_inefficiency;  // the rest of the tensor time
   Seconds hbm;                  // beyond tensor time, waiting for memory
   Seconds launch;
-  Seconds total() const { return tensor_peak + tensor_inefficiency + hbm + launch; }
+  Seconds host;  // the accelerator waits for the next launch; only of whole bodies
+  Seconds total() const { return tensor_peak + tensor_inefficiency + hbm + launch + host; }
   bool operator==(const ComputeTime&) const = default;
 };
 // The rate of `precision`, or of the next wider one that the accelerator has: fp4 -> fp8 -> bf16 or
@@ -50,6 +56,8 @@ FlopRate peak_rate(const topology::AcceleratorKind& accelerator, topology::Preci
 
 ComputeTime compute_time(const Kernel& kernel, const topology::AcceleratorKind& accelerator,
                          topology::Precision precision, const topology::Calibration& calibration);
+// Of a body: the host launches ahead while kernels run, so it shows only where all launches
+// together take longer than all kernels.
 ComputeTime compute_time(const std::vector<Kernel>& kernels,
                          const topology::AcceleratorKind& accelerator,
                          topology::Precision precision, const topology::Calibration& calibration);

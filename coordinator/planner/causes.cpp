@@ -8,7 +8,7 @@ namespace railwright::coordinator {
 namespace {
 
 constexpr const char* fixed_names[fixed_causes] = {
-    "tensor_peak",      "tensor_inefficiency", "hbm", "launch", "link_latency",
+    "tensor_peak",      "tensor_inefficiency", "hbm", "launch", "host", "link_latency",
     "software_latency", "pipeline_bubble"};
 
 std::string name_of(std::size_t cause, const topology::Graph& graph) {
@@ -28,6 +28,7 @@ void CauseSeconds::add(const workload::ComputeTime& time) {
   of(Cause::tensor_inefficiency) += time.tensor_inefficiency.value;
   of(Cause::hbm) += time.hbm.value;
   of(Cause::launch) += time.launch.value;
+  of(Cause::host) += time.host.value;
 }
 
 void CauseSeconds::add(const std::string& cause, Seconds time, const topology::Graph& graph) {

@@ -16,11 +16,12 @@ enum class Cause : std::uint8_t {
   tensor_inefficiency,
   hbm,
   launch,
+  host,
   link_latency,
   software_latency,
   pipeline_bubble,
 };
-inline constexpr std::size_t fixed_causes = 7;
+inline constexpr std::size_t fixed_causes = 8;
 
 class CauseSeconds {
  public:

@@ -175,7 +175,8 @@ class PathWalk {
            {{"tensor_peak", cost.parts.tensor_peak},
             {"tensor_inefficiency", cost.parts.tensor_inefficiency},
             {"hbm", cost.parts.hbm},
-            {"launch", cost.parts.launch}},
+            {"launch", cost.parts.launch},
+            {"host", cost.parts.host}},
            start_of(at), nominal_end);
     charge(at, {{"straggler", in_seconds(slowed)}}, nominal_end, nominal_end + slowed);
   }

@@ -44,7 +44,8 @@ TEST_CASE("every default belongs to something of the catalogue, never to a sourc
 TEST_CASE("every parameter has a default for subjects nobody measured") {
   for (const char* parameter :
        {"gemm_efficiency", "attention_efficiency", "hbm_efficiency", "launch_floor",
-        "gemm_half_size", "hbm_half_size", "link_efficiency", "software_latency"})
+        "gemm_half_depth", "sustained_rate", "hbm_half_size", "link_efficiency", "software_latency",
+        "host_launch", "vector_traffic"})
     CHECK(default_calibration().find("never-heard-of", parameter) != nullptr);
 }
 
@@ -111,22 +112,23 @@ TEST_CASE("wrong entries are refused with their places") {
 TEST_CASE("an entry used outside of its valid range is named once, with both ranges") {
   const Calibration calibration{
       {{"nvlink-4", "link_efficiency", "1", 0.8, 0, 1, 1 << 30, 4.0 * (1 << 30), "test"},
-       {"*", "gemm_half_size", "FLOP", 1e9, 0, 1, 1e9, 1e12, "test"},
-       {"cpu-core", "gemm_half_size", "FLOP", 1e6, 0, 0, 0, 0, "an assumption"}}};
+       {"*", "gemm_half_depth", "1", 200, 0, 1, 1e9, 1e12, "test"},
+       {"cpu-core", "gemm_half_depth", "1", 16, 0, 0, 0, 0, "an assumption"}}};
   UsedRanges used(calibration);
   CHECK(used.notes().empty());
   used.add("nvlink-4", "link_efficiency", 1 << 30);  // the ends are inside
   used.add("nvlink-4", "link_efficiency", 4.0 * (1 << 30));
   used.add("nvlink-4", "no_such_parameter", 1);
-  used.add("cpu-core", "gemm_half_size", 1);  // any size is fine
+  used.add("cpu-core", "gemm_half_depth", 1);  // any size is fine
   CHECK(used.notes().empty());
-  used.add("h100", "gemm_half_size", 1e8);  // by way of "*"
+  used.add("h100", "gemm_half_depth", 1e8);  // by way of "*"
   used.add("nvlink-4", "link_efficiency", 1 << 20);
   used.add("nvlink-4", "link_efficiency", 1 << 25);
-  CHECK(used.notes() ==
-        std::vector<std::string>{
-            "link_efficiency of 'nvlink-4' was measured from 1 GiB to 4 GiB and is used from 1 MiB "
-            "to 32 MiB",
-            "gemm_half_size of '*' was measured from 1e+09 FLOP to 1e+12 FLOP and is used at 1e+08 "
-            "FLOP"});
+  CHECK(
+      used.notes() ==
+      std::vector<std::string>{
+          "link_efficiency of 'nvlink-4' was measured from 1 GiB to 4 GiB and is used from 1 MiB "
+          "to 32 MiB",
+          "gemm_half_depth of '*' was measured from 1e+09 FLOP to 1e+12 FLOP and is used at 1e+08 "
+          "FLOP"});
 }

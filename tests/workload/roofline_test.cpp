@@ -3,6 +3,7 @@
 #include <random>
 
 #include "samples.hpp"
+#include "topology/calibration_overlay.hpp"
 
 using namespace railwright;
 using namespace railwright::workload;
@@ -19,16 +20,20 @@ AcceleratorKind accelerator() {
   return kind;
 }
 
+topology::CalibrationEntry entry_of(const char* subject, const char* parameter, double value) {
+  topology::CalibrationEntry made;
+  made.subject = subject;
+  made.parameter = parameter;
+  made.value = value;
+  return made;
+}
+
 Calibration calibration(double efficiency = 0.8) {
   const auto entry = [](const char* parameter, double value) {
-    topology::CalibrationEntry made;
-    made.subject = "test";
-    made.parameter = parameter;
-    made.value = value;
-    return made;
+    return entry_of("test", parameter, value);
   };
   return {{entry("gemm_efficiency", efficiency), entry("attention_efficiency", 0.5),
-           entry("gemm_half_size", 1e9), entry("hbm_efficiency", 0.9), entry("hbm_half_size", 1e6),
+           entry("gemm_half_depth", 100), entry("hbm_efficiency", 0.9), entry("hbm_half_size", 1e6),
            entry("launch_floor", 2e-6)}};
 }
 
@@ -50,11 +55,11 @@ Kernel random_kernel(std::mt19937_64& random) {
 }  // namespace
 
 TEST_CASE("a kernel takes the larger of its tensor and its memory time, and a launch") {
-  // (1e12 + 1e9) / (0.8 x 400e12) = 3.128125 ms; peak 2.5 ms; memory (1e9 + 1e6) / 1.8e12 less.
+  // 1e12 / (0.8 x 400e12) = 3.125 ms without a shape; peak 2.5 ms; memory 1e9 / 1.8e12 less.
   const ComputeTime gemm = compute_time({"g", KernelKind::gemm, {1e12}, 1e9, 1}, accelerator(),
                                         Precision::bf16, calibration());
   CHECK(gemm.tensor_peak.value == Approx(2.5e-3).epsilon(1e-12));
-  CHECK(gemm.tensor_inefficiency.value == Approx(0.628125e-3).epsilon(1e-12));
+  CHECK(gemm.tensor_inefficiency.value == Approx(0.625e-3).epsilon(1e-12));
   CHECK(gemm.hbm.value == 0);
   CHECK(gemm.launch.value == 2e-6);
   // (1e9 + 1e6) / (0.9 x 2e12) = 556.1 us of memory alone.
@@ -136,5 +141,34 @@ TEST_CASE("an accelerator built on a measured one is as efficient as that") {
 TEST_CASE("without calibration the documented defaults hold") {
   const ComputeTime time =
       compute_time({"g", KernelKind::gemm, {1e12}, 0, 1}, accelerator(), Precision::bf16, {});
-  CHECK(time.total().value == Approx((1e12 + 5e9) / (0.70 * 400e12) + 3e-6).epsilon(1e-12));
+  CHECK(time.total().value == Approx(1e12 / (0.70 * 400e12) + 3e-6).epsilon(1e-12));
+}
+
+TEST_CASE("the host shows where it launches slower than the kernels of a body run") {
+  Calibration slow_host = calibration();
+  slow_host.entries.push_back(entry_of("framework:megatron", "host_launch", 1e-4));
+  slow_host = topology::with_framework(slow_host, "megatron");
+  const Kernel small{"v", KernelKind::vector, {0}, 1e3, 1},
+      large{"v", KernelKind::vector, {0}, 1e9, 1};
+  // Three launches take 300 us; three small kernels some 8 us, a large one 556 us.
+  const std::vector<Kernel> smalls(3, small), mixed{small, large, small};
+  const auto time = [&](const std::vector<Kernel>& kernels) {
+    return compute_time(kernels, accelerator(), Precision::bf16, slow_host);
+  };
+  CHECK(time(smalls).total().value == Approx(3e-4).epsilon(1e-12));
+  CHECK(time(smalls).host.value > 2.9e-4);
+  CHECK(time(mixed).host.value == 0);
+  CHECK(time(mixed) == compute_time(mixed, accelerator(), Precision::bf16, calibration()));
+}
+
+TEST_CASE("unfused element-wise kernels move more bytes, products do not") {
+  Calibration eager = calibration();
+  eager.entries.push_back(entry_of("framework", "vector_traffic", 2));
+  const Kernel vector{"v", KernelKind::vector, {0}, 1e9, 1},
+      gemm{"g", KernelKind::gemm, {1}, 1e9, 1};
+  const auto hbm = [&](const Kernel& kernel, const Calibration& with) {
+    return compute_time(kernel, accelerator(), Precision::bf16, with).hbm.value;
+  };
+  CHECK(hbm(vector, eager) == Approx((2e9 + 1e6) / 1.8e12).epsilon(1e-12));
+  CHECK(hbm(gemm, eager) == hbm(gemm, calibration()));
 }

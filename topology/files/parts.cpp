@@ -126,6 +126,8 @@ AcceleratorKind accelerator_from(const std::string& name, const Cursor& cursor) 
   const Cursor memory_bandwidth = needed("memory_bandwidth");
   kind.memory_bandwidth = memory_bandwidth.bandwidth(base.memory_bandwidth);
   check_range(memory_bandwidth, kind.memory_bandwidth, slowest_link, fastest_link);
+  kind.compute_units =
+      static_cast<int>(fields.find("compute_units").integer(0, 1 << 20, base.compute_units));
   kind.power = fields.find("power").watts(base.power);
   kind.price = fields.find("price").dollars(base.price);
   kind.dollars_per_hour = fields.find("price_per_hour").dollars({base.dollars_per_hour}).value;
