@@ -1,0 +1,15 @@
+// What `railwright validate` says of predicted training steps.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "coordinator/console.hpp"
+#include "coordinator/validation/training/evaluation.hpp"
+
+namespace railwright::coordinator {
+
+Json to_json(const TrainingEvaluation& evaluation, const std::vector<TrainingRow>& rows);
+std::string to_text(const TrainingEvaluation& evaluation);
+
+}  // namespace railwright::coordinator
