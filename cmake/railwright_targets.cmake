@@ -81,6 +81,8 @@ function(railwright_test name)
   target_compile_definitions(${name}_test PRIVATE
     RAILWRIGHT_SOURCE_DIR="${PROJECT_SOURCE_DIR}" RAILWRIGHT_BINARY_DIR="${PROJECT_BINARY_DIR}")
   railwright_options(${name}_test)
+  # What is tested is optimised; the tests themselves are compiled more often than they run.
+  target_compile_options(${name}_test PRIVATE $<IF:$<BOOL:${RAILWRIGHT_SANITIZE}>,-O0,-O1>)
   if(NOT arg_MPI_ONLY)
     set(cases "~[mpi]")
     if(RAILWRIGHT_SANITIZE)

@@ -24,10 +24,11 @@ Result<std::string> text_of(const ValidateOptions& options) {
 }
 
 int refuse(const std::string& file) {
-  return report({{{file, 1, 1},
-                  "no table of measurements",
-                  "the header of a table of collectives has the columns op, bytes and time_us, that "
-                  "of a table of training steps step_time_s"}});
+  return report(
+      {{{file, 1, 1},
+        "no table of measurements",
+        "the header of a table of collectives has the columns op, bytes and time_us, that "
+        "of a table of training steps step_time_s"}});
 }
 
 int nothing_predicted(const std::map<std::string, std::size_t>& skipped, const std::string& file) {
@@ -78,8 +79,9 @@ int validate(const ValidateOptions& options) {
 void add_validate_command(CommandLine& line) {
   const auto options = std::make_shared<ValidateOptions>();
   CLI::App* app = line.app.add_subcommand(
-      "validate", "Predict every row of a table of measured collectives or training steps and print the "
-                  "errors");
+      "validate",
+      "Predict every row of a table of measured collectives or training steps and print the "
+      "errors");
   app->add_option("--data", options->data,
                   "CSV file, columns in docs/validate.md (default: the published runs that come "
                   "with the program)");
