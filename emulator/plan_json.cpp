@@ -32,6 +32,7 @@ Json json_of(const workload::Degrees& degrees) {
                {"micro_batch", degrees.micro_batch},
                {"recompute", words::word_of(words::recomputes, degrees.recompute)},
                {"schedule", words::word_of(words::pipelines, degrees.schedule)}};
+  if (!degrees.overlap_gradients) json["overlap_gradients"] = false;
   if (degrees.shard > 0) json["shard"] = degrees.shard;
   if (degrees.etp > 1) json["etp"] = degrees.etp;
   if (degrees.context != workload::ContextExchange::ring)

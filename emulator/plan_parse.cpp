@@ -45,6 +45,7 @@ workload::Degrees read_degrees(Fields fields) {
   degrees.micro_batch = whole(fields, "micro_batch", 1);
   degrees.recompute = word(fields.require("recompute"), words::recomputes);
   degrees.schedule = word(fields.require("schedule"), words::pipelines);
+  degrees.overlap_gradients = fields.find("overlap_gradients").boolean(true);
   degrees.shard = static_cast<int>(fields.find("shard").integer(1, most, 0));
   degrees.etp = static_cast<int>(fields.find("etp").integer(1, most, 1));
   if (fields.has("context")) degrees.context = word(fields.find("context"), words::contexts);

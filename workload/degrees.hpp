@@ -50,6 +50,7 @@ struct Degrees {
   int zero_stage = 0;
   int shard = 0;                   // ranks that share one copy of it (HSDP); 0: all of dp x cp
   bool sequence_parallel = false;  // activations between TP blocks split along the sequence
+  bool overlap_gradients = true;   // reduced while the backward still runs; else after it
   int micro_batch = 1;             // sequences per micro-batch and data-parallel rank
   // How the sequence's parts meet in attention when cp > 1.
   ContextExchange context = ContextExchange::ring;

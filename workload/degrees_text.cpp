@@ -42,9 +42,10 @@ std::string read_count(Word value, Degrees& degrees) {
   return {};
 }
 
-std::string read_sequence_parallel(Word value, Degrees& degrees) {
+template <bool Degrees::*member>
+std::string read_flag(Word value, Degrees& degrees) {
   if (value != "true" && value != "false") return "expected true or false";
-  degrees.sequence_parallel = value == "true";
+  degrees.*member = value == "true";
   return {};
 }
 
@@ -101,7 +102,8 @@ constexpr std::pair<Word, Reader> readers[] = {
     {"micro_batch", read_count<&Degrees::micro_batch, 1>},
     {"zero_stage", read_count<&Degrees::zero_stage, 0>},
     {"shard", read_count<&Degrees::shard, 1>},
-    {"sequence_parallel", read_sequence_parallel},
+    {"sequence_parallel", read_flag<&Degrees::sequence_parallel>},
+    {"overlap_gradients", read_flag<&Degrees::overlap_gradients>},
     {"context", read_context},
     {"layers", read_layers},
     {"recompute", read_recompute},
@@ -159,6 +161,7 @@ std::string to_string(const Degrees& degrees) {
       degrees.tp, degrees.pp, degrees.vpp, degrees.cp, degrees.ep, degrees.dp, degrees.micro_batch,
       degrees.zero_stage, degrees.sequence_parallel, to_string(degrees.recompute),
       to_string(degrees.schedule));
+  if (!degrees.overlap_gradients) text += ",overlap_gradients=false";
   if (degrees.shard > 0) text += fmt::format(",shard={}", degrees.shard);
   if (degrees.etp > 1) text += fmt::format(",etp={}", degrees.etp);
   if (degrees.context != ContextExchange::ring) text += ",context=" + to_string(degrees.context);

@@ -144,8 +144,8 @@ void StageWriter::write_unit(std::size_t index) {
   if (!unit.last) return;
   send(unit.pass);
   // Buckets end with their chunk, and no sum spans micro-batches.
-  if (unit.pass.kind == gradients && (degrees_.vpp > 1 || degrees_.zero_stage >= 2))
-    state_.close_buckets();
+  const bool chunks = degrees_.vpp > 1 && degrees_.overlap_gradients;
+  if (unit.pass.kind == gradients && (chunks || degrees_.zero_stage >= 2)) state_.close_buckets();
 }
 
 // ---- once per step

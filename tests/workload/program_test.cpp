@@ -360,3 +360,26 @@ TEST_CASE("operations read back from their names") {
   REQUIRE_FALSE(parse_operation("allreduce"));
   CHECK(parse_operation("allreduce").error().hint.find("all_reduce") != std::string::npos);
 }
+
+TEST_CASE("without overlap gradients are reduced in one piece after the last backward") {
+  const Training training{ready("gpt2"), 16, 1024};
+  Degrees degrees;
+  degrees.dp = 4;
+  degrees.zero_stage = 1;
+  degrees.overlap_gradients = false;
+  const Program program = stage_program(training, degrees, 0);
+  int reductions = 0, last_backward = -1, reduction = -1;
+  for (int i = 0; i < static_cast<int>(program.ops.size()); ++i) {
+    const Op& op = program.ops[i];
+    if (op.kind == OpKind::compute && op.backward) last_backward = i;
+    if (op.operation == Operation::reduce_scatter && op.group == Dimension::dp &&
+        op.kind == OpKind::collective)
+      ++reductions, reduction = i;
+  }
+  CHECK(reductions == 1);
+  CHECK(reduction > last_backward);
+  degrees.overlap_gradients = true;
+  CHECK(parse_degrees(to_string(degrees))->overlap_gradients);
+  degrees.overlap_gradients = false;
+  CHECK_FALSE(parse_degrees(to_string(degrees))->overlap_gradients);
+}

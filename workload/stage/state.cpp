@@ -46,6 +46,7 @@ void StateExchange::gradients_ready(const Held& parameters, bool last_micro_batc
   last_micro_batch_ = last_micro_batch;
   dense_.open_bucket += parameters.dense;
   expert_.open_bucket += parameters.expert;
+  if (!degrees_.overlap_gradients && degrees_.zero_stage < 3) return;
   for (Lane* lane : {&dense_, &expert_}) {
     const double ranks = lane == &expert_ ? lane->ranks : degrees_.dp * degrees_.cp;
     const bool full = lane->open_bucket >= bucket_parameters(static_cast<int>(ranks));

@@ -1,6 +1,7 @@
 // Weights and gradients on their way between data-parallel ranks: what ZeRO gathers and reduces.
 //
 //   stage 0  gradients all-reduced once per step, in buckets that overlap the last backward
+//            (one bucket after it, without overlap_gradients)
 //   stage 1  reduce-scattered then, weights gathered after the optimizer
 //   stage 2  reduce-scattered in every micro-batch: nobody holds the sum of all of them
 //   stage 3  the weights of a unit (a layer, the embedding, the head) gathered before its forward

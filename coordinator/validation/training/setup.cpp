@@ -115,6 +115,9 @@ class Setter {
     degrees.sequence_parallel =
         given_or(row_.sequence_parallel, row_.tp > 1 && !before_hopper(), "sequence parallelism") &&
         row_.tp > 1;
+    degrees.shard = row_.shard_degree.value_or(0);
+    if (degrees.shard >= row_.dp * row_.cp || degrees.zero_stage == 0) degrees.shard = 0;
+    degrees.overlap_gradients = !(megatron() && before_hopper());
     degrees.recompute =
         recompute_of(given_or(row_.recompute, std::string("none"), "recomputation"));
     out_.every_other_layer = row_.framework == "fsdp" && degrees.recompute == Recompute::selective;
