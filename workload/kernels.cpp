@@ -139,6 +139,7 @@ RankShape rank_shape(const Training& training, const Degrees& degrees) {
   const Model& model = training.model;
   const double t = degrees.tp;
   RankShape s;
+  s.batch = degrees.micro_batch;
   s.sequence = as_double(training.sequence);
   s.tokens = degrees.micro_batch * s.sequence / degrees.cp;
   s.local_tokens = degrees.sequence_parallel ? s.tokens / t : s.tokens;

@@ -17,6 +17,7 @@ struct RankShape {
   double tokens = 0;        // b s / c
   double local_tokens = 0;  // of norms and residuals: split under sequence parallelism
   double sequence = 0;      // s: what a token attends to
+  double batch = 0;         // sequences of the micro-batch
   double hidden = 0, query = 0, kv = 0, context = 0, heads = 0, ffn = 0, vocabulary = 0;
   double element = 2;  // bytes
   bool gated = false, rotary = false, flash = false, dropout = false;

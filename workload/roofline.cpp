@@ -46,7 +46,7 @@ Constants constants_of(const AcceleratorKind& accelerator, Precision precision,
           value("hbm_half_size", default_hbm_half_size),
           value("launch_floor", default_launch_floor),
           calibration.value_or("framework", "host_launch", 0),
-          calibration.value_or("framework", "vector_traffic", 1)};
+          calibration.value_or("framework", "vector_traffic", 1.5)};
 }
 
 // With efficiency x / (x + half) the time is (x + half) / rate: never falls when x grows.

@@ -13,7 +13,7 @@
 //   gemm_efficiency 0.70, gemm_half_depth 200, attention_efficiency 0.50, sustained_rate 1,
 //   hbm_efficiency 0.83, hbm_half_size 14e6 B, launch_floor 3e-6 s;
 // of the framework (subject "framework", chosen by topology::with_framework):
-//   host_launch 0 s per kernel, vector_traffic 1 x the bytes of fused element-wise kernels.
+//   host_launch 0 s per kernel, vector_traffic 1.5 x the bytes of fused element-wise kernels.
 // Vector kernels run at the accelerator's fp32 rate, in practice always bound by HBM.
 #pragma once
 
