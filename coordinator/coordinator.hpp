@@ -23,8 +23,11 @@ enum class Objective : std::uint8_t { time };
 struct PlanRequest {
   topology::Cluster cluster;
   workload::Training training;
-  std::int64_t accelerators = 0;  // ranks to use, the first ones of the cluster
-  std::string fix;                // "tp=8,pp=4": degrees that are given, to the baseline too
+  std::int64_t accelerators = 0;  // ranks to use, one after the other
+  // Of rank 0. Points are priced on the first accelerators of the cluster, which must be of the
+  // same kinds; the plans' schedules are chosen for the real ones.
+  std::int64_t first_accelerator = 0;
+  std::string fix;  // "tp=8,pp=4": degrees that are given, to the baseline too
   topology::Calibration calibration;
   std::size_t top = 10;
   std::function<void(double)> progress;

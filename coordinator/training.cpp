@@ -95,6 +95,14 @@ ConfigError of_option(const std::string& option, const ConfigError& error) {
   return {{}, option + ": " + error.message, error.hint};
 }
 
+Result<std::int64_t> first_accelerator(int node, const topology::Cluster& cluster) {
+  if (node >= 0 && node < cluster.nodes()) return cluster.first_of_node(node).index;
+  return failure({},
+                 fmt::format("--first-node {}: cluster '{}' has nodes 0 to {}", node,
+                             cluster.spec.name, cluster.nodes() - 1),
+                 "write one of them");
+}
+
 std::optional<ConfigError> missing_precision(const std::vector<const AcceleratorKind*>& kinds,
                                              topology::Precision precision) {
   for (const AcceleratorKind* kind : kinds)

@@ -19,6 +19,9 @@ std::optional<ConfigError> wrong_batch(std::int64_t global_batch, std::int64_t s
 // The error of an option's text: says which option instead of a place in a file.
 ConfigError of_option(const std::string& option, const ConfigError& error);
 
+// The first accelerator of `--first-node N`.
+Result<std::int64_t> first_accelerator(int node, const topology::Cluster& cluster);
+
 // Every kind must name a rate for the precision: another one's would pass for it.
 std::optional<ConfigError> missing_precision(
     const std::vector<const topology::AcceleratorKind*>& kinds, topology::Precision precision);

@@ -15,6 +15,7 @@
 #include "emulator/blame.hpp"
 #include "emulator/collective.hpp"
 #include "emulator/faults.hpp"
+#include "emulator/jobs.hpp"
 #include "emulator/network.hpp"
 #include "emulator/plan.hpp"
 #include "emulator/solver.hpp"

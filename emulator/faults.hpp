@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,26 +45,60 @@ Result<Faults> parse_faults(std::string_view text, const std::string& file,
 Result<Faults> load_faults(const std::string& path, const topology::Cluster& cluster);
 std::string canonical_json(const Faults& faults);
 
-// What a step can honour today: links degraded and accelerators slow from a fixed time on.
-// Errors name the events that it cannot. Nothing is left with less than a millionth of its speed.
+// ---- as they happen: single links and accelerators at fixed times
+
 struct LinkDegradation {
   topology::LinkId link;
   Instant from;
-  std::optional<Instant> until;
-  double factor = 1;
+  std::optional<Instant> until = {};  // absent: stays
+  double factor = 1;                  // of its capacity; 0: it carries nothing
 };
 struct Slowdown {
   topology::AcceleratorId accelerator;
-  double factor = 1;  // speed, (0, 1]
+  double factor = 1;  // of its speed; 0: it stands still
+  Instant from{0};
+  std::optional<Instant> until = {};
+};
+// Something that is gone, in the words of the file; a link of a class by its own name.
+struct Loss {
+  std::string target;
+  Instant from;
+  std::optional<Instant> until = {};
 };
 struct StepFaults {
   std::vector<LinkDegradation> links;
   std::vector<Slowdown> accelerators;
+  std::vector<Loss> losses;
 };
-Result<StepFaults> step_faults(const Faults& faults, const topology::Cluster& cluster);
+
+// What one collective honours: links degraded from a fixed time on, accelerators slow from the
+// start. Errors name the events that it cannot. Nothing is left with less than a millionth of its
+// speed.
+Result<StepFaults> collective_faults(const Faults& faults, const topology::Cluster& cluster);
+
+// What the steps of a run honour, which is everything. An event with a rate strikes by a Poisson
+// process: each cable of a link class has one of its own (both directions fail together), any other
+// target is struck as a whole. Times to repair and between events are drawn from `seed`, by a
+// generator per event of the file: the same seed gives the same faults, whatever the horizon.
+class FaultSequence {
+ public:
+  static Result<FaultSequence> make(const Faults& faults, const topology::Cluster& cluster,
+                                    std::uint64_t seed);
+  FaultSequence(FaultSequence&&) noexcept;
+  FaultSequence& operator=(FaultSequence&&) noexcept;
+  ~FaultSequence();
+  // All that begins before `horizon`, counted from time 0. The cluster must be the same as ever.
+  const StepFaults& until(Instant horizon, const topology::Cluster& cluster);
+
+ private:
+  struct Draws;
+  FaultSequence();
+  std::unique_ptr<Draws> draws_;
+};
 
 // What to set a link's capacity to (x its effective one) and when. Ascending by time, then link;
-// where several degradations meet, their factors multiply.
+// where several degradations meet, their factors multiply. What carries nothing keeps its capacity:
+// routes avoid it.
 struct CapacityChange {
   Instant at;
   topology::LinkId link;

@@ -118,7 +118,7 @@ void Network::State::forget(int id) {
 void Network::State::finish(int f) {
   const Flow& flow = flows[f];
   cut_piece(flow);
-  const double bytes = clocks.bytes(f);
+  const double bytes = clocks.moved(f, now);
   flow_of[flow.id] = ended_flow;
   levels.for_uses(f, [&](int l, double per_rate) {
     links[l].bytes += per_rate * bytes;
@@ -170,6 +170,18 @@ TransferId Network::start(const Transfer& transfer, Instant now) {
   return {id};
 }
 
+double Network::stop(TransferId id, Instant now) {
+  State& state = *state_;
+  state.move_clock(now);
+  state.settle();
+  const int f = state.flow_of[id.index];
+  assert(f >= 0 && "the transfer is not in flight");
+  state.clocks.leave(f, now);
+  const double left = state.clocks.bytes(f) - state.clocks.moved(f, now);
+  state.finish(f);
+  return left;
+}
+
 void Network::scale_capacity(LinkId link, double factor, Instant now) {
   assert(factor > 0);
   state_->move_clock(now);
@@ -210,6 +222,8 @@ const std::vector<TransferId>& Network::advance_to(Instant now) {
   std::sort(ended.begin(), ended.end());
   return ended;
 }
+
+void Network::pass_until(Instant now) { state_->move_clock(now); }
 
 double Network::rate(TransferId id) const {
   state_->settle();

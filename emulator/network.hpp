@@ -63,6 +63,9 @@ class Network {
   // ends at once. Endless bytes (infinity) make a flow that never ends. Ids count from 0 in the
   // order of the starts and are never given twice. Starts at one instant are solved together.
   TransferId start(const Transfer& transfer, Instant now);
+  // Ends a transfer in flight before its time; returns the bytes that it had left. Whatever ends at
+  // `now` by itself must have been taken by advance_to.
+  double stop(TransferId id, Instant now);
   // Scales the effective capacity of a link from now on (0 < factor); 1 restores it.
   void scale_capacity(topology::LinkId link, double factor, Instant now);
 
@@ -72,6 +75,8 @@ class Network {
   // Moves time to `now` <= next_end() and returns the transfers that end exactly then, by id; good
   // until the next call.
   const std::vector<TransferId>& advance_to(Instant now);
+  // Moves time to `now` <= next_end() and ends nothing: what use_of says is as of then.
+  void pass_until(Instant now);
 
   double rate(TransferId id) const;                // bytes per second now; 0 once it ended
   std::vector<Piece> pieces(TransferId id) const;  // of an ended transfer: covers its life

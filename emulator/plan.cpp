@@ -88,22 +88,25 @@ void choose_schedules(Plan& plan, Dimension group, Operation operation,
 }
 
 Errors rules_broken(const topology::Cluster& cluster, const workload::Training& training,
-                    const workload::Degrees& degrees) {
+                    const workload::Degrees& degrees, std::int64_t first_accelerator) {
   Errors errors;
   for (const std::string& rule : violations(training, degrees)) errors.push_back({{}, rule, {}});
-  if (degrees.world() > cluster.accelerators())
-    errors.push_back(
-        {{},
-         fmt::format("{} needs {} accelerators; cluster '{}' has {}", to_string(degrees),
-                     degrees.world(), cluster.spec.name, cluster.accelerators()),
-         "choose smaller degrees or a larger cluster"});
+  const std::int64_t there = cluster.accelerators() - first_accelerator;
+  if (degrees.world() > there)
+    errors.push_back({{},
+                      fmt::format("{} needs {} accelerators; cluster '{}' has {}{}",
+                                  to_string(degrees), degrees.world(), cluster.spec.name, there,
+                                  first_accelerator > 0 ? " from the first node on" : ""),
+                      "choose smaller degrees or a larger cluster"});
   return errors;
 }
 
 }  // namespace
 
-Placement identity_placement(const workload::Degrees& degrees, const workload::RankOrder& order) {
+Placement identity_placement(const workload::Degrees& degrees, const workload::RankOrder& order,
+                             std::int64_t first_accelerator) {
   Placement placement;
+  placement.first_accelerator = first_accelerator;
   placement.order = order;
   for (std::size_t i = 0; i < order.size(); ++i)
     placement.strides[i] = stride_of(order[i], degrees, order);
@@ -118,22 +121,23 @@ topology::AcceleratorId accelerator_of(std::int64_t rank, const Placement& place
       [](const Placement::Exception& entry, std::int64_t wanted) { return entry.rank < wanted; });
   if (found != exceptions.end() && found->rank == rank) return {found->accelerator};
   const auto at = coordinates_of(rank, degrees, placement.order);
-  std::int64_t index = 0;
+  std::int64_t index = placement.first_accelerator;
   for (std::size_t i = 0; i < placement.order.size(); ++i)
     index += coordinate(at, placement.order[i]) * placement.strides[i];
   return {static_cast<int>(index)};
 }
 
 Result<Plan> make_plan(const topology::Cluster& cluster, const workload::Training& training,
-                       const workload::Degrees& degrees, const topology::Calibration& calibration) {
-  Errors errors = rules_broken(cluster, training, degrees);
+                       const workload::Degrees& degrees, const topology::Calibration& calibration,
+                       std::int64_t first_accelerator) {
+  Errors errors = rules_broken(cluster, training, degrees, first_accelerator);
   if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
   Plan plan;
   plan.tool_version = tool_version;
   plan.cluster = cluster.spec;
   plan.training = training;
   plan.degrees = degrees;
-  plan.placement = identity_placement(degrees);
+  plan.placement = identity_placement(degrees, workload::default_order, first_accelerator);
   for (int stage = 0; stage < degrees.pp; ++stage)
     plan.layers_per_stage.push_back(stage_layers(training.model, degrees, stage));
   plan.calibration_sha256 = sha256(topology::to_json(calibration));

@@ -21,7 +21,8 @@ namespace railwright::emulator {
 
 inline constexpr int plan_schema_version = 1;
 
-// rank -> accelerator: sum of coordinate x stride over the dimensions, but for the exceptions.
+// rank -> accelerator: first + sum of coordinate x stride over the dimensions, but for the
+// exceptions.
 struct Placement {
   workload::RankOrder order = workload::default_order;  // how ranks are numbered
   std::array<std::int64_t, 5> strides{};                // accelerator stride per entry of `order`
@@ -30,12 +31,14 @@ struct Placement {
     int accelerator = 0;
     bool operator==(const Exception&) const = default;
   };
-  std::vector<Exception> exceptions;  // ascending by rank
+  std::vector<Exception> exceptions;   // ascending by rank
+  std::int64_t first_accelerator = 0;  // of rank 0: before it others may run
   bool operator==(const Placement&) const = default;
 };
-// Rank r on accelerator r.
+// Rank r on accelerator first + r.
 Placement identity_placement(const workload::Degrees& degrees,
-                             const workload::RankOrder& order = workload::default_order);
+                             const workload::RankOrder& order = workload::default_order,
+                             std::int64_t first_accelerator = 0);
 topology::AcceleratorId accelerator_of(std::int64_t rank, const Placement& placement,
                                        const workload::Degrees& degrees);
 
@@ -85,7 +88,8 @@ std::string sha256(std::string_view bytes);
 // fills and `emulate --parallel` starts from. Fails with the violated rule, or when the cluster has
 // too few accelerators.
 Result<Plan> make_plan(const topology::Cluster& cluster, const workload::Training& training,
-                       const workload::Degrees& degrees, const topology::Calibration& calibration);
+                       const workload::Degrees& degrees, const topology::Calibration& calibration,
+                       std::int64_t first_accelerator = 0);
 // The schedule for an op of this plan; the ring when no choice covers it.
 collectives::Schedule schedule_of(const Plan& plan, workload::Dimension group,
                                   workload::Operation operation, Bytes size);

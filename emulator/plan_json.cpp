@@ -47,7 +47,9 @@ Json json_of(const Placement& placement) {
   Json exceptions = Json::array();
   for (const auto& entry : placement.exceptions)
     exceptions.push_back(Json::array({entry.rank, entry.accelerator}));
-  return {{"order", order}, {"strides", placement.strides}, {"exceptions", exceptions}};
+  Json json = {{"order", order}, {"strides", placement.strides}, {"exceptions", exceptions}};
+  if (placement.first_accelerator > 0) json["first_accelerator"] = placement.first_accelerator;
+  return json;
 }
 
 Json json_of(const ScheduleChoice& choice) {

@@ -89,6 +89,7 @@ Placement read_placement(Fields fields) {
       item.error("ranks of exceptions must ascend");
     placement.exceptions.push_back({pair[0], pair[1]});
   }
+  placement.first_accelerator = fields.find("first_accelerator").integer(0, most, 0);
   fields.finish();
   return placement;
 }
@@ -172,7 +173,7 @@ bool world_exceeds(const workload::Degrees& degrees, std::int64_t accelerators) 
 }
 
 std::int64_t farthest(const Plan& plan) {
-  std::int64_t sum = 0;
+  std::int64_t sum = plan.placement.first_accelerator;
   for (std::size_t i = 0; i < plan.placement.order.size(); ++i)
     sum += (extent_of(plan.degrees, plan.placement.order[i]) - 1) * plan.placement.strides[i];
   return sum;

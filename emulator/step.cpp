@@ -9,6 +9,7 @@
 #include "emulator/step/report.hpp"
 #include "emulator/step/run.hpp"
 #include "emulator/step/sensitivities.hpp"
+#include "emulator/step/standstill.hpp"
 
 namespace railwright::emulator {
 
@@ -45,7 +46,9 @@ bool beyond_event_time(const Plan& plan, const topology::Cluster& cluster,
   std::map<topology::AcceleratorId, double> speed;
   double slowest = 1;
   for (const Slowdown& slow : faults.accelerators)
-    slowest = std::min(slowest, speed.emplace(slow.accelerator, 1.0).first->second *= slow.factor);
+    if (slow.factor > 0)
+      slowest =
+          std::min(slowest, speed.emplace(slow.accelerator, 1.0).first->second *= slow.factor);
   return at_peak > 0.2 * slowest * end_of_time.value;
 }
 
@@ -101,8 +104,18 @@ Result<StepResult> run_programs(const topology::Cluster& cluster, const Plan& pl
   if (!step) return tl::unexpected<Errors>(step.error());
   Execution execution = step->run(cluster, options.progress);
   if (execution.record.outlasts_time) return tl::unexpected<Errors>(too_long());
+  if (execution.record.standstill) {
+    StepResult stopped;
+    stopped.events = execution.record.events;
+    stopped.ranks = step->layout().ranks();
+    stopped.classes = step->layout().actors();
+    stopped.standstill = standstill_of(execution, step->layout(), plan, options.faults);
+    return stopped;
+  }
   StepResult result = report_of(execution, step->layout(), cluster, options);
   result.mfu = mfu_of(plan, cluster, result.step_time);
+  if (options.course_links > 0)
+    result.courses = courses_of(*step, cluster, calibration, result, options);
   if (result.events <= options.sensitivities_up_to)
     result.sensitivities = sensitivities_of(*step, cluster, *execution.costs, result.class_bytes);
   return result;

@@ -1,13 +1,13 @@
+#include <CivetServer.h>
 #include <fmt/format.h>
 #include <netdb.h>
-#include <prometheus/collectable.h>
-#include <prometheus/exposer.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <functional>
 #include <mutex>
 
 #include "telemetry/families.hpp"
@@ -16,23 +16,42 @@
 namespace railwright::telemetry {
 namespace {
 
-// Every scrape builds fresh families from an immutable snapshot: nothing is changed while read.
-class Collector : public prometheus::Collectable {
+// The latest snapshot. Every scrape builds fresh families from it: nothing is changed while read.
+class Latest {
  public:
   void publish(Snapshot snapshot) {
     auto fresh = std::make_shared<const Snapshot>(std::move(snapshot));
     const std::lock_guard lock(mutex_);
     latest_ = std::move(fresh);
   }
-  std::shared_ptr<const Snapshot> latest() const {
+  std::shared_ptr<const Snapshot> get() const {
     const std::lock_guard lock(mutex_);
     return latest_;
   }
-  std::vector<prometheus::MetricFamily> Collect() const override { return families_of(*latest()); }
 
  private:
   mutable std::mutex mutex_;
   std::shared_ptr<const Snapshot> latest_ = std::make_shared<const Snapshot>();
+};
+
+// Answers GET with a text that is made anew each time.
+class Page : public CivetHandler {
+ public:
+  Page(std::string type, std::function<std::string()> text)
+      : type_(std::move(type)), text_(std::move(text)) {}
+  bool handleGet(CivetServer*, mg_connection* connection) override {
+    const std::string text = text_();
+    const std::string head = fmt::format(
+        "HTTP/1.1 200 OK\r\nContent-Type: {}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        type_, text.size());
+    mg_write(connection, head.data(), head.size());
+    mg_write(connection, text.data(), text.size());
+    return true;
+  }
+
+ private:
+  std::string type_;
+  std::function<std::string()> text_;
 };
 
 struct Endpoint {
@@ -86,9 +105,19 @@ Result<std::string> try_bind(const Endpoint& endpoint, const std::string& addres
 }  // namespace
 
 struct Exporter::State {
-  std::shared_ptr<Collector> collector = std::make_shared<Collector>();
+  Latest latest;
+  std::string host;
+  Page metrics{"text/plain; version=0.0.4; charset=utf-8",
+               [this] { return render(*latest.get()); }};
+  Page targets{"application/json", [this] { return target_list(); }};
   // Declared last, so that it stops serving before what it serves goes away.
-  std::unique_ptr<prometheus::Exposer> exposer;
+  std::unique_ptr<CivetServer> server;
+
+  int port() const { return server->getListeningPorts().front(); }
+  // One exporter speaks for all emulated ranks.
+  std::string target_list() const {
+    return fmt::format("[{{\"targets\":[\"{}:{}\"],\"labels\":{{}}}}]\n", host, port());
+  }
 };
 
 Exporter::Exporter(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -100,20 +129,23 @@ Result<std::unique_ptr<Exporter>> Exporter::listen(const std::string& address) {
   const Result<std::string> numeric = try_bind(*endpoint, address);
   if (!numeric) return tl::unexpected(numeric.error());
   auto state = std::make_unique<State>();
+  state->host = endpoint->host;
   try {
-    state->exposer = std::make_unique<prometheus::Exposer>(*numeric);
-  } catch (const std::exception& error) {
+    state->server = std::make_unique<CivetServer>(std::vector<std::string>{
+        "listening_ports", *numeric, "num_threads", "2", "enable_directory_listing", "no"});
+  } catch (const CivetException& error) {
     return refused(address, fmt::format("cannot be served: {}", error.what()),
                    "choose another port");
   }
-  state->exposer->RegisterCollectable(state->collector);
+  state->server->addHandler("/metrics", state->metrics);
+  state->server->addHandler("/sd", state->targets);
   return std::unique_ptr<Exporter>(new Exporter(std::move(state)));
 }
 
-void Exporter::publish(Snapshot snapshot) { state_->collector->publish(std::move(snapshot)); }
+void Exporter::publish(Snapshot snapshot) { state_->latest.publish(std::move(snapshot)); }
 
-int Exporter::port() const { return state_->exposer->GetListeningPorts().front(); }
+int Exporter::port() const { return state_->port(); }
 
-std::string Exporter::text() const { return render(*state_->collector->latest()); }
+std::string Exporter::text() const { return render(*state_->latest.get()); }
 
 }  // namespace railwright::telemetry

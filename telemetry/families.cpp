@@ -140,6 +140,9 @@ void merge_into(CollectiveSample& whole, const CollectiveSample& part) {
   if (before + added > 0)
     whole.expected_seconds =
         (before * whole.expected_seconds + added * part.expected_seconds) / (before + added);
+  if (before + added > 0 && whole.bound_seconds > 0 && part.bound_seconds > 0)
+    whole.bound_seconds =
+        (before * whole.bound_seconds + added * part.bound_seconds) / (before + added);
   const std::vector<double>& bounds = whole.duration.bounds;
   for (std::size_t i = 0; i < part.duration.counts.size(); ++i) {
     const auto place = i < part.duration.bounds.size()
@@ -171,14 +174,18 @@ void add_collectives(std::vector<MetricFamily>& out, const Snapshot& snapshot) {
                                  "Predicted time of one collective, mean over its calls.");
   MetricFamily bytes = family("collective_bytes_total", MetricType::Counter,
                               "Bytes of the vectors that collectives worked on.");
+  MetricFamily bound = family("collective_bound_seconds", MetricType::Gauge,
+                              "What no schedule takes less than, mean over the calls.");
   for (const CollectiveSample& sample : shown_collectives(snapshot.collectives)) {
     const Labels labels = {
         {"op", sample.operation}, {"algorithm", sample.algorithm}, {"group", sample.group}};
     add(duration, labels, sample.duration);
     add(expected, labels, sample.expected_seconds);
     add(bytes, labels, sample.bytes_total);
+    if (sample.bound_seconds > 0) add(bound, labels, sample.bound_seconds);
   }
-  out.insert(out.end(), {std::move(duration), std::move(expected), std::move(bytes)});
+  out.insert(out.end(),
+             {std::move(duration), std::move(expected), std::move(bytes), std::move(bound)});
 }
 
 void add_step(std::vector<MetricFamily>& out, const Snapshot& snapshot) {
@@ -215,9 +222,27 @@ void add_prediction(std::vector<MetricFamily>& out, const Snapshot& snapshot) {
   }
 }
 
-void add_identity(std::vector<MetricFamily>& out, const Snapshot& snapshot) {
+constexpr const char* job_states[] = {"running", "completed", "failed"};
+
+void add_state(std::vector<MetricFamily>& out, const Snapshot& snapshot) {
   MetricFamily workers = family("workers", MetricType::Gauge, "Workers by state.");
   for (const auto& [state, count] : snapshot.workers) add(workers, {{"state", state}}, count);
+  MetricFamily job = family("job_state", MetricType::Gauge, "1 for the state that the job is in.");
+  if (!snapshot.job_state.empty())
+    for (const char* state : job_states)
+      add(job, {{"state", state}}, snapshot.job_state == state ? 1 : 0);
+  out.insert(out.end(), {std::move(workers), std::move(job)});
+  if (snapshot.last_heartbeat_seconds > 0)
+    out.push_back(single("worker_last_heartbeat_timestamp_seconds", MetricType::Gauge,
+                         "When the workers were last heard of, as Unix time.",
+                         snapshot.last_heartbeat_seconds));
+  if (snapshot.power_watts > 0)
+    out.push_back(single("power_watts", MetricType::Gauge,
+                         "Accelerators at their rated power, and the links.",
+                         snapshot.power_watts));
+}
+
+void add_identity(std::vector<MetricFamily>& out, const Snapshot& snapshot) {
   MetricFamily plan = family("plan_info", MetricType::Gauge, "What is run; always 1.");
   Labels labels;
   for (const auto& [name, value] : snapshot.plan)
@@ -228,7 +253,7 @@ void add_identity(std::vector<MetricFamily>& out, const Snapshot& snapshot) {
   MetricFamily mode = family("mode_info", MetricType::Gauge,
                              "Whether the run is emulated or moves data, and by what; always 1.");
   add(mode, {{"mode", snapshot.mode}}, 1);
-  out.insert(out.end(), {std::move(workers), std::move(plan), std::move(build), std::move(mode)});
+  out.insert(out.end(), {std::move(plan), std::move(build), std::move(mode)});
   if (snapshot.mode == "emulated")
     out.push_back(single("virtual_time_seconds_total", MetricType::Counter,
                          "Virtual time that the emulation has reached, in seconds.",
@@ -243,6 +268,7 @@ std::vector<MetricFamily> families_of(const Snapshot& snapshot) {
   add_collectives(result, snapshot);
   add_links(result, snapshot);
   add_prediction(result, snapshot);
+  add_state(result, snapshot);
   add_identity(result, snapshot);
   std::erase_if(result, [](const MetricFamily& f) { return f.metric.empty(); });
   return result;

@@ -40,6 +40,7 @@ struct CollectiveSample {
   Histogram duration;
   double expected_seconds = 0;  // of one call, predicted
   double bytes_total = 0;
+  double bound_seconds = 0;  // of one call: no schedule takes less; 0 = not known
 };
 
 struct Snapshot {
@@ -56,12 +57,16 @@ struct Snapshot {
   double prediction_ratio = 0;         // measured / predicted; 0 = not known yet
   std::map<std::string, int> workers;  // state -> count
   double virtual_time_seconds = 0;     // emulated only
+  std::string job_state;               // "running", "completed", "failed"; "" = not known
+  double power_watts = 0;              // 0 = not known
+  double last_heartbeat_seconds = 0;   // of the workers, as Unix time; 0 = not known
 };
 
 // The Prometheus text format, version 0.0.4.
 std::string render(const Snapshot& snapshot);
 
-// Serves GET /metrics. Address "host:port"; port 0 takes a free one.
+// Serves GET /metrics, and at GET /sd where to scrape them: the target list of Prometheus' http_sd.
+// Address "host:port"; port 0 takes a free one.
 class Exporter {
  public:
   static Result<std::unique_ptr<Exporter>> listen(const std::string& address);

@@ -188,7 +188,7 @@ class Reading {
     if (words_.faults.empty()) return;
     auto step =
         emulator::load_faults(words_.faults, request_.cluster).and_then([&](const auto& faults) {
-          return emulator::step_faults(faults, request_.cluster);
+          return emulator::collective_faults(faults, request_.cluster);
         });
     if (add_errors(step)) return;
     request_.faults = std::move(*step);

@@ -18,6 +18,7 @@ struct Options {
   std::string model, cluster, fix, output, calibration;
   std::string objective = "time", precision = "bf16";
   std::int64_t accelerators = 0, global_batch = 0, sequence = 0;
+  int first_node = 0;
   std::size_t top = 10;
   bool json = false;
 };
@@ -35,6 +36,10 @@ void add_options(CLI::App& command, Options& options) {
   command
       .add_option("--accelerators", options.accelerators, "ranks, the first ones of the cluster")
       ->required();
+  command
+      .add_option("--first-node", options.first_node,
+                  "node of rank 0: those before it are left to other jobs")
+      ->capture_default_str();
   command.add_option("--global-batch", options.global_batch, "sequences per step")->required();
   command.add_option("--sequence", options.sequence, "tokens per sequence")->required();
   command.add_option("--objective", options.objective, "what is made small: time")
@@ -73,7 +78,10 @@ Result<PlanRequest> request_of(const Options& options) {
     errors.push_back(
         {{}, "--objective '" + options.objective + "' does not exist", "write 'time'"});
   if (!errors.empty()) return tl::unexpected(std::move(errors));
+  const auto first = first_accelerator(options.first_node, *cluster);
+  if (!first) return tl::unexpected(first.error());
   PlanRequest request;
+  request.first_accelerator = *first;
   request.cluster = std::move(*cluster);
   request.training.model = std::move(*model);
   request.training.global_batch = options.global_batch;

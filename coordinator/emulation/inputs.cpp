@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "coordinator/emulation/outputs.hpp"
 #include "coordinator/training.hpp"
 #include "topology/files/writable.hpp"
 
@@ -28,11 +29,12 @@ std::int64_t sensitivities_up_to(const EmulateOptions& options) {
 
 Errors check_choice(const EmulateOptions& options) {
   const bool described = !options.model.empty() || !options.parallel.empty() ||
-                         options.global_batch != 0 || options.sequence != 0;
+                         options.global_batch != 0 || options.sequence != 0 ||
+                         options.first_node != 0;
   if (!options.plan.empty() && described)
     return {{{},
              "--plan already says the model, the degrees, the batch and the sequence",
-             "leave out --model, --parallel, --global-batch and --sequence"}};
+             "leave out --model, --parallel, --global-batch, --sequence and --first-node"}};
   if (!options.plan.empty()) return {};
   Errors errors;
   const auto need = [&](bool given, const char* name) {
@@ -83,8 +85,10 @@ Result<EmulateInputs> from_description(const EmulateOptions& options,
   const auto precision = parse_precision(options.precision);
   if (!precision) errors.push_back(precision.error());
   if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
+  const auto first = first_accelerator(options.first_node, *cluster);
+  if (!first) return tl::unexpected<Errors>(first.error());
   const workload::Training training{*model, options.global_batch, options.sequence, *precision};
-  Result<Plan> plan = emulator::make_plan(*cluster, training, *degrees, calibration);
+  Result<Plan> plan = emulator::make_plan(*cluster, training, *degrees, calibration, *first);
   if (!plan) return tl::unexpected<Errors>(plan.error());
   return EmulateInputs{.cluster = std::move(*cluster),
                        .plan = std::move(*plan),
@@ -95,18 +99,29 @@ Result<void> read_faults(const std::string& path, EmulateInputs& inputs) {
   if (path.empty()) return {};
   const Result<emulator::Faults> faults = emulator::load_faults(path, inputs.cluster);
   if (!faults) return tl::unexpected<Errors>(faults.error());
-  const Result<emulator::StepFaults> honoured = emulator::step_faults(*faults, inputs.cluster);
-  if (!honoured) return tl::unexpected<Errors>(honoured.error());
-  inputs.faults = *honoured;
+  const auto sequence = emulator::FaultSequence::make(*faults, inputs.cluster, inputs.seed);
+  if (!sequence) return tl::unexpected<Errors>(sequence.error());
+  inputs.faults = *faults;
   inputs.faults_sha256 = emulator::sha256(emulator::canonical_json(*faults));
   return {};
+}
+
+void keep_what_files_need(const EmulateOptions& options, EmulateInputs& inputs) {
+  if (!options.trace.empty() || !options.report.empty()) inputs.course_links = drawn_links;
+  if (options.trace.empty() && options.report.empty() && options.timeline.empty()) return;
+  const emulator::Plan& plan = inputs.plan;
+  const std::size_t ops = workload::stage_program(plan.training, plan.degrees, 0).ops.size();
+  inputs.timeline_ranks =
+      std::clamp<std::size_t>(most_events / std::max<std::size_t>(1, ops), 1, shown_ranks);
 }
 
 }  // namespace
 
 Result<EmulateInputs> read_inputs(const EmulateOptions& options) {
   Errors errors = check_choice(options);
-  if (const auto error = topology::why_not_writable(options.output)) errors.push_back(*error);
+  for (const std::string& path :
+       {options.output, options.trace, options.timeline, options.links, options.report})
+    if (const auto error = topology::why_not_writable(path)) errors.push_back(*error);
   auto calibration = calibration_from(options.calibration);
   collect(errors, calibration);
   if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
@@ -115,6 +130,8 @@ Result<EmulateInputs> read_inputs(const EmulateOptions& options) {
                                      : from_plan(options, std::move(*calibration));
   if (!inputs) return inputs;
   inputs->fold = !options.no_fold;
+  inputs->seed = options.seed;
+  keep_what_files_need(options, *inputs);
   inputs->sensitivities_up_to = sensitivities_up_to(options);
   const auto kinds = kinds_of(inputs->plan, inputs->cluster);
   if (const auto error = missing_precision(kinds, inputs->plan.training.precision))

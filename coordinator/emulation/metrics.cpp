@@ -3,12 +3,28 @@
 #include <algorithm>
 #include <numeric>
 
+#include "collectives/bound.hpp"
+
 namespace railwright::coordinator {
 
 using telemetry::CollectiveSample;
 using telemetry::LinkSample;
 
 namespace {
+
+// Accelerators at their rated power; the job's links at their idle power and what its bytes take.
+double power_of(const EmulateInputs& inputs, const emulator::StepResult& step) {
+  const emulator::Plan& plan = inputs.plan;
+  double watts = 0;
+  for (std::int64_t rank = 0; rank < plan.degrees.world(); ++rank)
+    watts += inputs.cluster.kind_of(accelerator_of(rank, plan.placement, plan.degrees)).power.value;
+  const topology::Graph& graph = inputs.cluster.graph;
+  for (std::size_t c = 0; c < graph.classes.size(); ++c)
+    watts +=
+        static_cast<double>(step.class_used_links[c]) * graph.classes[c].idle_power.value +
+        8 * step.class_bytes[c] * graph.classes[c].energy.value / in_seconds(step.step_time).value;
+  return watts;
+}
 
 constexpr std::size_t most_named_links = 10, most_named_ranks = 64;
 
@@ -42,9 +58,48 @@ StepTotals::StepTotals(const EmulateInputs& inputs, const EmulatedStep& first) :
   snapshot_.hbm_used_bytes = static_cast<double>(
       workload::peak_memory(inputs.plan.training, inputs.plan.degrees).total().count);
   snapshot_.hbm_capacity_bytes = static_cast<double>(memory_capacity(inputs).count);
+  snapshot_.job_state = "running";
   snapshot_.workers = {{"running", static_cast<int>(first.result.ranks)}, {"done", 0}, {"lost", 0}};
+  snapshot_.power_watts = power_of(inputs, first.result);
   choose_links(first);
   choose_ranks(first);
+}
+
+telemetry::Snapshot StepTotals::snapshot(double now) const {
+  telemetry::Snapshot snapshot = snapshot_;
+  snapshot.last_heartbeat_seconds = now;
+  return snapshot;
+}
+
+void StepTotals::stand_still(const EmulatedStep& step) {
+  const int ranks = static_cast<int>(step.result.ranks);
+  snapshot_.workers = {{"running", 0}, {"done", 0}, {"lost", ranks}};
+  snapshot_.job_state = "failed";
+}
+
+// What rank 0's group of each kind cannot beat, mean over the calls; where that is soon known.
+void StepTotals::bound_collectives(const EmulatedStep& first) {
+  constexpr std::int64_t soon = 2'000'000;  // members x links: some tenths of a second
+  const emulator::Plan& plan = inputs_.plan;
+  for (CollectiveSample& sample : snapshot_.collectives) {
+    double seconds = 0;
+    std::int64_t calls = 0;
+    for (const emulator::CollectiveUse& use : first.result.collectives) {
+      const bool same = to_string(use.operation) == sample.operation &&
+                        to_string(use.algorithm) == sample.algorithm &&
+                        to_string(use.group) == sample.group;
+      if (!same || use.count == 0) continue;
+      const auto members = emulator::members_of(plan, use.group, 0);
+      const auto count = static_cast<int>(members.size());
+      if (count * static_cast<std::int64_t>(inputs_.cluster.graph.links()) > soon) continue;
+      const auto bound = collectives::bound_in_network(use.operation, members, inputs_.cluster);
+      if (!bound) continue;
+      calls += use.count;
+      seconds += static_cast<double>(use.count) *
+                 collectives::bound_time(*bound, use.operation, count, use.size).value;
+    }
+    if (calls > 0) sample.bound_seconds = seconds / static_cast<double>(calls);
+  }
 }
 
 void StepTotals::choose_links(const EmulatedStep& first) {
@@ -111,6 +166,7 @@ void StepTotals::add_links(const emulator::StepResult& result) {
 void StepTotals::add_collectives(const EmulatedStep& step) {
   if (snapshot_.collectives.empty()) {
     snapshot_.collectives = step.collectives;
+    bound_collectives(step);
     return;
   }
   // One plan asks for the same collectives in every step, in the same order.

@@ -11,9 +11,14 @@ class StepTotals {
  public:
   StepTotals(const EmulateInputs& inputs, const EmulatedStep& first);
   void add(const EmulatedStep& step);
-  const telemetry::Snapshot& snapshot() const { return snapshot_; }
+  void set_state(const std::string& state) { snapshot_.job_state = state; }
+  // The step that does not end: its ranks are lost.
+  void stand_still(const EmulatedStep& step);
+  // As of `now`, in Unix time: emulated workers are heard of whenever somebody asks.
+  telemetry::Snapshot snapshot(double now) const;
 
  private:
+  void bound_collectives(const EmulatedStep& first);
   void choose_links(const EmulatedStep& first);
   void choose_ranks(const EmulatedStep& first);
   void add_links(const emulator::StepResult& result);

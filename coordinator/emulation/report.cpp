@@ -15,17 +15,6 @@ namespace {
 
 constexpr std::size_t links_in_json = 64, links_in_text = 8;
 
-std::string blame_table(const StepResult& step) {
-  std::vector<std::vector<std::string>> rows = {{"cause", "time", "share", ""}};
-  const std::vector<int> shares = per_mille(step.blame);
-  for (std::size_t i = 0; i < step.blame.size(); ++i)
-    rows.push_back({step.blame[i].cause, to_string(in_seconds(step.blame[i].time)),
-                    fmt::format("{}.{}%", shares[i] / 10, shares[i] % 10),
-                    std::string(static_cast<std::size_t>((shares[i] + 12) / 25), '#')});
-  rows.push_back({"step", to_string(in_seconds(step.step_time)), "100.0%", ""});
-  return table(rows);
-}
-
 std::string links_table(const EmulationReport& report) {
   const topology::Graph& graph = report.inputs.cluster.graph;
   std::vector<std::vector<std::string>> rows = {
@@ -37,10 +26,6 @@ std::string links_table(const EmulationReport& report) {
                     to_string(seconds(load.busy_seconds)), to_string(in_seconds(load.critical))});
   }
   return table(rows);
-}
-
-double gain_of(const emulator::Sensitivity& entry, const StepResult& step) {
-  return 1 - in_seconds(entry.step_time) / in_seconds(step.step_time);
 }
 
 std::string sensitivities_table(const StepResult& step) {
@@ -90,6 +75,22 @@ Json sensitivities_json(const StepResult& step) {
   return entries;
 }
 
+Json link_classes_json(const EmulationReport& report) {
+  const topology::Graph& graph = report.inputs.cluster.graph;
+  const StepResult& step = report.step;
+  Json classes = Json::array();
+  for (std::size_t c = 0; c < graph.classes.size(); ++c) {
+    if (step.class_bytes[c] <= 0) continue;
+    classes.push_back({{"class", graph.classes[c].name},
+                       {"links", step.class_used_links[c]},
+                       {"utilization", step.class_bytes[c] / step.class_offered_bytes[c]},
+                       {"bytes", step.class_bytes[c]},
+                       {"busy_s", step.class_busy_seconds[c]},
+                       {"limiting_s", step.class_limiting_seconds[c]}});
+  }
+  return classes;
+}
+
 Json collectives_json(const StepResult& step) {
   Json uses = Json::array();
   for (const emulator::CollectiveUse& use : step.collectives)
@@ -104,6 +105,21 @@ Json collectives_json(const StepResult& step) {
 }
 
 }  // namespace
+
+std::string blame_table(const emulator::StepResult& step) {
+  std::vector<std::vector<std::string>> rows = {{"cause", "time", "share", ""}};
+  const std::vector<int> shares = per_mille(step.blame);
+  for (std::size_t i = 0; i < step.blame.size(); ++i)
+    rows.push_back({step.blame[i].cause, to_string(in_seconds(step.blame[i].time)),
+                    fmt::format("{}.{}%", shares[i] / 10, shares[i] % 10),
+                    std::string(static_cast<std::size_t>((shares[i] + 12) / 25), '#')});
+  rows.push_back({"step", to_string(in_seconds(step.step_time)), "100.0%", ""});
+  return table(rows);
+}
+
+double gain_of(const emulator::Sensitivity& entry, const emulator::StepResult& step) {
+  return 1 - in_seconds(entry.step_time) / in_seconds(step.step_time);
+}
 
 std::vector<int> per_mille(const emulator::Blame& blame) {
   emulator::BlameBuilder builder;
@@ -129,6 +145,7 @@ Json emulation_json(const EmulationReport& report) {
                    {"virtual_time_s", in_seconds(report.virtual_time - Instant{0}).value},
                    {"blame", blame_json(report.step.blame)},
                    {"links", links_json(report)},
+                   {"link_classes", link_classes_json(report)},
                    {"collectives", collectives_json(report.step)},
                    {"events", report.step.events},
                    {"ranks", report.step.ranks},

@@ -1,5 +1,5 @@
 // Step after step in virtual time. A fault of the file strikes in the step in which its time lies;
-// steps that nothing tells apart are emulated once.
+// steps that nothing tells apart are emulated once. A step that stands still is the last one.
 #pragma once
 
 #include <functional>
@@ -21,15 +21,19 @@ class StepSequence {
  public:
   // `inputs` must outlive it.
   StepSequence(const EmulateInputs& inputs, std::function<void(double)> progress);
-  // The next step; the reference is good until the next call. `in_detail`: with sensitivities.
+  // The next step; the reference is good until the next call. `in_detail`: with
+  // sensitivities, and what files to write need.
   Result<std::reference_wrapper<const EmulatedStep>> next(bool in_detail = false);
   Instant now() const { return now_; }  // when that step ended
   std::int64_t steps() const { return steps_; }
 
  private:
+  Result<EmulatedStep> emulate(bool in_detail);
   Result<EmulatedStep> emulate(const emulator::StepFaults& faults, bool in_detail) const;
+  emulator::StepFaults faults_before(Picoseconds length);
 
   const EmulateInputs& inputs_;
+  emulator::FaultSequence faults_;
   std::function<void(double)> progress_;
   Instant now_{0};
   std::int64_t steps_ = 0;
@@ -38,8 +42,8 @@ class StepSequence {
   emulator::StepFaults last_faults_;  // as far as they reached into that step
 };
 
-// The part of the faults that lies in [now, now + length), counted from now.
+// The part of the faults that begins before now + length and lasts beyond now, counted from now.
 emulator::StepFaults faults_within(const emulator::StepFaults& faults, Instant now,
-                                   std::optional<Picoseconds> length);
+                                   Picoseconds length);
 
 }  // namespace railwright::coordinator

@@ -91,11 +91,13 @@ class Server {
       const auto step = sequence.next(sequence.steps() + 1 == shown);
       signals_.close();
       if (!step) return report(step.error());
+      if (step->get().result.standstill) return stand_still(totals, sequence, step->get());
       if (!totals) totals.emplace(inputs_, step->get());
       if (sequence.steps() == 1) start_ = Clock::now();
       // A step shows in the counters when it has ended.
       stopped = pace(sequence.now());
       if (!stopped) totals->add(step->get());
+      if (sequence.steps() == options_.steps) totals->set_state("completed");
       publish(*totals, sequence.steps() == options_.steps);
       if (sequence.steps() == shown) show(sequence, step->get());
     }
@@ -117,7 +119,23 @@ class Server {
     const auto now = Clock::now();
     if (!last && published_ && now - *published_ < std::chrono::milliseconds(50)) return;
     published_ = now;
-    exporter_.publish(totals.snapshot());
+    exporter_.publish(totals.snapshot(
+        std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch())
+            .count()));
+  }
+
+  // The counters stay where they are, as those of a job that hangs do, until a signal.
+  int stand_still(std::optional<StepTotals>& totals, const StepSequence& sequence,
+                  const EmulatedStep& step) {
+    const emulator::Standstill& standstill = *step.result.standstill;
+    std::cerr << standstill_text(standstill, sequence.steps() + 1, sequence.now());
+    const bool stopped = pace(sequence.now() + (standstill.at - Instant{0}));
+    if (totals) {
+      totals->stand_still(step);
+      publish(*totals, true);
+    }
+    if (!stopped) signals_.wait();
+    return exit_failed;
   }
 
   const EmulateOptions& options_;

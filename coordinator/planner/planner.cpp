@@ -24,6 +24,28 @@ using workload::Degrees;
 // A longer step has no place in event time.
 constexpr Seconds longest_step = in_seconds(emulator::latest_end - Instant{});
 
+// Accelerators from the first one on, of the kinds that prices are made for.
+std::optional<ConfigError> wrong_place(const PlanRequest& request) {
+  const topology::Cluster& cluster = request.cluster;
+  if (request.first_accelerator + request.accelerators > cluster.accelerators())
+    return ConfigError{{},
+                       fmt::format("--accelerators {}: from that node on cluster '{}' has {}",
+                                   request.accelerators, cluster.spec.name,
+                                   cluster.accelerators() - request.first_accelerator),
+                       "write fewer, or an earlier --first-node"};
+  for (std::int64_t i = 0; request.first_accelerator > 0 && i < request.accelerators; ++i) {
+    const topology::AcceleratorId priced{static_cast<int>(i)};
+    const topology::AcceleratorId real{static_cast<int>(request.first_accelerator + i)};
+    if (cluster.kind_of(priced).name != cluster.kind_of(real).name)
+      return ConfigError{{},
+                         fmt::format("{} has {}, and the cluster's first nodes have {}",
+                                     cluster.node_name(cluster.node_of(real)),
+                                     cluster.kind_of(real).name, cluster.kind_of(priced).name),
+                         "choose nodes of the first kind, or describe those nodes alone"};
+  }
+  return std::nullopt;
+}
+
 std::optional<ConfigError> wrong_request(const PlanRequest& request) {
   if (request.accelerators < 1)
     return ConfigError{{}, "--accelerators must be at least 1", "write how many ranks to use"};
@@ -33,6 +55,7 @@ std::optional<ConfigError> wrong_request(const PlanRequest& request) {
                                    request.cluster.spec.name, request.cluster.accelerators()),
                        fmt::format("write {} or fewer, or describe a larger cluster",
                                    request.cluster.accelerators())};
+  if (const auto error = wrong_place(request)) return error;
   if (auto error = wrong_batch(request.training.global_batch, request.training.sequence))
     return error;
   workload::Degrees all;
@@ -94,7 +117,8 @@ class ParallelPricing {
 
 Result<Candidate> make_candidate(const PlanRequest& request, const Degrees& degrees,
                                  StepPricer& pricer) {
-  auto plan = emulator::make_plan(request.cluster, request.training, degrees, request.calibration);
+  auto plan = emulator::make_plan(request.cluster, request.training, degrees, request.calibration,
+                                  request.first_accelerator);
   if (!plan) return tl::unexpected(plan.error());
   const StepPrice price = pricer.price(degrees);
   if (!price.refused.empty()) return tl::unexpected(price.refused);

@@ -12,7 +12,9 @@ using workload::Degrees;
 
 // Linear placements of the default order; anything else has its exceptions counted.
 std::string placement_word(const emulator::Placement& placement, const Degrees& degrees) {
-  if (placement == emulator::identity_placement(degrees)) return "linear";
+  const auto linear =
+      emulator::identity_placement(degrees, workload::default_order, placement.first_accelerator);
+  if (placement == linear) return "linear";
   return fmt::format("strided, {} exceptions", placement.exceptions.size());
 }
 

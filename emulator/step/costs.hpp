@@ -7,11 +7,9 @@
 #include <tuple>
 #include <vector>
 
-#include "collectives/bundle_loads.hpp"
-#include "emulator/faults.hpp"
 #include "emulator/step.hpp"
 #include "emulator/step/layout.hpp"
-#include "topology/routing.hpp"
+#include "emulator/step/live_routes.hpp"
 
 namespace railwright::emulator {
 
@@ -29,48 +27,56 @@ struct ExchangePhase {
 };
 struct ExchangeCost {
   std::vector<ExchangePhase> phases;
-  Seconds expected;  // alone on idle links
-  int use = -1;      // index into StepCosts::uses; sends: -1
+  std::optional<Gap> gap;  // it cannot go on: no phases
+  Seconds expected;        // alone on idle, healthy links
+  int use = -1;            // index into StepCosts::uses; sends: -1
 };
 
 class StepCosts {
  public:
   // All arguments must outlive it.
-  StepCosts(const topology::Router& router, const Plan& plan, const Layout& layout,
+  StepCosts(const LiveRoutes& routes, const Plan& plan, const Layout& layout,
             const topology::Calibration& calibration, const StepFaults& faults);
   // For the cluster of this router, whose rates may be others: exchanges load links as `priced`
   // says, whatever their capacities. What ExchangeCost::expected says is then that of the former
   // cluster.
-  StepCosts(const topology::Router& router, const StepCosts& priced);
+  StepCosts(const LiveRoutes& routes, const StepCosts& priced);
 
   const ComputeCost& compute(int actor, int op) const;
-  // With the slowdown of the actor's accelerator.
-  Picoseconds compute_time(int actor, int op) const;
+  // How fast the actor's accelerator is when.
+  const SpeedCourse& speed(int actor) const;
   // Its phases load the first link of each class of links with what they put on every link of it.
-  const ExchangeCost& exchange(int actor, int op);
+  // Epochs in which it goes the same ways share one cost; all have equally many phases, and the
+  // same bytes to move in each.
+  const ExchangeCost& exchange(int actor, int op, int epoch = 0);
   // Operation, group, algorithm and size of each kind of collective that was asked for.
   const std::vector<CollectiveUse>& uses() const { return uses_; }
 
  private:
   void price_bodies();
-  const ExchangeCost& collective(int actor, int op);
-  const ExchangeCost& send(int actor, int op);
+  const ExchangeCost& collective(int actor, int op, int epoch);
+  const ExchangeCost& send(int actor, int op, int epoch);
+  // `healthy`: the cost of the same exchange in epoch 0; -1: this is that one.
   int add_cost(const collectives::Schedule& schedule, Bytes size,
-               const std::vector<topology::AcceleratorId>& members, std::int64_t copies);
+               const std::vector<topology::AcceleratorId>& members, std::int64_t copies,
+               int healthy, int epoch);
   int use_of(const MeetingKind& kind, collectives::Algorithm algorithm);
+  void add_unfolded(const collectives::Schedule& schedule, Bytes size,
+                    const std::vector<topology::AcceleratorId>& members, int epoch,
+                    ExchangeCost& cost) const;
   void add_folded(const collectives::Schedule& schedule, Bytes size,
                   const std::vector<topology::AcceleratorId>& members, std::int64_t copies,
-                  ExchangeCost& cost);
+                  int epoch, ExchangeCost& cost);
 
-  const topology::Router& router_;
+  const LiveRoutes& routes_;
   const Plan& plan_;
   const Layout& layout_;
   const topology::Calibration& calibration_;
-  std::vector<RankTraits> traits_;                              // per actor
+  Traits traits_;                                               // of the actors
   std::vector<std::vector<std::vector<ComputeCost>>> compute_;  // stage, body, kind
-  std::vector<std::vector<int>> meeting_cost_;                  // kind of meeting, class of groups
-  std::map<std::tuple<int, int, std::uint64_t>, int> send_cost_;  // actor, target stage, size
-  collectives::BundleLoads loads_;
+  std::vector<std::vector<std::vector<int>>> meeting_cost_;     // epoch, kind, class of groups
+  std::map<std::tuple<int, int, int, std::uint64_t>, int> send_cost_;  // epoch, actor, stage, size
+  std::deque<collectives::BundleLoads> loads_;                         // per epoch
   std::deque<ExchangeCost> costs_;  // references stay good while it grows
   std::vector<CollectiveUse> uses_;
 };

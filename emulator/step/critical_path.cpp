@@ -1,7 +1,10 @@
 #include "emulator/step/critical_path.hpp"
 
 #include <algorithm>
+#include <cassert>
 #include <optional>
+
+#include "emulator/step/exchange_walk.hpp"
 
 namespace railwright::emulator {
 
@@ -76,11 +79,6 @@ class PathWalk {
   }
 
  private:
-  struct OpOfActor {
-    int actor;
-    int op;
-  };
-
   // From the op that ended last back to the start of the step.
   std::vector<OpOfActor> find_path() const {
     std::vector<OpOfActor> path;
@@ -167,39 +165,40 @@ class PathWalk {
     blame_.add("pipeline_bubble", (to - from) - own);
   }
 
+  // A slow accelerator stretches the work; while it stands still, everybody waits for its return.
   void blame_compute(const OpOfActor& at) {
     const ComputeCost& cost = costs_.compute(at.actor, at.op);
-    const Picoseconds slowed = costs_.compute_time(at.actor, at.op) - cost.time;
-    const Instant nominal_end = start_of(at) + cost.time;
+    const Instant start = start_of(at), end = end_of(at);
+    const Picoseconds still = costs_.speed(at.actor).standing_still(start, end);
+    const Instant nominal_end = std::min(start + cost.time, end);
+    const Instant slow_end = std::max(nominal_end, Instant{end.picoseconds - still.count});
     charge(at,
            {{"tensor_peak", cost.parts.tensor_peak},
             {"tensor_inefficiency", cost.parts.tensor_inefficiency},
             {"hbm", cost.parts.hbm},
             {"launch", cost.parts.launch},
             {"host", cost.parts.host}},
-           start_of(at), nominal_end);
-    charge(at, {{"straggler", in_seconds(slowed)}}, nominal_end, nominal_end + slowed);
+           start, nominal_end);
+    charge(at, {{"straggler", seconds(1)}}, nominal_end, slow_end);
+    blame_.add("recovery", end - slow_end);
   }
 
   void blame_exchange(const OpOfActor& at) {
-    const Exchange& exchange = exchange_at(at);
-    Instant now = exchange.start;
-    for (std::size_t p = 0; p < exchange.cost->phases.size(); ++p) {
-      const ExchangePhase& phase = exchange.cost->phases[p];
+    const auto latency = [&](const ExchangePhase& phase, Instant from, Instant to) {
       charge(at,
              {{"link_latency", phase.link_latency}, {"software_latency", phase.software_latency}},
-             now, now + phase.latency);
-      now = now + phase.latency;
-      const TransferId transfer = record_.transfers[exchange.first_transfer + p];
-      if (transfer.index < 0) continue;
-      for (const Piece& piece : network_.pieces(transfer)) {
-        assert(piece.link.index >= 0 && "transfers of a step have no cap of their own");
-        charge(at, {{"link:" + graph_.class_of(piece.link).name, seconds(1)}}, now, piece.end);
-        limits_[piece.link] += (piece.end - now).count;
-        now = piece.end;
-      }
-    }
-    assert(now == end_of(at));
+             from, to);
+    };
+    const auto piece = [&](topology::LinkId link, Instant from, Instant to) {
+      assert(link.index >= 0 && "transfers of a step have no cap of their own");
+      charge(at, {{"link:" + graph_.class_of(link).name, seconds(1)}}, from, to);
+      limits_[link] += (to - from).count;
+    };
+    const auto gap = [&](Instant from, Instant to) { blame_.add("recovery", to - from); };
+    const std::int64_t index = layout_.exchange(at.actor, at.op);
+    const Instant now = walk_exchange(record_, network_, index, latency, piece, gap);
+    assert(now == end_of(at) || record_.exchanges[index].stalled);
+    if (now < end_of(at)) gap(now, end_of(at));
   }
 
   const StepRecord& record_;

@@ -187,17 +187,20 @@ Folding::Classes each_alone(std::int64_t count) {
 
 }  // namespace
 
-std::vector<RankTraits> traits_of(const std::vector<std::int64_t>& ranks, const Plan& plan,
-                                  const topology::Cluster& cluster, const StepFaults& faults) {
-  std::map<topology::AcceleratorId, double> slowdown;
-  for (const Slowdown& slow : faults.accelerators)
-    slowdown.emplace(slow.accelerator, 1.0).first->second /= slow.factor;
-  std::vector<RankTraits> traits;
+Traits traits_of(const std::vector<std::int64_t>& ranks, const Plan& plan,
+                 const topology::Cluster& cluster, const StepFaults& faults) {
+  Traits traits{{}, {SpeedCourse()}};
+  std::map<topology::AcceleratorId, int> course_of;
+  for (const auto& [accelerator, course] : speed_courses(faults.accelerators)) {
+    const auto known = std::ranges::find(traits.courses, course);
+    course_of[accelerator] = static_cast<int>(known - traits.courses.begin());
+    if (known == traits.courses.end()) traits.courses.push_back(course);
+  }
   for (const std::int64_t rank : ranks) {
     const auto where = accelerator_of(rank, plan.placement, plan.degrees);
-    const auto slow = slowdown.find(where);
-    traits.push_back({cluster.spec.nodes[cluster.group_of(where)].accelerator_kind,
-                      slow == slowdown.end() ? 1.0 : slow->second});
+    const auto course = course_of.find(where);
+    traits.ranks.push_back({cluster.spec.nodes[cluster.group_of(where)].accelerator_kind,
+                            course == course_of.end() ? 0 : course->second});
   }
   return traits;
 }
@@ -220,9 +223,9 @@ std::int64_t Folding::count_of(topology::LinkId link) const {
   return set == links.named.end() ? 1 : links.sets[set->second].count;
 }
 
-Result<Folding> folded(const Programs& programs, const Plan& plan, const topology::Router& router,
+Result<Folding> folded(const Programs& programs, const Plan& plan, const LiveRoutes& routes,
                        const topology::Calibration& calibration, const StepFaults& faults) {
-  auto graph = typed_graph_of(programs, plan, router, calibration, faults);
+  auto graph = typed_graph_of(programs, plan, routes, calibration, faults);
   if (!graph)
     return failure({},
                    fmt::format("the routes of {} ranks load more than {} links in all",
@@ -230,7 +233,7 @@ Result<Folding> folded(const Programs& programs, const Plan& plan, const topolog
                    "use fewer accelerators, or a routing of one path (d_mod_k) in the cluster");
   Refinement refinement(std::move(*graph), programs);
   refinement.run();
-  return refinement.take(router);
+  return refinement.take(routes.router(0));
 }
 
 }  // namespace railwright::emulator

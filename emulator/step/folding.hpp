@@ -2,13 +2,13 @@
 //
 // A typed graph: ranks, exchanges (each group of each dimension, each pair of ranks that send) and
 // links (typed_graph.hpp); a rank is a member, a source or a target of an exchange, an exchange
-// loads a link with a consumption. Initial colours hold all that differs from the start: stage and
-// program, kind and speed of the accelerator; latencies and bytes of the phases; capacity and
-// faults of the link. Colour refinement gives the coarsest equitable partition: elements of one
-// class see equally many elements of every class in every relation. By induction over events, all
-// ranks of a class then do the same things at the same times and all transfers of a class have
-// equal rates, so that a class may be run once (Boldi and Vigna, Fibrations of graphs, 2002, for
-// the principle).
+// loads a link with a consumption, in each epoch of dead links anew. Initial colours hold all that
+// differs from the start: stage and program, kind and speed of the accelerator; latencies and bytes
+// of the phases; capacity and faults of the link. Colour refinement gives the coarsest equitable
+// partition: elements of one class see equally many elements of every class in every relation. By
+// induction over events, all ranks of a class then do the same things at the same times and all
+// transfers of a class have equal rates, so that a class may be run once (Boldi and Vigna,
+// Fibrations of graphs, 2002, for the principle).
 //
 // A transfer class t with |t| transfers loads each link of class l with
 //   sum over transfers of a = |t| / |l| x (sum over links of l of one transfer's a),
@@ -21,20 +21,23 @@
 #include <vector>
 
 #include "collectives/cost.hpp"
-#include "emulator/faults.hpp"
+#include "emulator/step/live_routes.hpp"
 #include "emulator/step/programs.hpp"
-#include "topology/routing.hpp"
 
 namespace railwright::emulator {
 
 // What the accelerator under a rank is like.
 struct RankTraits {
-  int kind = 0;         // of accelerator
-  double slowdown = 1;  // 1 / speed
+  int kind = 0;    // of accelerator
+  int course = 0;  // of its speed: into Traits::courses
+};
+struct Traits {
+  std::vector<RankTraits> ranks;
+  std::vector<SpeedCourse> courses;  // each once; 0: always at full speed
 };
 // Of these ranks, in their order.
-std::vector<RankTraits> traits_of(const std::vector<std::int64_t>& ranks, const Plan& plan,
-                                  const topology::Cluster& cluster, const StepFaults& faults);
+Traits traits_of(const std::vector<std::int64_t>& ranks, const Plan& plan,
+                 const topology::Cluster& cluster, const StepFaults& faults);
 
 struct Folding {
   // Equal things get equal numbers, in the order of their first members; `first` is that member.
@@ -79,7 +82,7 @@ struct Folding {
 // Every rank, group and link on its own.
 Folding unfolded(const Programs& programs);
 // Refused where the routes of all exchanges together take too much memory.
-Result<Folding> folded(const Programs& programs, const Plan& plan, const topology::Router& router,
+Result<Folding> folded(const Programs& programs, const Plan& plan, const LiveRoutes& routes,
                        const topology::Calibration& calibration, const StepFaults& faults);
 
 }  // namespace railwright::emulator

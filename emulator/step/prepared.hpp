@@ -12,9 +12,9 @@ namespace railwright::emulator {
 
 // What happened, and the costs and links on which it happened.
 struct Execution {
-  std::unique_ptr<topology::Router> router;  // of the cluster that it ran on
+  std::unique_ptr<LiveRoutes> routes;  // of the cluster that it ran on
   std::unique_ptr<StepCosts> costs;
-  Network network;
+  std::shared_ptr<Network> network;  // of several jobs, when they run together
   StepRecord record;
 };
 
@@ -24,7 +24,7 @@ Picoseconds length_of(const StepRecord& record);
 class PreparedStep {
  public:
   // Takes faults and folding from the options. Cluster, plan, calibration and options must outlive
-  // it. Fails when the programs do not match each other, or are too many.
+  // it. Fails when the programs do not match each other, or are too many, or links die too often.
   static Result<PreparedStep> make(const topology::Cluster& cluster, const Plan& plan,
                                    std::vector<workload::Program> programs,
                                    const topology::Calibration& calibration,
@@ -33,15 +33,22 @@ class PreparedStep {
   const Layout& layout() const { return *layout_; }
   // `cluster` is that of make, or one in which whole link classes and kinds of accelerators have
   // other rates: what was alike stays alike. It must outlive the result.
-  Execution run(const topology::Cluster& cluster,
-                const std::function<void(double)>& progress = {}) const;
+  Execution run(const topology::Cluster& cluster, const std::function<void(double)>& progress = {},
+                const std::function<void(Network&, StepEngine&)>& prepare = {}) const;
   // The same once more, with exchanges priced as in an earlier run.
   Execution run_again(const topology::Cluster& cluster, const StepCosts& priced) const;
+  // Routes, costs and an idle network: all that a run needs.
+  Execution set_up(const topology::Cluster& cluster, std::shared_ptr<Network> network) const;
+  // The same with several steps on one network, each on accelerators of its own. A step that ends
+  // begins again, until all have ended once; what is returned is the first one of each.
+  static std::vector<Execution> run_together(const std::vector<const PreparedStep*>& steps,
+                                             const topology::Cluster& cluster);
 
  private:
   PreparedStep() = default;
-  Execution run_with(std::unique_ptr<topology::Router> router, std::unique_ptr<StepCosts> costs,
-                     const std::function<void(double)>& progress) const;
+  void run_alone(Execution& execution, const std::function<void(double)>& progress,
+                 const std::function<void(Network&, StepEngine&)>& prepare) const;
+  std::unique_ptr<StepEngine> engine(Execution& execution) const;
 
   const Plan* plan_ = nullptr;
   const topology::Calibration* calibration_ = nullptr;

@@ -4,6 +4,7 @@
 #include <map>
 
 #include "emulator/step/critical_path.hpp"
+#include "emulator/step/exchange_walk.hpp"
 
 namespace railwright::emulator {
 
@@ -63,14 +64,17 @@ void report_links(StepResult& result, const topology::Cluster& cluster, const Ne
                   const Layout& layout, const std::map<topology::LinkId, std::int64_t>& critical,
                   std::size_t listed_links) {
   const topology::Graph& graph = cluster.graph;
-  for (auto* per_class :
-       {&result.class_bytes, &result.class_busy_seconds, &result.class_limiting_seconds})
+  for (auto* per_class : {&result.class_bytes, &result.class_offered_bytes,
+                          &result.class_busy_seconds, &result.class_limiting_seconds})
     per_class->assign(graph.classes.size(), 0);
+  result.class_used_links.assign(graph.classes.size(), 0);
   for (const topology::LinkId link : network.used_links()) {
     const LinkUse use = network.use_of(link);
     const auto count = static_cast<double>(layout.folding().count_of(link));
     const std::size_t link_class = graph.link_class[link.index];
     result.class_bytes[link_class] += count * use.bytes;
+    result.class_offered_bytes[link_class] += count * use.offered_bytes;
+    if (use.bytes > 0) result.class_used_links[link_class] += layout.folding().count_of(link);
     result.class_busy_seconds[link_class] += count * use.busy_seconds;
     result.class_limiting_seconds[link_class] += use.limiting_seconds;
     result.links.push_back(load_of(link, use, count));
@@ -161,11 +165,89 @@ std::vector<Interval> timeline_of(const StepRecord& record, const Layout& layout
 
 }  // namespace
 
+std::map<topology::LinkId, double> link_bytes(StepCosts& costs, const Layout& layout) {
+  std::map<topology::LinkId, double> bytes;
+  for (int actor = 0; actor < layout.actors(); ++actor)
+    for (int op = 0; op < layout.of_actor(actor).ops(); ++op) {
+      if (!leads(layout, actor, op)) continue;
+      for (const ExchangePhase& phase : costs.exchange(actor, op).phases)
+        for (const topology::LinkShare& use : phase.consumption)
+          bytes[use.link] += use.share * phase.bytes;
+    }
+  return bytes;
+}
+
+StepResult beside_others(const StepResult& alone, const Execution& execution, const Layout& layout,
+                         const topology::Cluster& cluster, const topology::Calibration& calibration,
+                         const StepOptions& options) {
+  const StepRecord& record = execution.record;
+  StepResult result = alone;
+  result.sensitivities.clear();
+  result.courses.clear();
+  result.step_time = length_of(record);
+  result.mfu *= in_seconds(alone.step_time) / in_seconds(result.step_time);
+  CriticalPath path =
+      critical_path(record, layout, *execution.costs, *execution.network, cluster.graph);
+  result.blame = std::move(path.blame);
+  result.links.clear();
+  for (const auto& [link, bytes] : link_bytes(*execution.costs, layout)) {
+    LinkLoad load{.link = link, .bytes = bytes};
+    const Bandwidth capacity = effective_capacity(cluster.graph, link, calibration);
+    load.utilization = bytes / (capacity.bytes_per_second * in_seconds(result.step_time).value);
+    const auto held_back = path.limits.find(link);
+    if (held_back != path.limits.end()) load.critical = {held_back->second};
+    result.links.push_back(load);
+  }
+  sort_links(result.links);
+  report_collectives(result, record, layout, *execution.costs, {});
+  result.rank_wait.clear();
+  for (std::int64_t rank = 0; rank < layout.ranks(); ++rank)
+    result.rank_wait.push_back(record.wait[layout.actor_of(rank)]);
+  result.events = record.events;
+  result.classes = layout.actors();
+  result.timeline = timeline_of(record, layout, options.timeline_ranks);
+  return result;
+}
+
+std::vector<LinkCourse> courses_of(const PreparedStep& step, const topology::Cluster& cluster,
+                                   const topology::Calibration& calibration,
+                                   const StepResult& result, const StepOptions& options) {
+  std::vector<LinkCourse> courses;
+  std::vector<double> before;  // bytes
+  for (const LinkLoad& load : result.links)
+    if (courses.size() < options.course_links) courses.push_back({load.link, {}});
+  before.resize(courses.size());
+  std::vector<Instant> times;
+  const auto spans = static_cast<std::int64_t>(options.course_spans);
+  for (std::int64_t i = 1; i <= spans; ++i)
+    times.push_back(Instant{result.step_time.count / spans * i});
+  const Seconds span = in_seconds({result.step_time.count / spans});
+  std::map<topology::LinkId, topology::LinkId> stands_for;  // it: the link of its class that runs
+  for (const collectives::LinkSet& set : step.layout().folding().links.sets)
+    for (const topology::LinkId link : set.lowest) stands_for[link] = set.lowest.front();
+  if (courses.empty() || span.value <= 0) return {};
+  step.run(cluster, {}, [&](Network& network, StepEngine& engine) {
+    engine.look_at(times, [&](Instant now) {
+      network.pass_until(now);
+      for (std::size_t c = 0; c < courses.size(); ++c) {
+        const topology::LinkId link = courses[c].link;
+        const auto runs = stands_for.find(link);
+        const double bytes = network.use_of(runs == stands_for.end() ? link : runs->second).bytes;
+        const Bandwidth capacity = effective_capacity(cluster.graph, link, calibration);
+        courses[c].utilization.push_back((bytes - before[c]) /
+                                         (capacity.bytes_per_second * span.value));
+        before[c] = bytes;
+      }
+    });
+  });
+  return courses;
+}
+
 StepResult report_of(Execution& execution, const Layout& layout, const topology::Cluster& cluster,
                      const StepOptions& options) {
   const StepRecord& record = execution.record;
   const StepCosts& costs = *execution.costs;
-  Network& network = execution.network;
+  Network& network = *execution.network;
   StepResult result;
   result.step_time = length_of(record);
   CriticalPath path = critical_path(record, layout, costs, network, cluster.graph);

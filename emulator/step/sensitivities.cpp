@@ -43,7 +43,8 @@ class Variations {
  private:
   void run(std::string what) {
     const StepRecord record = step_.run_again(varied_, priced_).record;
-    if (!record.outlasts_time) found_.push_back({std::move(what), length_of(record)});
+    if (!record.outlasts_time && !record.standstill)
+      found_.push_back({std::move(what), length_of(record)});
   }
 
   const PreparedStep& step_;

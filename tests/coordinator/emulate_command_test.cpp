@@ -186,7 +186,9 @@ TEST_CASE("what cannot be emulated is refused before anything is written") {
   refuses("emulate --plan nowhere.json", 2, "nowhere.json");
   refuses(described + " --plan nowhere.json", 2, "--plan already says");
   refuses(described + " --faults nowhere.yaml", 2, "nowhere.yaml");
-  refuses(described + " --faults " + source_file("examples/faults/days.yaml"), 2, "days.yaml");
+  refuses(described + " --trace /no/such/folder/t.json", 2, "/no/such/folder");
+  refuses(described + " --first-node 4", 2, "nodes 0 to 3");
+  refuses(described + " --first-node 1", 2, "has 24 from the first node on");
   refuses("emulate --model llama-3.1-405b" + cluster + batch + " --parallel tp=8,dp=4", 3,
           "does not fit");
   refuses(described + " --listen 0.0.0.0:0", 2, "--allow-remote");
@@ -268,7 +270,11 @@ TEST_CASE("--listen serves the counters of K steps until a signal") {
                        Contains("railwright_collective_duration_seconds_bucket") &&
                        Contains("mode=\"emulated\"") && Contains("cluster_name=\"dgx-h100-4\"") &&
                        Contains("railwright_workers{state=\"running\"} 32") &&
-                       Contains("railwright_workers{state=\"lost\"} 0"));
+                       Contains("railwright_workers{state=\"lost\"} 0") &&
+                       Contains("railwright_job_state{state=\"completed\"} 1") &&
+                       Contains("railwright_collective_bound_seconds{") &&
+                       Contains("railwright_power_watts ") &&
+                       Contains("railwright_worker_last_heartbeat_timestamp_seconds "));
   CHECK_THAT(text, !Contains("cluster=\""));
 }
 

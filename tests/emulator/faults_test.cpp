@@ -2,6 +2,7 @@
 
 #include <catch2/catch.hpp>
 #include <filesystem>
+#include <map>
 
 using namespace railwright;
 using namespace railwright::emulator;
@@ -27,14 +28,14 @@ std::string complaint(const std::string& events) {
 
 std::string step_complaint(const std::string& events) {
   const auto step =
-      read(events).and_then([](const Faults& f) { return step_faults(f, cluster()); });
+      read(events).and_then([](const Faults& f) { return collective_faults(f, cluster()); });
   REQUIRE_FALSE(step);
   return to_string(step.error());
 }
 
 StepFaults step_of(const std::string& events) {
   const auto step =
-      read(events).and_then([](const Faults& f) { return step_faults(f, cluster()); });
+      read(events).and_then([](const Faults& f) { return collective_faults(f, cluster()); });
   if (!step) FAIL(to_string(step.error()));
   return *step;
 }
@@ -144,7 +145,7 @@ TEST_CASE("a slow node slows all of its accelerators, and a correlated target sh
   CHECK(step.accelerators.back().factor == 0.9);
 }
 
-TEST_CASE("events that one step cannot honour are refused by name and place") {
+TEST_CASE("events that one collective cannot honour are refused by name and place") {
   CHECK_THAT(step_complaint("  - {target: rail0/leaf0, kind: down, at: 0 s}\n"),
              Contains("faults.yaml:3:5") && Contains("'rail0/leaf0'") && Contains("a loss"));
   CHECK_THAT(step_complaint("  - {target: rail0/leaf0, kind: dead, at: 0 s}\n"),
@@ -190,7 +191,7 @@ TEST_CASE("factors multiply where degradations of a link meet, and links do not 
   }
 }
 
-TEST_CASE("the examples are read, and a step honours degraded-rail.yaml") {
+TEST_CASE("the examples are read, and a collective honours degraded-rail.yaml") {
   const std::filesystem::path folder = std::string(RAILWRIGHT_SOURCE_DIR) + "/examples/faults";
   int files = 0;
   for (const auto& entry : std::filesystem::directory_iterator(folder)) {
@@ -200,6 +201,86 @@ TEST_CASE("the examples are read, and a step honours degraded-rail.yaml") {
   }
   CHECK(files >= 2);
   const auto degraded = load_faults((folder / "degraded-rail.yaml").string(), cluster());
-  CHECK(step_faults(*degraded, cluster()).has_value());
+  CHECK(collective_faults(*degraded, cluster()).has_value());
   CHECK_FALSE(load_faults((folder / "nowhere.yaml").string(), cluster()));
+}
+
+namespace {
+
+FaultSequence sequence_of(const std::string& events, std::uint64_t seed) {
+  const auto faults = read(events);
+  if (!faults) FAIL(to_string(faults.error()));
+  auto sequence = FaultSequence::make(*faults, cluster(), seed);
+  if (!sequence) FAIL(to_string(sequence.error()));
+  return std::move(*sequence);
+}
+
+constexpr Instant days(double n) { return {static_cast<std::int64_t>(n * 86400e12)}; }
+
+}  // namespace
+
+TEST_CASE("a step goes through everything: losses have factor 0, and their names") {
+  auto sequence = sequence_of(R"(
+  - {target: node1/gpu4, kind: slow, at: 10 ms, factor: 0.5, duration: 20 ms}
+  - {target: "node0/nic3->rail3/leaf0", kind: flap, at: 1 ms, duration: 2 ms}
+  - {target: node2/gpu1, kind: dead, at: 5 ms}
+)",
+                              1);
+  const StepFaults& step = sequence.until(days(1), cluster());
+  REQUIRE(step.accelerators.size() == 2);
+  CHECK(step.accelerators[0].from == Instant{10'000'000'000});
+  CHECK(step.accelerators[0].until == Instant{30'000'000'000});
+  CHECK(step.accelerators[1].factor == 0);
+  // The cable's one direction, and of the GPU: NVSwitch and bridge, both ways.
+  CHECK(step.links.size() == 1 + 4);
+  for (const LinkDegradation& link : step.links) CHECK(link.factor == 0);
+  REQUIRE(step.losses.size() == 2);
+  CHECK(step.losses[1].target == "node2/gpu1");
+  CHECK_FALSE(step.losses[1].until);
+  CHECK(sequence_of("  - {target: node0, kind: dead, at: 2 d}\n", 1)
+            .until(days(1), cluster())
+            .losses.empty());
+}
+
+TEST_CASE("the same seed draws the same faults, in one go or bit by bit, another seed others") {
+  const std::string events =
+      "  - {target: rail-fibre, kind: down, rate: 20/year, repair: {exponential: 4 h}}\n"
+      "  - {target: node3, kind: dead, rate: 2/year, correlated_with: node1}\n";
+  auto one = sequence_of(events, 7), again = sequence_of(events, 7), other = sequence_of(events, 8);
+  for (int day = 1; day < 90; ++day) again.until(days(day), cluster());
+  const auto& a = one.until(days(90), cluster());
+  const auto& b = again.until(days(90), cluster());
+  const auto& c = other.until(days(90), cluster());
+  const auto times_of = [](const StepFaults& faults) {
+    std::multimap<Instant, std::string> times;
+    for (const Loss& loss : faults.losses) times.emplace(loss.from, loss.target);
+    return times;
+  };
+  CHECK(times_of(a) == times_of(b));
+  CHECK(times_of(a) != times_of(c));
+  CHECK(a.links.size() == b.links.size());
+}
+
+// 32 cables x 20 / year over 100 days: 32 x 20 x 100 / 365.25 = 175.2 events on average, with a
+// standard deviation of sqrt(175.2) = 13.2; the mean of 20 seeds lies within 4 x 13.2 / sqrt(20)
+// = 12. Repairs last 4 h on average; the mean of some 3,500 deviates by 4 h / sqrt(3500) = 0.07 h.
+TEST_CASE("a rate is per cable of a class, and repairs last as long as their mean says") {
+  const std::string events =
+      "  - {target: rail-fibre, kind: down, rate: 20/year, repair: {exponential: 4 h}}\n";
+  double count = 0, hours = 0;
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    auto sequence = sequence_of(events, seed);
+    const StepFaults& faults = sequence.until(days(100), cluster());
+    CHECK(faults.links.size() == 2 * faults.losses.size());  // both directions
+    for (const Loss& loss : faults.losses) {
+      ++count;
+      hours += in_seconds(*loss.until - loss.from).value / 3600;
+    }
+  }
+  std::size_t fibres = 0;
+  for (int l = 0; l < cluster().graph.links(); ++l)
+    fibres += cluster().graph.class_of({l}).name == "rail-fibre";
+  REQUIRE(fibres == 64);
+  CHECK(count / 20 == Approx(32 * 20 * 100 / 365.25).margin(12));
+  CHECK(hours / count == Approx(4).margin(0.3));
 }

@@ -27,7 +27,7 @@ Snapshot full_snapshot() {
   snapshot.steps = 1;
   snapshot.blame_seconds = {{"tensor_peak", 0.08}, {"link:nvlink", 0.04}};
   snapshot.collectives = {
-      {"all_reduce", "ring", "dp", Histogram::around(milliseconds(10)), 0.01, 1e9}};
+      {"all_reduce", "ring", "dp", Histogram::around(milliseconds(10)), 0.01, 1e9, 0.008}};
   snapshot.rank_wait_seconds = {{0, 0.01}, {1, 0.0}};
   snapshot.hbm_used_bytes = 6e10;
   snapshot.hbm_capacity_bytes = 8e10;
@@ -35,6 +35,9 @@ Snapshot full_snapshot() {
   snapshot.prediction_ratio = 1.2;
   snapshot.workers = {{"running", 4}};
   snapshot.virtual_time_seconds = 0.12;
+  snapshot.job_state = "running";
+  snapshot.power_watts = 700;
+  snapshot.last_heartbeat_seconds = 1.7e9;
   return snapshot;
 }
 
@@ -85,6 +88,10 @@ TEST_CASE("every metric of the contract is in the text of a full snapshot") {
                            "collective_duration_seconds",
                            "collective_expected_seconds",
                            "collective_bytes_total",
+                           "collective_bound_seconds",
+                           "job_state",
+                           "power_watts",
+                           "worker_last_heartbeat_timestamp_seconds",
                            "rank_wait_seconds_total",
                            "hbm_used_bytes",
                            "hbm_capacity_bytes",
@@ -245,6 +252,10 @@ TEST_CASE("an exporter serves the latest snapshot over HTTP and its counters nev
   }
   CHECK((*exporter)->text() == render(snapshot));
   CHECK(scrape((*exporter)->port(), "/nothing").rfind("HTTP/1.1 404", 0) == 0);
+  const std::string targets = scrape((*exporter)->port(), "/sd");
+  CHECK(targets.find("Content-Type: application/json") != std::string::npos);
+  CHECK(targets.find(fmt::format("[{{\"targets\":[\"127.0.0.1:{}\"],\"labels\":{{}}}}]",
+                                 (*exporter)->port())) != std::string::npos);
 }
 
 TEST_CASE("a busy port is a returned error that says so") {

@@ -1,6 +1,7 @@
 #include "emulator/step/folding/typed_graph.hpp"
 
 #include <algorithm>
+#include <deque>
 #include <numeric>
 
 namespace railwright::emulator {
@@ -39,17 +40,19 @@ Schedule by_its_ways(Schedule schedule) {
 
 class GraphMaker {
  public:
-  GraphMaker(const Programs& programs, const Plan& plan, const topology::Router& router,
+  GraphMaker(const Programs& programs, const Plan& plan, const LiveRoutes& routes,
              const topology::Calibration& calibration, const StepFaults& faults)
       : programs_(programs),
         plan_(plan),
-        router_(router),
-        graph_(router.cluster().graph),
+        routes_(routes),
+        router_(routes.router(0)),
+        graph_(routes.cluster().graph),
         faults_(faults),
-        loads_(router, calibration),
         software_(collectives::software_latency(calibration)),
-        some_link_dies_(std::ranges::any_of(
-            faults.links, [](const LinkDegradation& fault) { return fault.factor <= 0; })) {}
+        some_link_dies_(routes.epochs() > 1) {
+    for (int epoch = 0; epoch < routes.epochs(); ++epoch)
+      loads_.emplace_back(routes.router(epoch), calibration);
+  }
 
   std::optional<TypedGraph> make() {
     colour_ranks();
@@ -70,11 +73,12 @@ class GraphMaker {
   void colour_ranks() {
     std::vector<std::int64_t> ranks(static_cast<std::size_t>(programs_.ranks()));
     std::iota(ranks.begin(), ranks.end(), 0);
-    const auto traits = traits_of(ranks, plan_, router_.cluster(), faults_);
+    const std::vector<RankTraits> traits =
+        traits_of(ranks, plan_, router_.cluster(), faults_).ranks;
     for (std::int64_t rank = 0; rank < programs_.ranks(); ++rank)
       made_.ranks.push_back(
           joined(joined(Colour(programs_.stage_of[rank]), Colour(traits[rank].kind)),
-                 colour_of(traits[rank].slowdown)));
+                 Colour(traits[rank].course)));
   }
 
   bool add_groups(Dimension dimension) {
@@ -167,21 +171,40 @@ class GraphMaker {
     made_.first_use.push_back(made_.uses.size());
   }
 
-  // Bundles stand for elements until these are known.
   void add_uses(const Schedule& schedule, Bytes size, const std::vector<AcceleratorId>& members) {
-    loads_.find(schedule, size, members);
-    Colour phase = mixed(loads_.phases().size());
+    loads_[0].find(schedule, size, members);
+    add_loads(loads_[0], mixed(loads_[0].phases().size()));
+    if (routes_.epochs() == 1) return;
+    const Footprint healthy = footprint_of(loads_[0]);
+    for (int epoch = 1; epoch < routes_.epochs(); ++epoch) {
+      auto gap = routes_.gap_between(epoch, schedule, members);
+      if (!gap) loads_[epoch].find(schedule, size, members);
+      if (!gap) gap = routes_.dead_link_of(epoch, loads_[epoch]);
+      if (!gap && footprint_of(loads_[epoch]) == healthy) continue;
+      mark_epoch(epoch, gap.has_value());
+      if (!gap) add_loads(loads_[epoch], mixed(Colour(epoch)));
+    }
+  }
+
+  // The meeting does something else in this epoch than on the healthy cluster.
+  void mark_epoch(int epoch, bool gap) {
+    Colour& meeting = made_.meetings.back();
+    meeting = joined(meeting, joined(Colour(epoch), Colour(gap)));
+  }
+
+  // Bundles stand for elements until these are known.
+  void add_loads(const BundleLoads& loads, Colour phase) {
     std::vector<Colour> phases;
-    for (const PhaseLoad& load : loads_.phases()) {
+    for (const PhaseLoad& load : loads.phases()) {
       for (const double part : {load.step_latency.value, load.bytes_per_step, double(load.steps)})
         phase = joined(phase, colour_of(part));
       phases.push_back(phase);
     }
     made_.meetings.back() = joined(made_.meetings.back(), phase);
-    weight_of_kind_.assign(static_cast<std::size_t>(loads_.kinds()), -1);
-    for (const BundleLoads::Use& use : loads_.uses()) {
+    weight_of_kind_.assign(static_cast<std::size_t>(loads.kinds()), -1);
+    for (const BundleLoads::Use& use : loads.uses()) {
       int& weight = weight_of_kind_[static_cast<std::size_t>(use.kind)];
-      if (weight < 0) weight = weight_number(weight_of(phases, loads_.loads_of(use.kind)));
+      if (weight < 0) weight = weight_number(weight_of(phases, loads.loads_of(use.kind)));
       made_.uses.push_back({use.bundle.index, weight});
     }
   }
@@ -218,14 +241,25 @@ class GraphMaker {
   void add_send(std::int64_t rank, std::int64_t target, Bytes size) {
     made_.sendings.push_back({rank, target});
     add_meeting(dimension_count);
-    router_.trace(accelerator_of(rank, plan_.placement, plan_.degrees),
-                  accelerator_of(target, plan_.placement, plan_.degrees), 0, way_);
+    const AcceleratorId from = accelerator_of(rank, plan_.placement, plan_.degrees);
+    const AcceleratorId to = accelerator_of(target, plan_.placement, plan_.degrees);
+    made_.meetings.back() = joined(made_.meetings.back(), Colour(size.count));
+    router_.trace(from, to, 0, way_);
+    add_way(way_, mixed(Colour(dimension_count)));
+    topology::Trace other;
+    for (int epoch = 1; epoch < routes_.epochs(); ++epoch) {
+      routes_.router(epoch).trace(from, to, 0, other);
+      if (other.parts == way_.parts) continue;
+      mark_epoch(epoch, other.parts.empty());
+      add_way(other, mixed(Colour(dimension_count + epoch)));
+    }
+  }
+
+  void add_way(const topology::Trace& way, Colour kind) {
     Colour& colour = made_.meetings.back();
-    colour = joined(colour, colour_of((way_.latency + software_).value));
-    colour = joined(colour, Colour(size.count));
-    for (const topology::BundleShare& part : way_.parts)
-      made_.uses.push_back({part.bundle.index,
-                            weight_number(joined(Colour(dimension_count), colour_of(part.share)))});
+    colour = joined(colour, colour_of((way.latency + software_).value));
+    for (const topology::BundleShare& part : way.parts)
+      made_.uses.push_back({part.bundle.index, weight_number(joined(kind, colour_of(part.share)))});
   }
 
   // ---- elements
@@ -315,10 +349,11 @@ class GraphMaker {
 
   const Programs& programs_;
   const Plan& plan_;
-  const topology::Router& router_;
+  const LiveRoutes& routes_;
+  const topology::Router& router_;  // of the healthy cluster
   const topology::Graph& graph_;
   const StepFaults& faults_;
-  BundleLoads loads_;
+  std::deque<BundleLoads> loads_;  // per epoch
   Seconds software_;
   bool some_link_dies_;
   topology::Trace way_;
@@ -332,10 +367,10 @@ class GraphMaker {
 }  // namespace
 
 std::optional<TypedGraph> typed_graph_of(const Programs& programs, const Plan& plan,
-                                         const topology::Router& router,
+                                         const LiveRoutes& routes,
                                          const topology::Calibration& calibration,
                                          const StepFaults& faults) {
-  return GraphMaker(programs, plan, router, calibration, faults).make();
+  return GraphMaker(programs, plan, routes, calibration, faults).make();
 }
 
 int ColourNumbers::number_of(Colour colour) {

@@ -62,7 +62,7 @@ struct TypedGraph {
 
 // Nothing where the routes of all exchanges together take too much memory.
 std::optional<TypedGraph> typed_graph_of(const Programs& programs, const Plan& plan,
-                                         const topology::Router& router,
+                                         const LiveRoutes& routes,
                                          const topology::Calibration& calibration,
                                          const StepFaults& faults);
 inline constexpr std::size_t most_uses = 400'000'000;  // 8 bytes each, twice
