@@ -40,6 +40,22 @@ std::string no_switch(const Schedule& schedule, int index) {
                      ranks[ranks.size() > 1 ? 1 : 0]);
 }
 
+// Switches that reduce are found in networks, or they join the accelerators of one node.
+bool networks_reduce(const topology::ClusterSpec& spec) {
+  return std::ranges::any_of(spec.networks, &topology::NetworkSpec::reduces) ||
+         std::ranges::any_of(spec.switches, &topology::SwitchSpec::reduces);
+}
+
+bool node_reduces(const std::vector<int>& ranks, const std::vector<AcceleratorId>& members,
+                  const topology::Cluster& cluster) {
+  const AcceleratorId first = members[ranks.front()];
+  const auto beside = [&](int rank) {
+    return cluster.node_of(members[rank]) == cluster.node_of(first);
+  };
+  return switches_reduce(cluster, cluster.spec.nodes[cluster.group_of(first)]) &&
+         std::ranges::all_of(ranks, beside);
+}
+
 }  // namespace
 
 struct Ways::State {
@@ -165,6 +181,12 @@ std::string why_not(const Schedule& schedule, const std::vector<AcceleratorId>& 
   if (std::string reason = why_not(schedule); !reason.empty()) return reason;
   const int count = switch_count(schedule);
   if (count == 0) return {};
+  if (!networks_reduce(cluster.spec)) {  // no search over the graph, which may be large
+    for (int i = 0; i < count; ++i)
+      if (!node_reduces(maker_of(schedule).ranks_of_switch(schedule, i), members, cluster))
+        return no_switch(schedule, i);
+    return {};
+  }
   SwitchSearch search(members, cluster);
   for (int i = 0; i < count; ++i)
     if (tree_of(schedule, i, search).root.index < 0) return no_switch(schedule, i);

@@ -147,6 +147,7 @@ TEST_CASE("without calibration the documented defaults hold") {
 TEST_CASE("the host shows where it launches slower than the kernels of a body run") {
   Calibration slow_host = calibration();
   slow_host.entries.push_back(entry_of("framework:megatron", "host_launch", 1e-4));
+  slow_host.entries.push_back(entry_of("framework:megatron", "vector_traffic", 1));
   slow_host = topology::with_framework(slow_host, "megatron");
   const Kernel small{"v", KernelKind::vector, {0}, 1e3, 1},
       large{"v", KernelKind::vector, {0}, 1e9, 1};
