@@ -169,7 +169,7 @@ TEST_CASE("collective refuses wrong input with status 2 and says what to write")
   refused(on_dgx + "--bytes 1M --ranks 0", "write 2 to 32");
   refused(on_dgx + "--bytes 1M --op broadcast --algorithm halving_doubling", "does not do");
   refused(on_dgx + "--bytes 1M --faults " + source_file("examples/faults/days.yaml"),
-          "one step cannot honour");
+          "one collective cannot honour");
   refused("collective --cluster nowhere --bytes 1M", "nowhere");
   refused("collective --bytes 1M", "--cluster");
 }

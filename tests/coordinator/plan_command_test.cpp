@@ -90,8 +90,8 @@ TEST_CASE("what cannot be planned is refused with the rule, a hint, status 2 and
           "error: --fix: tp: expected a whole number from 1 to 1073741824, found 'x'");
   refuses(base + "--accelerators 32 --global-batch 128 --fix dp",
           "error: --fix: 'dp' has no value");
-  refuses(base + "--accelerators 32 --global-batch 128 --fix zero_stage=3",
-          "write zero_stage=0 or zero_stage=1");
+  refuses(base + "--accelerators 32 --global-batch 128 --fix zero_stage=4",
+          "write zero_stage=0, 1, 2 or 3");
   refuses(
       "plan --model gpt2 --cluster dgx-h100-4 --accelerators 8 --global-batch 8 --sequence 2048",
       "longer than the 1024 learned positions of gpt2; write --sequence 1024 or less");
@@ -224,7 +224,8 @@ TEST_CASE("a model folder without config.json is called that") {
 
 TEST_CASE("what does not fit ends with the change that would make it fit") {
   const std::string fixed = "plan --model llama-3.1-70b --cluster dgx-h100-4 --global-batch 32 ";
-  const Outcome freed = run_command(fixed + "--accelerators 32 --sequence 4096 --fix tp=1,pp=1");
+  const Outcome freed =
+      run_command(fixed + "--accelerators 32 --sequence 4096 --fix tp=1,pp=1,zero_stage=0");
   CHECK(freed.status == 3);
   CHECK_THAT(freed.err, Contains("GiB too much") && Contains("leave out --fix: tp="));
   const Outcome more = run_command(fixed + "--accelerators 8 --sequence 4096 --json");

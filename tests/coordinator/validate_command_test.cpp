@@ -144,12 +144,12 @@ TEST_CASE("railwright validate reads its own table: every row cited, predicted, 
     CHECK(!groups.contains(constant["subject"]));
 }
 
-TEST_CASE("a table of training steps is refused: there is nothing yet that predicts it") {
+TEST_CASE("a table of training steps without a shape of the model is refused by its columns") {
   const Folder folder;
   const auto outcome = run_command("validate --data " +
                                    folder.write("t.csv", "id,group,model,step_time_s\na,b,c,1\n"));
   CHECK(outcome.status == 2);
-  CHECK(outcome.err.find("t.csv:1:1: error: a table of training steps") != std::string::npos);
+  CHECK(outcome.err.find("t.csv:1:1: error: no column 'layers'") != std::string::npos);
   CHECK(outcome.out.empty());
 }
 
