@@ -9,15 +9,10 @@ using topology::Cluster;
 using topology::LinkId;
 using topology::VertexKind;
 
-Flood::Flood(const topology::Graph& graph)
-    : graph_(graph),
-      seen_(static_cast<std::size_t>(graph.vertices()), 0),
-      from_(static_cast<std::size_t>(graph.vertices()), -1) {}
+Flood::Flood(const topology::Graph& graph) : graph_(graph) {}
 
 void Flood::begin(int root) {
-  ++round_;
-  seen_[root] = round_;
-  from_[root] = -1;
+  from_ = {{root, -1}};
   layer_ = {root};
 }
 
@@ -25,14 +20,11 @@ void Flood::begin(int root) {
 const std::vector<int>& Flood::advance() {
   std::vector<int> next;
   for (const int vertex : layer_) {
-    const bool ends = graph_.kind_of({vertex}) == VertexKind::accelerator && from_[vertex] >= 0;
+    const bool ends = graph_.kind_of({vertex}) == VertexKind::accelerator && from_.at(vertex) >= 0;
     if (ends) continue;
     for (const int link : graph_.links_from({vertex})) {
       const int target = graph_.target[link];
-      if (has_reached(target)) continue;
-      seen_[target] = round_;
-      from_[target] = link;
-      next.push_back(target);
+      if (from_.emplace(target, link).second) next.push_back(target);
     }
   }
   std::ranges::sort(next);

@@ -1,6 +1,7 @@
 // Which switches of a cluster stand for the switches of a schedule. Internal to the ways.
 #pragma once
 
+#include <unordered_map>
 #include <vector>
 
 #include "collectives/schedule.hpp"
@@ -29,14 +30,14 @@ class Flood {
   void begin(int root);
   // The vertices one link further on, ascending.
   const std::vector<int>& advance();
-  bool has_reached(int vertex) const { return seen_[vertex] == round_; }
-  topology::LinkId link_to(int vertex) const { return {from_[vertex]}; }
+  bool has_reached(int vertex) const { return from_.contains(vertex); }
+  topology::LinkId link_to(int vertex) const { return {from_.at(vertex)}; }
 
  private:
   const topology::Graph& graph_;
-  int round_ = 0;
-  std::vector<int> seen_;  // round in which a vertex was reached last
-  std::vector<int> from_;  // link by which
+  // Link by which a vertex was reached; the root by -1. Looked up, never walked through: a search
+  // sees a few vertices of a million.
+  std::unordered_map<int, int> from_;
   std::vector<int> layer_;
 };
 
