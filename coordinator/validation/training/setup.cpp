@@ -53,7 +53,6 @@ class Setter {
         std::ranges::find(catalogue, server_->accelerator, &topology::AcceleratorKind::name);
     if (kind == catalogue.end())
       return refused(fmt::format("'{}' is not in the catalogue", server_->accelerator));
-    if (row_.experts > 0) return refused("a mixture of experts");
     out_.cluster.accelerator_kinds = {*kind};
     framework();
     model();
@@ -96,6 +95,9 @@ class Setter {
     model.dropout = gpt && megatron();
     model.flash_attention = !(megatron() && before_hopper());
     model.positions = row_.sequence;
+    model.experts.count = row_.experts;
+    model.experts.per_token = row_.top_k;
+    if (row_.experts > 0) model.experts.ffn_hidden = model.ffn_hidden;
     const auto precision = precision_of(row_.precision);
     if (!precision) out_.why_not = fmt::format("unknown precision '{}'", row_.precision);
     if (row_.precision.empty()) assume("precision");
