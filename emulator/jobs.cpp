@@ -175,11 +175,9 @@ Result<std::vector<JobResult>> emulate_jobs(const Cluster& cluster, const std::v
   if (reroutes) std::ranges::fill(lowest, std::size_t{0});  // who knows where routes will go
   for (std::size_t first = 0; first < jobs.size(); ++first) {
     std::vector<std::size_t> members;
-    for (std::size_t j = first; j < jobs.size(); ++j)
-      if (lowest[j] == first) members.push_back(j);
-    const bool stopped = std::ranges::any_of(
-        members, [&](std::size_t j) { return results[j].step.standstill.has_value(); });
-    if (members.size() < 2 || stopped) continue;
+    for (std::size_t j = first; j < jobs.size(); ++j)  // who stands still is no neighbour for long
+      if (lowest[j] == first && !results[j].step.standstill) members.push_back(j);
+    if (members.size() < 2) continue;
     const auto run = run_neighbours(cluster, jobs, members, steps, calibration, unfolded, results);
     if (!run) return tl::unexpected<Errors>(run.error());
   }

@@ -153,11 +153,12 @@ collectives::Schedule schedule_of(const Plan& plan, Dimension group, Operation o
     if (choice.group == group && choice.operation == operation && choice.low <= size &&
         size < choice.high)
       return choice.schedule;
-  collectives::Schedule ring;
-  ring.operation = operation;
-  ring.algorithm = collectives::Algorithm::ring;
-  ring.ranks = degree_of(plan.degrees, group);
-  return ring;
+  const bool everybody = operation == Operation::all_to_all;
+  collectives::Schedule schedule;
+  schedule.operation = operation;
+  schedule.algorithm = everybody ? collectives::Algorithm::direct : collectives::Algorithm::ring;
+  schedule.ranks = degree_of(plan.degrees, group);
+  return schedule;
 }
 
 std::vector<topology::AcceleratorId> members_of(const Plan& plan, Dimension group,

@@ -11,6 +11,7 @@
 #include <cassert>
 #include <cstdlib>
 #include <memory>
+#include <new>
 #include <unordered_map>
 #include <vector>
 
@@ -24,7 +25,7 @@ class Zeros {
  public:
   explicit Zeros(std::size_t count)
       : data_(static_cast<T*>(std::calloc(count, sizeof(T))), &std::free) {
-    assert((data_ != nullptr || count == 0) && "out of memory");
+    if (data_ == nullptr && count > 0) throw std::bad_alloc();
   }
   T& operator[](std::size_t i) { return data_[i]; }
   const T& operator[](std::size_t i) const { return data_[i]; }

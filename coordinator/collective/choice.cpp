@@ -35,6 +35,12 @@ Made synthesized_schedule(const CollectiveRequest& request, Bytes size) {
       .map([](const collectives::Synthesis& made) { return made.schedule; });
 }
 
+// A large group is tried only when it is asked for.
+bool can_synthesize(const CollectiveRequest& request, Bytes size) {
+  if (!may_synthesize(request) || size.count == 0) return false;
+  return request.ranks() > most_ranks_to_try || synthesized_schedule(request, size).has_value();
+}
+
 Schedule rooted(Schedule schedule, const CollectiveRequest& request) {
   if (request.has_root()) schedule.root = request.root;
   return schedule;
@@ -92,7 +98,7 @@ std::vector<Algorithm> applicable_algorithms(const CollectiveRequest& request) {
     const auto algorithm = static_cast<Algorithm>(i);
     const Bytes smallest = request.sizes.front().sent;
     const bool applies = algorithm == Algorithm::synthesized
-                             ? may_synthesize(request) && smallest.count > 0
+                             ? can_synthesize(request, smallest)
                              : named_schedule(algorithm, request, smallest).has_value();
     if (applies) found.push_back(algorithm);
   }
@@ -102,7 +108,7 @@ std::vector<Algorithm> applicable_algorithms(const CollectiveRequest& request) {
 Detail detail_of(const Schedule& schedule, const CollectiveRequest& request) {
   const bool soon = schedule.algorithm == Algorithm::synthesized &&
                     emulator::send_estimate(schedule) <= most_synthesized_sends;
-  return soon && request.detail == Detail::automatic ? Detail::steps : request.detail;
+  return soon ? Detail::steps : request.detail;  // its phases are one for all steps
 }
 
 Chooser::Chooser(const CollectiveRequest& request, const topology::Router& router)

@@ -151,7 +151,11 @@ std::optional<Seconds> Sweep::bound_time(const Row& row) const {
 
 std::optional<Seconds> Sweep::attainable_time(const Row& row) const {
   if (!attainable) return {};
-  return row.size.sent / attainable->algorithm_bandwidth;
+  Seconds least = row.size.sent / attainable->algorithm_bandwidth;
+  for (const Row& other : rows)  // what was just emulated is attained
+    if (other.size.sent == row.size.sent && !switches_take_part(other))
+      least = std::min(least, other.time());
+  return least;
 }
 
 Bandwidth bus_bandwidth(const CollectiveRequest& request, Bytes size, Seconds time) {

@@ -135,11 +135,22 @@ std::string calibrated_text(const Calibrated& calibrated) {
   return text;
 }
 
+// What no machine can be: times in another unit, another number of ranks.
+Errors misfits_of(const Calibrated& calibrated) {
+  Errors errors;
+  for (const CalibrationFit& fit : calibrated.fits)
+    for (const CalibrationEntry& entry : fit.entries)
+      if (std::string why = topology::misfit_of(entry); !why.empty())
+        errors.push_back({{}, fit.what + ": " + why, "check units, ranks and nodes of the runs"});
+  return errors;
+}
+
 int calibrate_command(const CalibrateOptions& options) {
   const auto request = request_of(options);
   if (!request) return report(request.error());
   const auto calibrated = calibrate(*request);
   if (!calibrated) return report(calibrated.error());
+  if (const Errors errors = misfits_of(*calibrated); !errors.empty()) return report(errors);
   for (const std::string& reason : calibrated->skipped) std::cerr << "skipped: " << reason << "\n";
   if (!options.output.empty()) {
     const auto saved =

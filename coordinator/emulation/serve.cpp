@@ -130,10 +130,9 @@ class Server {
     const emulator::Standstill& standstill = *step.result.standstill;
     std::cerr << standstill_text(standstill, sequence.steps() + 1, sequence.now());
     const bool stopped = pace(sequence.now() + (standstill.at - Instant{0}));
-    if (totals) {
-      totals->stand_still(step);
-      publish(*totals, true);
-    }
+    if (!totals) totals.emplace(inputs_, step);
+    totals->stand_still(step);
+    publish(*totals, true);
     if (!stopped) signals_.wait();
     return exit_failed;
   }

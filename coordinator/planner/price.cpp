@@ -131,21 +131,25 @@ Walk StepPricer::walk(const workload::Program& program, const Degrees& degrees, 
   return walk_program(program, cost, cluster_.graph.classes.size());
 }
 
-// Under ZeRO-2 and 3 the exchanges of one micro-batch run into the next one: each costs what a
-// second one adds. What the first one takes more or less than that comes once per step.
+// Under ZeRO-2 and 3 the exchanges of one micro-batch run into the next one, or lag behind it: each
+// costs what a second one adds to the whole. What the first one takes more or less than that comes
+// once per step.
 void StepPricer::let_follow(Walk& one, const Degrees& degrees, int stage) {
   workload::Training training = workload::shortest(training_, degrees);
   training.global_batch *= 2;
   const Walk two = walk(workload::stage_program(training, degrees, stage), degrees, stage);
-  const double first = one.forward + one.backward;
-  const double further = two.forward + two.backward - first;
-  const double scale = further / first;
+  const auto until_meeting = [](const Walk& walk) {
+    return walk.forward + walk.backward + walk.before_meeting;
+  };
+  const double first = until_meeting(one);
+  const double further = until_meeting(two) - first;
+  const double scale = further / (one.forward + one.backward);
   one.forward *= scale;
   one.backward *= scale;
   CauseSeconds scaled(cluster_.graph.classes.size());
   scaled.add(one.micro_batch, scale);
   one.micro_batch = std::move(scaled);
-  one.before_meeting += first - further;
+  one.before_meeting = first - further;
 }
 
 StepPricer::StageCost StepPricer::cost_of_stage(const Degrees& degrees, int stage) {
@@ -179,7 +183,9 @@ CauseSeconds StepPricer::busiest_stage(const std::vector<const StageCost*>& stag
 StepPrice StepPricer::price(const Degrees& degrees) {
   assert(workload::violations(training_, degrees).empty());
   const bool plain = degrees.schedule == workload::PipelineSchedule::one_forward_one_backward;
-  return plain && degrees.vpp == 1 ? closed_form(degrees) : emulated(degrees);
+  // Copies that sum their shards delay the gathers of the last backward, stage after stage.
+  const bool copies = degrees.zero_stage >= 2 && degrees.shard > 0 && degrees.pp > 1;
+  return plain && degrees.vpp == 1 && !copies ? closed_form(degrees) : emulated(degrees);
 }
 
 StepPrice StepPricer::emulated(const Degrees& degrees) const {

@@ -29,8 +29,10 @@ std::vector<Recompute> recompute_choices(const FixedDegrees& fixed, bool selecti
   return {Recompute::none, Recompute::full};
 }
 
+// A shard is shared by ZeRO: without it there is nothing to keep what is fixed in.
 std::vector<int> zero_choices(const FixedDegrees& fixed, int ranks) {
   if (fixed.has("zero_stage")) return {fixed.values.zero_stage};
+  if (fixed.has("shard")) return {1, 2, 3};
   return ranks > 1 ? std::vector<int>{0, 1, 2, 3} : std::vector<int>{0};
 }
 
@@ -43,13 +45,15 @@ std::vector<bool> sequence_choices(const FixedDegrees& fixed, int tp) {
 void add_options(const Training& training, const Degrees& base, const FixedDegrees& fixed,
                  bool selective, std::vector<Degrees>& points) {
   const std::int64_t share = training.global_batch / base.dp;
-  for (const int zero : zero_choices(fixed, base.dp * base.cp))
+  const int copies = base.tp * base.cp * base.dp / (base.ep * base.etp);  // of each expert
+  const int sharing = std::max(base.dp * base.cp, training.model.experts.count > 0 ? copies : 1);
+  for (const int zero : zero_choices(fixed, sharing))
     for (const Recompute recompute : recompute_choices(fixed, selective))
       for (const bool sequence : sequence_choices(fixed, base.tp))
         for (const auto batch : choices(fixed, "micro_batch", fixed.values.micro_batch, share)) {
           Degrees point = base;
           point.zero_stage = zero;
-          point.shard = zero > 0 ? fixed.values.shard : 0;
+          point.shard = fixed.values.shard;
           point.recompute = recompute;
           point.sequence_parallel = sequence;
           point.micro_batch = static_cast<int>(batch);
@@ -117,7 +121,8 @@ tl::expected<FixedDegrees, ConfigError> parse_fixed(std::string_view text) {
   while (!text.empty()) {
     const std::string_view entry = text.substr(0, text.find(','));
     const std::string_view name = entry.substr(0, entry.find('='));
-    fixed.names.emplace(name.substr(std::min(name.find_first_not_of(' '), name.size())));
+    const auto first = std::min(name.find_first_not_of(" \t"), name.size());
+    fixed.names.emplace(name.substr(first, name.find_last_not_of(" \t") + 1 - first));
     text.remove_prefix(std::min(text.size(), entry.size() + 1));
   }
   return fixed;
@@ -128,6 +133,7 @@ namespace {
 // What is never varied, only given.
 Degrees only_fixed(const Degrees& given) {
   Degrees base;
+  base.overlap_gradients = given.overlap_gradients;
   base.vpp = given.vpp;
   base.schedule = given.schedule;
   base.cp = given.cp;
@@ -136,6 +142,16 @@ Degrees only_fixed(const Degrees& given) {
   base.etp = given.etp;
   base.layers = given.layers;
   return base;
+}
+
+// Experts are spread over the ranks of one model copy at most: doubling, as far as they divide.
+std::vector<int> expert_choices(const workload::Model& model, const FixedDegrees& fixed,
+                                std::int64_t ranks) {
+  if (fixed.has("ep") || model.experts.count == 0) return {fixed.values.ep};
+  std::vector<int> choices;
+  for (std::int64_t ep = 1; model.experts.count % ep == 0 && ranks % ep == 0; ep *= 2)
+    choices.push_back(static_cast<int>(ep));
+  return choices;
 }
 
 bool needs_sequence(const workload::Model& model, const Degrees& degrees) {
@@ -155,8 +171,8 @@ bool selective_differs(const Training& training) {
 
 bool simpler(const Degrees& a, const Degrees& b) {
   const auto key = [](const Degrees& d) {
-    return std::tuple(d.tp, d.pp, d.zero_stage, d.recompute, d.sequence_parallel, d.micro_batch,
-                      d.dp);
+    return std::tuple(d.tp, d.pp, d.ep, d.zero_stage, d.recompute, d.sequence_parallel,
+                      d.micro_batch, d.dp);
   };
   return key(a) < key(b);
 }
@@ -181,8 +197,11 @@ std::vector<Degrees> points_of(const Training& training, std::int64_t accelerato
           fixed.values.sequence_parallel || needs_sequence(training.model, base);
       if (fixed.has("dp") && base.dp != fixed.values.dp) continue;
       if (training.global_batch % base.dp != 0) continue;
-      if (!workload::violations(workload::shortest(training, base), base).empty()) continue;
-      add_options(training, base, fixed, selective, points);
+      for (const int ep : expert_choices(training.model, fixed, accelerators / pp)) {
+        base.ep = ep;
+        if (!workload::violations(workload::shortest(training, base), base).empty()) continue;
+        add_options(training, base, fixed, selective, points);
+      }
     }
   std::sort(points.begin(), points.end(), simpler);
   return points;

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "topology/quantity.hpp"
@@ -117,6 +118,10 @@ std::string decades_table(const Evaluation& evaluation) {
 }
 
 std::string excess_line(const Evaluation& evaluation, bool large) {
+  const auto counts = [&](const GroupErrors& group) {
+    return (large ? group.large : group.small).rows > 0;
+  };
+  if (std::ranges::none_of(evaluation.groups, counts)) return {};
   std::string line = fmt::format("macro-average of max(0, MAPE - floor) {}: {} points",
                                  large ? "from 1 MiB" : "below 1 MiB",
                                  percent(macro_excess(evaluation, large, false)));

@@ -126,6 +126,7 @@ void StepEngine::end_transfers(const std::vector<TransferId>& transfers, Instant
     const OpOfActor owner = owner_of_transfer_[id.index];
     if (owner.actor < 0) continue;
     in_flight_.erase(id.index);
+    --moving_;
     ++exchange_of(owner).phase;
     begin_phase(owner);
   }
@@ -152,6 +153,7 @@ void StepEngine::move_transfer(int id) {
                                                             after.phases[phase].consumption);
   if (same) return;
   const double left = network_.stop({id}, now_);
+  --moving_;
   in_flight_.erase(id);
   resume({owner, false, left, {id}});
 }
@@ -272,6 +274,7 @@ TransferId StepEngine::start_transfer(OpOfActor owner, const ExchangePhase& phas
   transfer_.bytes = bytes;
   transfer_.count = layout_.copies(owner.actor, owner.op);
   const TransferId id = network_.start(transfer_, now_);
+  ++moving_;
   owner_of_transfer_.resize(static_cast<std::size_t>(id.index) + 1);
   owner_of_transfer_[id.index] = owner;
   ++transfers_;

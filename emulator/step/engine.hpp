@@ -73,6 +73,8 @@ class StepEngine {
   void begin(Instant now);
   bool ended() const { return ended_ == layout_.instances(); }
   double progress() const;  // 0..1
+  // Nothing will ever happen in it again, whatever others do.
+  bool stuck() const { return !ended() && moving_ == 0 && !next_event(); }
   // Its own next event; ends of transfers are the network's.
   std::optional<Instant> next_event() const;
   // Others' transfers are left alone.
@@ -138,6 +140,7 @@ class StepEngine {
   Transfer transfer_;                         // that is being started
   std::vector<OpOfActor> owner_of_transfer_;  // by transfer id; others' have none
   std::set<int> in_flight_;                   // transfers; only where links die
+  int moving_ = 0;                            // transfers in the network
   std::vector<Stalled> stalled_;
 };
 

@@ -110,7 +110,13 @@ std::vector<Execution> PreparedStep::run_together(const std::vector<const Prepar
   }
   std::vector<bool> ended(steps.size(), false);
   std::size_t left = steps.size();
-  while (left > 0) {
+  // Steps that ended begin again, as neighbours of the others: as long as one of those goes on.
+  const auto goes_on = [&] {
+    for (std::size_t i = 0; i < steps.size(); ++i)
+      if (!ended[i] && !running[i]->stuck()) return true;
+    return false;
+  };
+  while (left > 0 && goes_on()) {
     const auto now = run_instant(running, *network);
     if (!now) break;
     for (std::size_t i = 0; i < steps.size(); ++i) {

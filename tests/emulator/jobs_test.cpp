@@ -96,6 +96,21 @@ TEST_CASE("two equal jobs that share every link on their way take at most twice 
   CHECK(results[0].step.step_time.count <= 2 * results[0].alone.count);
 }
 
+// Alone the first job ends before the loss; beside the second one it does not.
+TEST_CASE("a job that dies beside another is told, and the run ends") {
+  const topology::Cluster cluster = shared_cluster(8);
+  const std::vector<Job> jobs = {job_on(cluster, "a", "tp=4,dp=4", 0, 16, true),
+                                 job_on(cluster, "b", "tp=4,dp=4", 1, 16, true)};
+  const auto& calibration = topology::default_calibration();
+  const auto healthy = must(emulate_jobs(cluster, jobs, calibration));
+  REQUIRE(healthy[0].step.step_time > healthy[0].alone);
+  const Picoseconds between{(healthy[0].alone.count + healthy[0].step.step_time.count) / 2};
+  StepOptions options;
+  options.faults.accelerators = {{topology::AcceleratorId{0}, 0, Instant{0} + between}};
+  const auto results = must(emulate_jobs(cluster, jobs, calibration, options));
+  CHECK(results[0].step.standstill.has_value());
+}
+
 TEST_CASE("jobs on the same accelerator are refused, and the node is named") {
   const topology::Cluster cluster = shared_cluster(4);
   const std::vector<Job> jobs = {job_on(cluster, "a.json", "tp=4,dp=2", 0, 4),

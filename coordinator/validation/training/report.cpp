@@ -139,7 +139,8 @@ std::string to_text(const TrainingEvaluation& evaluation) {
         percent(choice.regret_worst), choice.kendall_tau);
   if (const std::string memory = memory_table(evaluation); !memory.empty())
     text += "\nMemory: errors in per cent of what was measured.\n" + memory;
-  text += "\n" + fit_line(evaluation.fit);
+  if (evaluation.fit.ran + evaluation.fit.out_of_memory > 0)
+    text += "\n" + fit_line(evaluation.fit);
   text += fmt::format("{} of {} rows rest on a default", evaluation.rows_on_defaults,
                       evaluation.steps.size());
   if (!evaluation.defaults.empty()) text += ": " + counts_text(evaluation.defaults);
