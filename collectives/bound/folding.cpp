@@ -21,6 +21,7 @@ std::vector<int> colours_of(const Ranks& ranks, int alone) {
 std::vector<int> without(const std::vector<int>& vertices, int one) {
   std::vector<int> rest;
   std::ranges::remove_copy(vertices, std::back_inserter(rest), one);
+  std::ranges::sort(rest);
   return rest;
 }
 
@@ -94,7 +95,7 @@ class Question {
 
  private:
   std::vector<int> block_of(int size) const {
-    return {ranks_.vertices().begin(), ranks_.vertices().begin() + size};
+    return {folding_.members().begin(), folding_.members().begin() + size};
   }
 
   // k parts with the outlet of the first: its links stand for those of all.
@@ -129,7 +130,8 @@ Folding::Folding(const Ranks& ranks, int alone)
     : ranks_(ranks),
       entering_(entering(*ranks.rates().graph)),
       partition_(ranks.rates(), entering_, colours_of(ranks, alone)),
-      symmetry_(ranks.rates(), entering_, partition_, without(ranks.vertices(), alone)) {}
+      members_(without(ranks.vertices(), alone)),
+      symmetry_(ranks.rates(), entering_, partition_, members_) {}
 
 bool Folding::few_kinds() const {
   return orbits().size() * ranks_.rates().capacity.size() <= most_work;

@@ -22,6 +22,8 @@ class Folding {
   bool few_kinds() const;
   const std::vector<Symmetry::Orbit>& orbits() const { return symmetry_.orbits(); }
   const std::vector<int>& blocks() const { return symmetry_.blocks(); }
+  // Those ranks, ascending, for a bound does not depend on their order; blocks are of this one.
+  const std::vector<int>& members() const { return members_; }
 
   // The tightest cut that leaves `sink` out, with one part of the data at every rank, or all at
   // `source`.
@@ -33,6 +35,7 @@ class Folding {
   const Ranks& ranks_;
   Entering entering_;
   EquitablePartition partition_;
+  std::vector<int> members_;
   Symmetry symmetry_;
 };
 

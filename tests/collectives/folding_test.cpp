@@ -1,6 +1,7 @@
 // Bounds of quotients against bounds of whole networks.
 #include "collectives/bound/folding.hpp"
 
+#include <algorithm>
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <random>
@@ -115,6 +116,18 @@ TEST_CASE("regular shapes have one kind of rank, and blocks that bound an all-re
   CHECK(folded(Operation::all_to_all, everybody(boxes), boxes) == Approx(128 * 400e9 / (8 * 120)));
   const Cluster torus = grid({4, 4}, true, 50);
   CHECK(folded(Operation::all_reduce, everybody(torus), torus) == Approx(3200e9 / 30));
+}
+
+TEST_CASE("bounds of quotients do not depend on the order of the ranks") {
+  const Cluster boxes = boxes_of_eight(16, 450, 50, 8);
+  const auto given = everybody(boxes);
+  auto turned = given;
+  std::ranges::reverse(turned);
+  std::ranges::rotate(turned, turned.begin() + 13);
+  for (std::size_t i = 0; i + 7 < turned.size(); i += 5) std::swap(turned[i], turned[i + 7]);
+  for (const Operation operation : {Operation::all_gather, Operation::reduce_scatter,
+                                    Operation::all_reduce, Operation::all_to_all})
+    CHECK(folded(operation, turned, boxes) == folded(operation, given, boxes));
 }
 
 // Every corner has two neighbours and a link to the hub, so colours tell none apart, but into a
