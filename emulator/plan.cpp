@@ -6,6 +6,7 @@
 #include <cmath>
 #include <map>
 
+#include "collectives/ways.hpp"
 #include "topology/version.hpp"
 
 namespace railwright::emulator {
@@ -68,18 +69,40 @@ Bytes geometric_mean(Bytes a, Bytes b) {
   return {std::clamp(mean, a.count + 1, b.count)};
 }
 
+// A group that cannot run it: it straddles nodes, or sits on some whose switch does not add.
+std::optional<std::vector<topology::AcceleratorId>> refuses(const Plan& plan, Dimension group,
+                                                            const collectives::Schedule& schedule,
+                                                            const topology::Cluster& cluster) {
+  if (collectives::switch_count(schedule) == 0) return std::nullopt;
+  for (std::int64_t rank = 0; rank < plan.degrees.world(); ++rank) {
+    auto members = members_of(plan, group, rank);
+    const bool first = members.front() == accelerator_of(rank, plan.placement, plan.degrees);
+    if (first && !collectives::why_not(schedule, members, cluster).empty()) return members;
+  }
+  return std::nullopt;
+}
+
+// The best for the first group, if all of them can run it, else for the first that cannot.
+collectives::Schedule schedule_for_all(const Plan& plan, Dimension group, Operation operation,
+                                       Bytes size, const topology::Router& router,
+                                       const topology::Calibration& calibration) {
+  auto schedule =
+      collectives::best_schedule(operation, size, members_of(plan, group, 0), router, calibration);
+  if (const auto others = refuses(plan, group, schedule, router.cluster()))
+    schedule = collectives::best_schedule(operation, size, *others, router, calibration);
+  return schedule;
+}
+
 // Each priced size rules up to the geometric mean with the next one; equal neighbours join.
 void choose_schedules(Plan& plan, Dimension group, Operation operation,
                       const std::vector<Bytes>& sizes, const topology::Router& router,
                       const topology::Calibration& calibration) {
-  const auto members = members_of(plan, group, 0);
   const std::vector<Bytes> priced = thinned(sizes);
   Bytes low{0};
   for (std::size_t i = 0; i < priced.size(); ++i) {
     const bool last = i + 1 == priced.size();
     const Bytes high = last ? no_upper_size : geometric_mean(priced[i], priced[i + 1]);
-    const auto schedule =
-        collectives::best_schedule(operation, priced[i], members, router, calibration);
+    const auto schedule = schedule_for_all(plan, group, operation, priced[i], router, calibration);
     const bool joins = low.count > 0 && plan.schedules.back().schedule == schedule;
     if (joins) plan.schedules.back().high = high;
     if (!joins) plan.schedules.push_back({group, operation, low, high, schedule});

@@ -63,13 +63,29 @@ std::optional<ConfigError> wrong_request(const PlanRequest& request) {
   return missing_precision(kinds_under(request.cluster, all, 0), request.training.precision);
 }
 
+// The best of the closed form are emulated before the answer: groups that share links are seen by
+// emulation only. Steps of more ranks take too long for that.
+constexpr std::size_t emulated_points = 32;
+constexpr std::int64_t most_emulated_ranks = 8192;
+
+bool emulates(const PlanRequest& request) { return request.accelerators <= most_emulated_ranks; }
+
+// By the closed form where emulation refuses the step, as being too large.
+StepPrice final_price(const PlanRequest& request, StepPricer& pricer, const Degrees& degrees) {
+  if (emulates(request))
+    if (StepPrice price = pricer.emulated(degrees); price.refused.empty()) return price;
+  return pricer.price(degrees);
+}
+
+enum class By : std::uint8_t { closed_form, emulation };
+
 // Prices points on several threads. Work is handed out in runs of equal tp and pp, so that each
 // thread's memory of groups is of use; every price is a pure function of its point, hence the
 // outcome is the same for any number of threads.
 class ParallelPricing {
  public:
-  ParallelPricing(const PlanRequest& request, const std::vector<Degrees>& points)
-      : request_(request), points_(points), steps_(points.size()) {
+  ParallelPricing(const PlanRequest& request, const std::vector<Degrees>& points, By by)
+      : request_(request), points_(points), by_(by), steps_(points.size()) {
     for (std::size_t i = 0; i < points.size(); ++i)
       if (i == 0 || points[i].tp != points[i - 1].tp || points[i].pp != points[i - 1].pp)
         runs_.push_back(i);
@@ -94,7 +110,9 @@ class ParallelPricing {
     StepPricer pricer(request_.cluster, request_.training, request_.calibration);
     for (std::size_t run = next_run_++; run + 1 < runs_.size(); run = next_run_++)
       for (std::size_t i = runs_[run]; i < runs_[run + 1]; ++i) {
-        steps_[i] = ceil_picoseconds(std::min(pricer.price(points_[i]).step, longest_step));
+        const StepPrice price = by_ == By::emulation ? final_price(request_, pricer, points_[i])
+                                                     : pricer.price(points_[i]);
+        steps_[i] = ceil_picoseconds(std::min(price.step, longest_step));
         report();
       }
   }
@@ -108,6 +126,7 @@ class ParallelPricing {
 
   const PlanRequest& request_;
   const std::vector<Degrees>& points_;
+  const By by_;
   std::vector<Picoseconds> steps_;
   std::vector<std::size_t> runs_;  // first point of each run, and the end
   std::atomic<std::size_t> next_run_ = 0;
@@ -120,7 +139,7 @@ Result<Candidate> make_candidate(const PlanRequest& request, const Degrees& degr
   auto plan = emulator::make_plan(request.cluster, request.training, degrees, request.calibration,
                                   request.first_accelerator);
   if (!plan) return tl::unexpected(plan.error());
-  const StepPrice price = pricer.price(degrees);
+  const StepPrice price = final_price(request, pricer, degrees);
   if (!price.refused.empty()) return tl::unexpected(price.refused);
   if (price.step >= longest_step)
     return failure({}, fmt::format("a step takes weeks with {}", workload::to_string(degrees)),
@@ -174,7 +193,14 @@ Result<Planning> plan_training(const PlanRequest& request) {
         what_would_fit(request.cluster, request.training, request.accelerators, *fixed);
     return planning;
   }
-  const std::vector<Picoseconds> steps = ParallelPricing(request, fitting).run();
+  std::vector<Picoseconds> steps = ParallelPricing(request, fitting, By::closed_form).run();
+  if (emulates(request)) {
+    std::vector<Degrees> best;
+    for (const std::size_t index : ranking(fitting, steps, std::max(request.top, emulated_points)))
+      best.push_back(fitting[index]);
+    fitting = std::move(best);
+    steps = ParallelPricing(request, fitting, By::emulation).run();
+  }
 
   StepPricer pricer(request.cluster, request.training, request.calibration);
   for (const std::size_t index : ranking(fitting, steps, request.top)) {

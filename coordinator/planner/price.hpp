@@ -36,9 +36,11 @@ class StepPricer {
   // `degrees` must have no violations and fit on the cluster; rank r sits on accelerator r.
   StepPrice price(const workload::Degrees& degrees);
 
+  // What emulation says, contention between groups and all.
+  StepPrice emulated(const workload::Degrees& degrees) const;
+
  private:
   StepPrice closed_form(const workload::Degrees& degrees);
-  StepPrice emulated(const workload::Degrees& degrees) const;
   // One kind of stage.
   struct StageCost {
     Walk walk;

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <random>
 
+#include "collectives/ways.hpp"
 #include "tests/emulator/lab.hpp"
 
 using namespace railwright;
@@ -220,4 +221,32 @@ TEST_CASE("degrees that break a rule or need more accelerators make no plan") {
   const auto too_many = plan("dp=8");
   REQUIRE_FALSE(too_many);
   CHECK(has(to_string(too_many.error()), "needs 8 accelerators"));
+}
+
+// The first group sits on an H100 node whose switch adds; others straddle nodes or sit on A100.
+TEST_CASE("every group of a plan can run the schedules of its kind") {
+  for (const char* name : {"mixed-h100-a100", "dgx-h100-4"}) {
+    const auto cluster = must(topology::load_cluster(name));
+    workload::Training training;
+    training.model = must(workload::load_model("llama-2-7b"));
+    training.global_batch = 32;
+    training.sequence = 1024;
+    const int world = cluster.accelerators();
+    for (const int tp : {1, 2, 4, 8, 16})
+      for (const int pp : {1, 2, 4}) {
+        workload::Degrees degrees;
+        degrees.tp = tp;
+        degrees.pp = pp;
+        degrees.dp = world / tp / pp;
+        degrees.zero_stage = degrees.dp > 1 ? 1 : 0;
+        if (degrees.dp < 1 || !violations(training, degrees).empty()) continue;
+        const Plan plan =
+            must(make_plan(cluster, training, degrees, topology::default_calibration()));
+        for (const ScheduleChoice& choice : plan.schedules)
+          for (int rank = 0; rank < world; ++rank)
+            CHECK(
+                collectives::why_not(choice.schedule, members_of(plan, choice.group, rank), cluster)
+                    .empty());
+      }
+  }
 }
