@@ -20,7 +20,7 @@ constexpr std::int64_t most_sends = 20'000'000;             // by steps: some 4 
 constexpr std::int64_t most_steps_at_once = 300'000;        // sends of one step, by steps: minutes
 constexpr std::int64_t most_synthesized_sends = 5'000'000;  // an estimate from above
 constexpr int most_ranks_to_try = 32;                       // a synthesis takes a second or two
-constexpr std::int64_t most_connections = 20'000'000;       // of one step, by phases: a GB
+constexpr std::int64_t most_connections = 20'000'000;       // by phases: a GB, some seconds
 
 using Made = tl::expected<Schedule, std::string>;  // or why not
 
@@ -46,6 +46,16 @@ Schedule rooted(Schedule schedule, const CollectiveRequest& request) {
   return schedule;
 }
 
+// That pricing by phases looks at, unless they are told in patterns. Where a rank hands blocks on
+// for everybody there are as many as pairs, whatever the channels.
+std::int64_t connections_of(const Schedule& schedule) {
+  const bool pairs =
+      schedule.algorithm == Algorithm::pairwise ||
+      (schedule.algorithm == Algorithm::bruck && schedule.operation == Operation::all_to_all);
+  return std::int64_t{schedule.ranks} *
+         (pairs ? schedule.ranks : collectives::channel_count(schedule));
+}
+
 // Empty when the schedule can run on these members, and this machine can hold it.
 std::string refusal_of(const Schedule& schedule, const CollectiveRequest& request) {
   std::string why = collectives::why_not(schedule, request.members, request.cluster);
@@ -57,8 +67,9 @@ std::string refusal_of(const Schedule& schedule, const CollectiveRequest& reques
   if (by_steps && (sends > most_sends || at_once > most_steps_at_once))
     return fmt::format("{}: {} sends, {} of them at once, are too many to emulate one by one", name,
                        sends, at_once);
-  if (at_once > most_connections && !collectives::repeats_patterns(schedule))
-    return fmt::format("{}: {} connections at once are too many", name, at_once);
+  if (const std::int64_t connections = connections_of(schedule);
+      connections > most_connections && !collectives::repeats_patterns(schedule))
+    return fmt::format("{}: {} connections are too many", name, connections);
   return {};
 }
 
@@ -152,10 +163,11 @@ Choice Chooser::fastest(Bytes size) const {
 
 Choice Chooser::as_nccl(Bytes size) const {
   if (!placement_)
-    return fastest_made(size, "no data say what NCCL does with these ranks: the fastest algorithm");
+    return fastest_made(size,
+                        "no data say what NCCL does with these ranks: the fastest in closed form");
   const auto takes = nccl_takes(size);
   if (!takes)
-    return fastest_made(size, fmt::format("NCCL has no model of {}: the fastest algorithm",
+    return fastest_made(size, fmt::format("NCCL has no model of {}: the fastest in closed form",
                                           to_string(request_.operation)));
   const std::string pick = fmt::format(
       "NCCL {} takes {}/{} on {}", request_.nccl_constants->version, to_string(takes->algorithm),
@@ -165,7 +177,7 @@ Choice Chooser::as_nccl(Bytes size) const {
                                         request_.members, request_.cluster),
              request_);
   if (refusal_of(schedule, request_).empty()) return {schedule, "nccl", pick};
-  return fastest_made(size, pick + ", which cannot be emulated here: the fastest algorithm");
+  return fastest_made(size, pick + ", which cannot be emulated here: the fastest in closed form");
 }
 
 Result<Choice> Chooser::choice(const Wanted& wanted, Bytes size) const {

@@ -312,3 +312,15 @@ TEST_CASE("the time by phases on a healthy cluster is the expected one; faults s
   CHECK(hurt["expected_s"].get<double>() == Approx(phases["time_s"].get<double>()));
   CHECK(hurt["time_s"].get<double>() > hurt["expected_s"].get<double>());
 }
+
+// What a refusal names must run in seconds: 16,384 ranks have 268 million pairs.
+TEST_CASE("exchanges of all pairs are refused where they are too many, and not offered either") {
+  const std::string million = "collective --cluster " + source_file("bench/million-h100.yaml") +
+                              " --bytes 64M --op all_to_all --ranks 16384 --algorithm ";
+  for (const char* algorithm : {"pairwise", "bruck", "direct"}) {
+    const auto run = run_command(million + algorithm);
+    INFO(run.err);
+    CHECK(run.status == 2);
+    CHECK(run.err.find("connections are too many; choose fewer --ranks") != std::string::npos);
+  }
+}
