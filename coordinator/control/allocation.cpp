@@ -1,0 +1,78 @@
+// Which nodes a job gets, and when.
+#include <algorithm>
+
+#include "coordinator/control/control.hpp"
+
+namespace railwright::coordinator::control {
+
+namespace {
+
+// Gaps between taken nodes, from the lowest.
+std::vector<NodeRange> gaps_of(const std::vector<bool>& taken) {
+  std::vector<NodeRange> gaps;
+  for (int node = 0; node < static_cast<int>(taken.size()); ++node) {
+    if (taken[node]) continue;
+    if (!gaps.empty() && gaps.back().first + gaps.back().count == node)
+      ++gaps.back().count;
+    else
+      gaps.push_back({node, 1});
+  }
+  return gaps;
+}
+
+}  // namespace
+
+NodeRange best_gap(const std::vector<bool>& taken, int wanted) {
+  NodeRange best;
+  for (const NodeRange& gap : gaps_of(taken))
+    if (gap.count >= wanted && (best.count == 0 || gap.count < best.count)) best = gap;
+  return best.count == 0 ? best : NodeRange{best.first, wanted};
+}
+
+std::vector<bool> Control::taken_nodes() const {
+  std::vector<bool> taken(settings_.nodes, false);
+  for (const auto& [node, state] : down_) taken[node] = true;
+  for (const auto& [number, id] : live_) {
+    const NodeRange& nodes = jobs_.at(id).nodes;
+    std::fill_n(taken.begin() + nodes.first, nodes.count, true);
+  }
+  return taken;
+}
+
+// The longest run of nodes that are up, taken or not.
+int Control::nodes_within_reach() const {
+  std::vector<bool> down(settings_.nodes, false);
+  for (const auto& [node, state] : down_) down[node] = true;
+  int most = 0;
+  for (const NodeRange& gap : gaps_of(down)) most = std::max(most, gap.count);
+  return most;
+}
+
+// First come, first served: nobody overtakes a job that waits for nodes, or a large one would wait
+// for ever. Jobs that had been running come before new ones, as they are the older ones. Only what
+// has to wait until nodes are up again holds nobody back.
+void Control::schedule() {
+  for (const auto& [number, id] : live_) {
+    Job& job = jobs_.at(id);
+    const bool waits = job.state == State::queued || job.state == State::recovering;
+    if (!waits || nodes_within_reach() < job.spec.least_nodes) continue;
+    if (job.state == State::recovering && now_ < watches_[id].deadline) return;
+    if (!give_nodes(job)) return;
+  }
+}
+
+// As many as it wants; where so many are never there any more, as many as are left and suffice.
+bool Control::give_nodes(Job& job) {
+  const int wanted = std::min(job.spec.nodes, nodes_within_reach());
+  const NodeRange nodes = best_gap(taken_nodes(), wanted);
+  if (nodes.count == 0) return false;
+  job.nodes = nodes;
+  ++job.epoch;
+  job.leader.clear();
+  job.first_step = job.steps_done;
+  enter(job, State::planning);
+  act(Plan{job.spec.id, job.epoch, job.nodes});
+  return true;
+}
+
+}  // namespace railwright::coordinator::control

@@ -1,0 +1,194 @@
+#include "coordinator/control/control.hpp"
+
+#include <algorithm>
+#include <catch2/catch.hpp>
+
+using namespace railwright::coordinator::control;
+
+namespace {
+
+JobSpec spec_of(const std::string& id, int nodes = 1) {
+  JobSpec spec;
+  spec.id = id;
+  spec.nodes = nodes;
+  spec.steps = 10;
+  return spec;
+}
+
+template <class Wanted>
+std::vector<Wanted> only(const std::vector<Action>& actions) {
+  std::vector<Wanted> found;
+  for (const Action& action : actions)
+    if (const auto* wanted = std::get_if<Wanted>(&action)) found.push_back(*wanted);
+  return found;
+}
+
+// A control whose disk answers at once.
+class Desk {
+ public:
+  explicit Desk(int nodes) : control_(settings(nodes), {}, {}) {}
+  std::vector<Action> on(const Event& event) {
+    std::vector<Action> all = control_.on(event, now_);
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      const auto* persist = std::get_if<Persist>(&all[i]);
+      if (persist == nullptr) continue;
+      const auto more = control_.on(Persisted{persist->sequence}, now_);
+      all.insert(all.end(), more.begin(), more.end());
+    }
+    return all;
+  }
+  void wait(std::int64_t milliseconds) { now_ = now_ + milliseconds; }
+  const Job& job(const std::string& id) const { return control_.jobs().at(id); }
+  // Up to the first word of its leader.
+  void run(const std::string& id) {
+    on(Planned{id, job(id).epoch, {}, {}});
+    on(Alive{id, job(id).epoch, "leader", 0, 0});
+    REQUIRE(job(id).state == State::running);
+  }
+
+ private:
+  static Settings settings(int nodes) {
+    Settings settings;
+    settings.nodes = nodes;
+    return settings;
+  }
+  Control control_;
+  Moment now_{1'000'000};
+};
+
+}  // namespace
+
+TEST_CASE("nothing is acknowledged or launched before it is stored") {
+  Settings settings;
+  Control control(settings, {}, {});
+  const auto first = control.on(Submit{7, spec_of("a")}, {1});
+  CHECK(only<Persist>(first).size() == 2);  // submitted, then planning
+  CHECK(only<Reply>(first).empty());
+  CHECK(only<Plan>(first).empty());
+  const auto second = control.on(Persisted{1}, {2});
+  REQUIRE(only<Reply>(second).size() == 1);
+  CHECK(only<Reply>(second)[0].tag == 7);
+  CHECK(only<Plan>(second).empty());
+  CHECK(only<Plan>(control.on(Persisted{2}, {3})).size() == 1);
+}
+
+TEST_CASE("a repeated submit is the same job, another one with its id a conflict") {
+  Desk desk(1);
+  CHECK(only<Reply>(desk.on(Submit{1, spec_of("a")}))[0].answer == Answer::accepted);
+  CHECK(only<Reply>(desk.on(Submit{2, spec_of("a")}))[0].answer == Answer::already_there);
+  JobSpec other = spec_of("a");
+  other.steps = 11;
+  CHECK(only<Reply>(desk.on(Submit{3, other}))[0].answer == Answer::conflict);
+  CHECK(only<Reply>(desk.on(Submit{4, spec_of("b", 2)}))[0].answer == Answer::refused);
+  CHECK(only<Reply>(desk.on(Cancel{5, "c"}))[0].answer == Answer::unknown);
+}
+
+TEST_CASE("jobs get nodes in the order in which they came, and nobody overtakes") {
+  Desk desk(4);
+  desk.on(Submit{1, spec_of("a", 3)});
+  desk.on(Submit{2, spec_of("b", 2)});
+  desk.on(Submit{3, spec_of("c", 1)});
+  CHECK(desk.job("a").nodes == NodeRange{0, 3});
+  CHECK(desk.job("b").state == State::queued);
+  CHECK(desk.job("c").state == State::queued);
+  desk.on(Cancel{4, "a"});
+  CHECK(desk.job("b").nodes == NodeRange{0, 2});
+  CHECK(desk.job("c").nodes == NodeRange{2, 1});
+}
+
+TEST_CASE("a gang takes the smallest gap that holds it, and never a node twice") {
+  for (unsigned pattern = 0; pattern < 4096; ++pattern)
+    for (int wanted = 1; wanted <= 12; ++wanted) {
+      std::vector<bool> taken(12);
+      for (int node = 0; node < 12; ++node) taken[node] = pattern >> node & 1;
+      const NodeRange gap = best_gap(taken, wanted);
+      int longest = 0, length = 0;
+      for (const bool used : taken) longest = std::max(longest, length = used ? 0 : length + 1);
+      REQUIRE((gap.count == 0) == (longest < wanted));
+      for (int node = gap.first; node < gap.first + gap.count; ++node) REQUIRE(!taken[node]);
+    }
+}
+
+TEST_CASE("only the first leader of an epoch is granted anything") {
+  Desk desk(1);
+  desk.on(Submit{1, spec_of("a")});
+  desk.on(Planned{"a", 1, {}, {}});
+  const auto first = desk.on(Alive{"a", 1, "x", 5, 0});
+  REQUIRE(only<Grant>(first).size() == 1);
+  CHECK(only<Grant>(first)[0].asked_at == 5);
+  const auto other = desk.on(Alive{"a", 1, "y", 6, 0});
+  CHECK(only<Grant>(other).empty());
+  REQUIRE(only<Dismiss>(other).size() == 1);
+  CHECK(only<Dismiss>(other)[0].leader == "y");
+  CHECK(only<Dismiss>(desk.on(Alive{"a", 0, "x", 7, 0})).size() == 1);
+}
+
+TEST_CASE("a silent leader keeps its nodes until its lease has ended, then the job goes on") {
+  Desk desk(1);
+  desk.on(Submit{1, spec_of("a")});
+  desk.run("a");
+  desk.on(Alive{"a", 1, "leader", 0, 4});
+  desk.wait(62'000);
+  desk.on(Tick{});
+  CHECK(desk.job("a").state == State::running);
+  desk.wait(1);
+  desk.on(Tick{});
+  CHECK(desk.job("a").state == State::recovering);
+  desk.wait(1'000);
+  desk.on(Tick{});
+  CHECK(desk.job("a").state == State::planning);
+  CHECK(desk.job("a").epoch == 2);
+  CHECK(desk.job("a").first_step == 4);
+  desk.wait(1'000);
+  desk.run("a");
+  CHECK(desk.job("a").lost_milliseconds == 64'001);  // since its last word
+}
+
+TEST_CASE("a job that is lost more often than it may be fails, and says why") {
+  Desk desk(1);
+  JobSpec spec = spec_of("a");
+  spec.retries = 2;
+  desk.on(Submit{1, spec});
+  for (int loss = 1; loss <= 3; ++loss) {
+    desk.run("a");
+    desk.on(Ended{"a", loss, "leader", Outcome::lost, {}, 0, "rank 3 on node0 lost"});
+    desk.wait(60'000);
+    desk.on(Tick{});
+  }
+  CHECK(desk.job("a").state == State::failed);
+  CHECK(desk.job("a").failure == Failure::lost);
+  CHECK(desk.job("a").reason == "lost 3 times, the last time: rank 3 on node0 lost");
+}
+
+TEST_CASE("with nodes gone a job goes on with fewer, and waits for as many as it needs") {
+  Desk desk(4);
+  JobSpec spec = spec_of("a", 4);
+  spec.least_nodes = 2;
+  desk.on(Submit{1, spec});
+  desk.run("a");
+  CHECK(only<Stop>(desk.on(NodeDown{1, "dead"})).size() == 1);
+  CHECK(only<Grant>(desk.on(Alive{"a", 1, "leader", 0, 3})).empty());
+  desk.on(Ended{"a", 1, "leader", Outcome::stopped, {}, 3, "stopped"});
+  desk.wait(1'000);
+  desk.on(Tick{});
+  CHECK(desk.job("a").nodes == NodeRange{2, 2});
+  desk.on(NodeDown{2, "dead too"});
+  desk.wait(10'000);
+  desk.on(Submit{2, spec_of("small")});
+  CHECK(desk.job("a").state == State::recovering);
+  CHECK(desk.job("small").state == State::planning);  // it waits for repairs, others need not
+  desk.on(NodeUp{1});
+  desk.on(NodeUp{2});
+  CHECK(desk.job("a").state == State::planning);
+}
+
+TEST_CASE("steps are counted once, however often they are reported") {
+  Desk desk(1);
+  desk.on(Submit{1, spec_of("a")});
+  desk.run("a");
+  for (const int steps : {3, 3, 1, 5, 4, 99}) desk.on(Alive{"a", 1, "leader", 0, steps});
+  CHECK(desk.job("a").steps_done == 10);
+  desk.on(Ended{"a", 1, "leader", Outcome::completed, {}, 10, {}});
+  desk.on(Ended{"a", 1, "leader", Outcome::completed, {}, 10, {}});
+  CHECK(desk.job("a").state == State::done);
+}
