@@ -179,7 +179,9 @@ TEST_CASE("with nodes gone a job goes on with fewer, and waits for as many as it
   CHECK(desk.job("small").state == State::planning);  // it waits for repairs, others need not
   desk.on(NodeUp{1});
   desk.on(NodeUp{2});
-  CHECK(desk.job("a").state == State::planning);
+  CHECK(desk.job("a").state == State::recovering);  // all are up again, and one is taken
+  desk.on(Cancel{3, "small"});
+  CHECK(desk.job("a").nodes == NodeRange{0, 4});
 }
 
 TEST_CASE("steps are counted once, however often they are reported") {
