@@ -49,7 +49,7 @@ void Network::State::attach(int id, const Transfer& transfer) {
   }
   const int f = levels.add_flow(transfer.share, transfer.cap, loads);
   if (f >= static_cast<int>(flows.size())) flows.resize(f + 1);
-  flows[f] = {id, -1, now, transfer.count};
+  flows[f] = {id, -1, now, transfer.count, 1};
   flow_of[id] = f;
   clocks.open(f, transfer.bytes, transfer.share);
   unsettled = true;
@@ -103,7 +103,7 @@ void Network::State::cut_piece(const Flow& flow) {
   } else {
     free_piece = pieces[place].before;
   }
-  pieces[place] = {{now, {link}}, last_piece[flow.id]};
+  pieces[place] = {{now, {link}, static_cast<float>(flow.slowdown)}, last_piece[flow.id]};
   last_piece[flow.id] = place;
 }
 
@@ -180,6 +180,22 @@ double Network::stop(TransferId id, Instant now) {
   const double left = state.clocks.bytes(f) - state.clocks.moved(f, now);
   state.finish(f);
   return left;
+}
+
+void Network::slow(TransferId id, double factor, Instant now) {
+  assert(factor >= 1);
+  State& state = *state_;
+  state.move_clock(now);
+  const int f = state.flow_of[id.index];
+  if (f < 0) return;
+  Flow& flow = state.flows[f];
+  if (flow.limiting >= 0) {
+    state.cut_piece(flow);
+    flow.piece_start = now;
+  }
+  flow.slowdown = factor;
+  state.clocks.set_share(f, state.levels.share(f) / factor, now);
+  state.unsettled = true;
 }
 
 void Network::scale_capacity(LinkId link, double factor, Instant now) {

@@ -31,11 +31,12 @@ struct Transfer {
   std::int64_t count = 1;  // transfers that it stands for, in LinkUse::limiting_seconds
 };
 
-// From the previous piece's end (the transfer's start) until `end`, `link` set the rate; -1: its
-// cap.
+// From the previous piece's end (the transfer's start) until `end`, `link` set the rate (-1: its
+// cap), and bytes took `slowdown` times as long as that says.
 struct Piece {
   Instant end;
   topology::LinkId link;
+  float slowdown = 1;
 };
 
 // What one link carried so far.
@@ -66,6 +67,10 @@ class Network {
   // Ends a transfer in flight before its time; returns the bytes that it had left. Whatever ends at
   // `now` by itself must have been taken by advance_to.
   double stop(TransferId id, Instant now);
+  // From now on its bytes take `factor` >= 1 times as long as the rate says, while it loads its
+  // links as before: what it meets at its ends holds it up. 1 restores it. One that has ended, or
+  // that ends at `now`, is left alone.
+  void slow(TransferId id, double factor, Instant now);
   // Scales the effective capacity of a link from now on (0 < factor); 1 restores it.
   void scale_capacity(topology::LinkId link, double factor, Instant now);
 
@@ -78,7 +83,7 @@ class Network {
   // Moves time to `now` <= next_end() and ends nothing: what use_of says is as of then.
   void pass_until(Instant now);
 
-  double rate(TransferId id) const;                // bytes per second now; 0 once it ended
+  double rate(TransferId id) const;                // bytes per second of its links; 0 once it ended
   std::vector<Piece> pieces(TransferId id) const;  // of an ended transfer: covers its life
   void forget(TransferId id);  // frees the pieces of an ended transfer that nobody asks for again
   LinkUse use_of(topology::LinkId link) const;       // up to now

@@ -17,7 +17,7 @@ namespace {
 
 constexpr double smallest_efficiency = 1e-3;
 using enum SubjectSort;
-constexpr std::array<Parameter, 23> parameters{
+constexpr std::array<Parameter, 25> parameters{
     {{"gemm_efficiency", "1", smallest_efficiency, 1, accelerator},
      {"attention_efficiency", "1", smallest_efficiency, 1, accelerator},
      {"hbm_efficiency", "1", smallest_efficiency, 1, accelerator},
@@ -25,6 +25,8 @@ constexpr std::array<Parameter, 23> parameters{
      {"gemm_half_depth", "1", 0, 1e6, accelerator},
      {"sustained_rate", "1", smallest_efficiency, 1, accelerator},
      {"hbm_half_size", "B", 0, 1e15, accelerator},
+     {"compute_interference", "1", 1, 10, accelerator},
+     {"communication_interference", "1", 1, 10, accelerator},
      {"link_efficiency", "1", smallest_efficiency, 1, link},
      {"software_latency", "s", 0, 1, library},
      {"wire_efficiency", "1", smallest_efficiency, 1, link},

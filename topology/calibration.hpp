@@ -15,8 +15,8 @@
 namespace railwright::topology {
 
 // One fitted value. Parameters known today (units):
-//   accelerator: gemm_efficiency [1], attention_efficiency [1], hbm_efficiency [1],
-//                launch_floor [s], gemm_half_depth [1], sustained_rate [1], hbm_half_size [B]
+//   accelerator: launch_floor [s], hbm_half_size [B]; gemm_, attention_, hbm_efficiency,
+//                gemm_half_depth, sustained_rate, compute_, communication_interference [1]
 //   link kind:   link_efficiency [1]
 //   library:     software_latency [s] per step of a collective
 //   framework:   host_launch [s] per kernel, vector_traffic [1]

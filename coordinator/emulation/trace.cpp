@@ -58,29 +58,40 @@ struct Element {
   std::uint64_t bytes;
 };
 
+// Of an activation or a weight; fp8 recipes keep them in 16 bits on the way.
 Element element_of(topology::Precision precision) {
   switch (precision) {
     case topology::Precision::fp32:
     case topology::Precision::tf32:
       return {"f32", "Float", 4};
-    case topology::Precision::bf16:
-      return {"bf16", "BFloat16", 2};
     case topology::Precision::fp16:
       return {"f16", "Half", 2};
+    case topology::Precision::bf16:
     case topology::Precision::fp8:
     case topology::Precision::fp4:
       break;
   }
-  return {"u8", "Byte", 1};
+  return {"bf16", "BFloat16", 2};
+}
+
+// Gradients and what belongs to the whole step are summed in fp32, the loss over a split vocabulary
+// too; weights and activations move in the precision of the training.
+bool moves_fp32(const Op& op, const emulator::Plan& plan) {
+  const bool collective = op.kind == OpKind::collective;
+  const bool sums = collective && (op.operation == Operation::all_reduce ||
+                                   op.operation == Operation::reduce_scatter);
+  if (op.stream == workload::Stream::data_comm) return sums;
+  if (op.micro_batch < 0) return true;
+  const workload::Degrees& degrees = plan.degrees;
+  const auto tokens =
+      static_cast<std::uint64_t>(degrees.micro_batch * plan.training.sequence / degrees.cp);
+  return sums && op.group == workload::Dimension::tp && op.bytes.count == 4 * tokens;
 }
 
 class TraceWriter {
  public:
   explicit TraceWriter(const EmulationReport& report)
-      : report_(report),
-        plan_(report.inputs.plan),
-        timeline_(report),
-        element_(element_of(plan_.training.precision)) {}
+      : report_(report), plan_(report.inputs.plan), timeline_(report) {}
 
   std::string write() {
     for (const std::int64_t rank : timeline_.ranks()) name_rank(rank);
@@ -159,8 +170,12 @@ class TraceWriter {
         to_string(schedule_of(plan_, op.group, op.operation, op.bytes).algorithm);
     std::ranges::transform(algorithm, algorithm.begin(),
                            [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
-    return fmt::format("ncclDevKernel_{}_{}_{}", words_of(op.operation).kernel, element_.kernel,
+    return fmt::format("ncclDevKernel_{}_{}_{}", words_of(op.operation).kernel, element(op).kernel,
                        algorithm);
+  }
+
+  Element element(const Op& op) const {
+    return element_of(moves_fp32(op, plan_) ? topology::Precision::fp32 : plan_.training.precision);
   }
 
   std::vector<std::int64_t> members(const Timeline::Entry& entry) const {
@@ -173,7 +188,8 @@ class TraceWriter {
   std::string communication(const Timeline::Entry& entry) const {
     const Op& op = entry.op;
     const auto ranks = members(entry);
-    const std::uint64_t elements = op.bytes.count / element_.bytes;
+    const Element element = this->element(op);
+    const std::uint64_t elements = op.bytes.count / element.bytes;
     const std::uint64_t part = elements / std::max<std::size_t>(1, ranks.size());
     const bool collective = op.kind == OpKind::collective;
     const bool gathers = collective && op.operation == Operation::all_gather;
@@ -189,7 +205,7 @@ class TraceWriter {
         ",\"Collective name\":\"{}\",\"dtype\":\"{}\",\"In msg nelems\":{},"
         "\"Out msg nelems\":{},\"Group size\":{},\"Process Group Name\":\"{}\","
         "\"Process Group Description\":\"{}\",\"Process Group Ranks\":\"[{}]\"",
-        word, element_.dtype, gathers ? part : elements, scatters ? part : elements, ranks.size(),
+        word, element.dtype, gathers ? part : elements, scatters ? part : elements, ranks.size(),
         group_name(op, ranks.front()), collective ? to_string(op.group) : "pp", names);
   }
 
@@ -219,7 +235,6 @@ class TraceWriter {
   const EmulationReport& report_;
   const emulator::Plan& plan_;
   Timeline timeline_;
-  Element element_;
   std::string events_;
   std::size_t count_ = 0, left_out_ = 0;
 };

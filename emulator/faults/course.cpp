@@ -86,6 +86,15 @@ std::optional<Instant> SpeedCourse::end_of(Instant start, Picoseconds work) cons
   return std::nullopt;
 }
 
+Seconds SpeedCourse::work_within(Instant from, Instant to) const {
+  Seconds work;
+  for (std::size_t p = piece_at(from); p < pieces_.size() && pieces_[p].from < to; ++p)
+    if (pieces_[p].slowdown > 0)
+      work = work + (1 / pieces_[p].slowdown) *
+                        in_seconds(std::min(to, end_of_piece(p)) - std::max(from, pieces_[p].from));
+  return work;
+}
+
 Picoseconds SpeedCourse::standing_still(Instant from, Instant to) const {
   Picoseconds still;
   for (std::size_t p = piece_at(from); p < pieces_.size() && pieces_[p].from < to; ++p)

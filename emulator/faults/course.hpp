@@ -33,6 +33,8 @@ class SpeedCourse {
   explicit SpeedCourse(const std::vector<Slowdown>& events);
   // When work that takes `work` at full speed ends; nothing: never.
   std::optional<Instant> end_of(Instant start, Picoseconds work) const;
+  // What gets done, as the time that it takes at full speed.
+  Seconds work_within(Instant from, Instant to) const;
   Picoseconds standing_still(Instant from, Instant to) const;
   Instant last_change() const { return pieces_.back().from; }
   bool operator==(const SpeedCourse&) const = default;

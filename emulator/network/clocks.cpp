@@ -73,6 +73,13 @@ void Clocks::open(int flow, double bytes, double share) {
   flows_[flow].share = share;
 }
 
+void Clocks::set_share(int f, double share, Instant now) {
+  const int link = flows_[f].link;
+  leave(f, now);
+  flows_[f].share = share;
+  if (link >= 0) join(f, link, now);
+}
+
 void Clocks::join(int f, int link, Instant now) {
   if (link >= static_cast<int>(clocks_.size())) clocks_.resize(link + 1);
   Clock& clock = clocks_[link];

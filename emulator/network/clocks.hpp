@@ -19,6 +19,8 @@ class Clocks {
   // The clock of a link runs at `level` (bytes per second and share) from now on.
   void set_level(int link, double level, Instant now);
   void open(int flow, double bytes, double share);  // nothing moved yet, on no clock
+  // From now on the flow moves `share` bytes per count of its clock.
+  void set_share(int flow, double share, Instant now);
   // From now on the flow runs on the clock of this link. One whose end has come stays ended.
   void join(int flow, int link, Instant now);
   void leave(int flow, Instant now);

@@ -35,6 +35,7 @@ struct Flow {
   int limiting = -1;  // index into State::links; -1: not yet known
   Instant piece_start;
   std::int64_t count = 1;
+  double slowdown = 1;
 };
 
 struct Network::State {

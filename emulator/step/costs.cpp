@@ -30,6 +30,7 @@ StepCosts::StepCosts(const LiveRoutes& routes, const Plan& plan, const Layout& l
       calibration_(calibration),
       traits_(traits_of(layout.folding().ranks.first, plan, routes.cluster(), faults)) {
   price_bodies();
+  read_interference();
   std::vector<std::vector<int>> unknown;
   for (const MeetingKind& kind : layout.meeting_kinds())
     unknown.emplace_back(layout.groups(kind.group).size.size(), -1);
@@ -44,6 +45,7 @@ StepCosts::StepCosts(const LiveRoutes& routes, const StepCosts& priced)
       layout_(priced.layout_),
       calibration_(priced.calibration_),
       traits_(priced.traits_),
+      interference_(priced.interference_),
       meeting_cost_(priced.meeting_cost_),
       send_cost_(priced.send_cost_),
       costs_(priced.costs_),
@@ -64,6 +66,22 @@ void StepCosts::price_bodies() {
         per_kind.push_back({parts, ceil_picoseconds(parts.total())});
       }
     }
+}
+
+void StepCosts::read_interference() {
+  for (const auto& kind : routes_.cluster().spec.accelerator_kinds) {
+    const auto factor = [&](const char* parameter) {
+      return calibration_.value_or(kind.subject(), parameter, 1);
+    };
+    interference_.push_back({factor("compute_interference"), factor("communication_interference")});
+  }
+}
+
+bool StepCosts::interferes() const {
+  return std::ranges::any_of(traits_.ranks, [&](const RankTraits& rank) {
+    const Interference& factors = interference_[rank.kind];
+    return factors.compute > 1 || factors.communication > 1;
+  });
 }
 
 const ComputeCost& StepCosts::compute(int actor, int op) const {

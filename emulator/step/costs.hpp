@@ -18,6 +18,11 @@ struct ComputeCost {
   Picoseconds time;  // of `parts`, at full speed
 };
 
+// How many times as long things take on an accelerator while it computes and communicates.
+struct Interference {
+  double compute = 1, communication = 1;
+};
+
 // One phase of an exchange: the latency of all its steps, then one transfer.
 struct ExchangePhase {
   Picoseconds latency;
@@ -43,6 +48,8 @@ class StepCosts {
   StepCosts(const LiveRoutes& routes, const StepCosts& priced);
 
   const ComputeCost& compute(int actor, int op) const;
+  Interference interference(int actor) const { return interference_[traits_.ranks[actor].kind]; }
+  bool interferes() const;  // any accelerator of the actors
   // How fast the actor's accelerator is when.
   const SpeedCourse& speed(int actor) const;
   // Its phases load the first link of each class of links with what they put on every link of it.
@@ -54,6 +61,7 @@ class StepCosts {
 
  private:
   void price_bodies();
+  void read_interference();
   const ExchangeCost& collective(int actor, int op, int epoch);
   const ExchangeCost& send(int actor, int op, int epoch);
   // `healthy`: the cost of the same exchange in epoch 0; -1: this is that one.
@@ -74,6 +82,7 @@ class StepCosts {
   const topology::Calibration& calibration_;
   Traits traits_;                                               // of the actors
   std::vector<std::vector<std::vector<ComputeCost>>> compute_;  // stage, body, kind
+  std::vector<Interference> interference_;                      // per kind
   std::vector<std::vector<std::vector<int>>> meeting_cost_;     // epoch, kind, class of groups
   std::map<std::tuple<int, int, int, std::uint64_t>, int> send_cost_;  // epoch, actor, stage, size
   std::deque<collectives::BundleLoads> loads_;                         // per epoch

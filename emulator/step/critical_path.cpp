@@ -172,6 +172,7 @@ class PathWalk {
     const Picoseconds still = costs_.speed(at.actor).standing_still(start, end);
     const Instant nominal_end = std::min(start + cost.time, end);
     const Instant slow_end = std::max(nominal_end, Instant{end.picoseconds - still.count});
+    const Instant hindered_end = nominal_end + lost_to_overlap(at, slow_end - nominal_end);
     charge(at,
            {{"tensor_peak", cost.parts.tensor_peak},
             {"tensor_inefficiency", cost.parts.tensor_inefficiency},
@@ -179,8 +180,17 @@ class PathWalk {
             {"launch", cost.parts.launch},
             {"host", cost.parts.host}},
            start, nominal_end);
-    charge(at, {{"straggler", seconds(1)}}, nominal_end, slow_end);
+    charge(at, {{"interference", seconds(1)}}, nominal_end, hindered_end);
+    charge(at, {{"straggler", seconds(1)}}, hindered_end, slow_end);
     blame_.add("recovery", end - slow_end);
+  }
+
+  // Of what it took beyond the nominal time: all of it on an accelerator of full speed.
+  Picoseconds lost_to_overlap(const OpOfActor& at, Picoseconds beyond) const {
+    if (record_.lost_to_overlap.empty()) return {0};
+    const Picoseconds lost = record_.lost_to_overlap[layout_.instance(at.actor, at.op)];
+    const bool full_speed = costs_.speed(at.actor) == SpeedCourse();
+    return full_speed && lost.count > 0 ? beyond : std::min(lost, beyond);
   }
 
   void blame_exchange(const OpOfActor& at) {
@@ -189,14 +199,18 @@ class PathWalk {
              {{"link_latency", phase.link_latency}, {"software_latency", phase.software_latency}},
              from, to);
     };
-    const auto piece = [&](topology::LinkId link, Instant from, Instant to) {
-      assert(link.index >= 0 && "transfers of a step have no cap of their own");
-      charge(at, {{"link:" + graph_.class_of(link).name, seconds(1)}}, from, to);
-      limits_[link] += (to - from).count;
+    const auto moves = [&](const Piece& piece, Instant from, Instant to) {
+      assert(piece.link.index >= 0 && "transfers of a step have no cap of their own");
+      const std::string cause = "link:" + graph_.class_of(piece.link).name;
+      const double own = 1 / static_cast<double>(piece.slowdown);
+      charge(at, {{cause, seconds(own)}, {"interference", seconds(1 - own)}}, from, to);
+      const std::int64_t span = (to - from).count;
+      limits_[piece.link] +=
+          own < 1 ? static_cast<std::int64_t>(own * static_cast<double>(span)) : span;
     };
     const auto gap = [&](Instant from, Instant to) { blame_.add("recovery", to - from); };
     const std::int64_t index = layout_.exchange(at.actor, at.op);
-    const Instant now = walk_exchange(record_, network_, index, latency, piece, gap);
+    const Instant now = walk_exchange(record_, network_, index, latency, moves, gap);
     assert(now == end_of(at) || record_.exchanges[index].stalled);
     if (now < end_of(at)) gap(now, end_of(at));
   }

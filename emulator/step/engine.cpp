@@ -20,6 +20,10 @@ StepEngine::StepEngine(const Layout& layout, StepCosts& costs, Network& network,
   record_.end.assign(instances, not_yet);
   record_.exchanges.resize(static_cast<std::size_t>(layout.exchanges()));
   record_.wait.resize(static_cast<std::size_t>(layout.actors()));
+  if (costs.interferes()) {
+    overlap_.emplace(layout.actors(), costs);
+    record_.lost_to_overlap.resize(instances);
+  }
   waits_for_.reserve(instances);
   for (int stage = 0; stage < layout.stages(); ++stage)
     for (const int count : layout.stage(stage).waits_for) {
@@ -38,6 +42,7 @@ void StepEngine::begin(Instant now) {
   now_ = now;
   schedule_faults(now);
   start_first_ops();
+  settle_overlap();
 }
 
 double StepEngine::progress() const {
@@ -51,6 +56,7 @@ std::optional<Instant> StepEngine::next_event() const {
 void StepEngine::handle_events(Instant now) {
   now_ = now;
   while (!events_.empty() && events_.first() == now_) handle(events_.pop());
+  settle_overlap();
 }
 
 StepRecord StepEngine::take() {
@@ -103,7 +109,7 @@ void StepEngine::handle(const Event& event) {
   const OpOfActor what{event.actor, event.op};
   switch (event.kind) {
     case EventKind::compute_end:
-      end_op(what);
+      end_compute(what);
       break;
     case EventKind::latency_end:
       begin_transfer(what);
@@ -127,6 +133,7 @@ void StepEngine::end_transfers(const std::vector<TransferId>& transfers, Instant
     if (owner.actor < 0) continue;
     in_flight_.erase(id.index);
     --moving_;
+    if (overlap_) overlap_->transfer_ends(id, actors_of(owner));
     ++exchange_of(owner).phase;
     begin_phase(owner);
   }
@@ -154,6 +161,7 @@ void StepEngine::move_transfer(int id) {
   if (same) return;
   const double left = network_.stop({id}, now_);
   --moving_;
+  if (overlap_) overlap_->transfer_ends({id}, actors_of(owner));
   in_flight_.erase(id);
   resume({owner, false, left, {id}});
 }
@@ -207,6 +215,35 @@ void StepEngine::begin_compute(OpOfActor what) {
     push(*end, EventKind::compute_end, what.actor, what.op);
   else
     record_.dead.push_back(what);
+  if (overlap_) overlap_->compute_begins(what.actor, what.op, now_, end);
+}
+
+void StepEngine::end_compute(OpOfActor what) {
+  if (overlap_) {
+    if (!overlap_->ends_now(what.actor, what.op, now_)) return;
+    record_.lost_to_overlap[places_.instance(what.actor, what.op)] =
+        overlap_->compute_ends(what.actor, now_);
+  }
+  end_op(what);
+}
+
+void StepEngine::settle_overlap() {
+  if (!overlap_) return;
+  overlap_->settle(now_, network_, [&](int actor, int op, std::optional<Instant> end) {
+    std::erase_if(record_.dead, [&](const OpOfActor& dead) { return dead.actor == actor; });
+    if (end)
+      push(*end, EventKind::compute_end, actor, op);
+    else
+      record_.dead.push_back({actor, op});
+  });
+}
+
+// Who takes part in a transfer of this exchange; good until the next call.
+std::span<const int> StepEngine::actors_of(OpOfActor owner) {
+  if (places_.kind(owner.actor, owner.op) != OpKind::send)
+    return places_.members(owner.actor, owner.op);
+  ends_of_send_ = {owner.actor, layout_.peer_of(owner.actor, owner.op)};
+  return ends_of_send_;
 }
 
 void StepEngine::arrive(OpOfActor what) {
@@ -279,6 +316,7 @@ TransferId StepEngine::start_transfer(OpOfActor owner, const ExchangePhase& phas
   owner_of_transfer_[id.index] = owner;
   ++transfers_;
   if (routes_.epochs() > 1) in_flight_.insert(id.index);
+  if (overlap_) overlap_->transfer_begins(id, actors_of(owner));
   return id;
 }
 

@@ -3,6 +3,7 @@
 // several on one network. Private to the emulator.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <set>
@@ -12,6 +13,7 @@
 #include "emulator/network.hpp"
 #include "emulator/step/costs.hpp"
 #include "emulator/step/event_queue.hpp"
+#include "emulator/step/overlap.hpp"
 #include "emulator/step/places.hpp"
 
 namespace railwright::emulator {
@@ -40,6 +42,8 @@ struct StepRecord {
   std::vector<Exchange> exchanges;    // per exchange
   std::vector<TransferId> transfers;  // per phase of every exchange; -1: nothing to move
   std::vector<Picoseconds> wait;      // per actor: for its peers
+  // Per op instance: how much longer compute took because of overlap; empty: nothing interferes.
+  std::vector<Picoseconds> lost_to_overlap;
   std::int64_t events = 0;
   bool outlasts_time = false;  // event time ended first: nothing else here is whole
 
@@ -109,6 +113,9 @@ class StepEngine {
   void drain();  // starts what became ready at this instant
   void begin(OpOfActor what);
   void begin_compute(OpOfActor what);
+  void end_compute(OpOfActor what);
+  void settle_overlap();
+  std::span<const int> actors_of(OpOfActor owner);
   void arrive(OpOfActor what);
   void receive(OpOfActor what);
   void begin_exchange(OpOfActor owner);
@@ -142,6 +149,8 @@ class StepEngine {
   std::set<int> in_flight_;                   // transfers; only where links die
   int moving_ = 0;                            // transfers in the network
   std::vector<Stalled> stalled_;
+  std::optional<Overlap> overlap_;  // where it slows anything
+  std::array<int, 2> ends_of_send_{};
 };
 
 // The loop's body: moves time to the next instant at which something happens to engines that have

@@ -7,7 +7,7 @@ namespace railwright::emulator {
 
 // Calls, in the order of time and without overlap,
 //   latency(phase, from, to)  the steps of a phase pass
-//   piece(link, from, to)     a transfer moves, `link` sets the rate
+//   piece(piece, from, to)    a transfer moves: which link sets the rate, what slows it
 //   gap(from, to)             nothing leads to the members
 // and returns the end of the last one.
 template <class Latency, class OnPiece, class OnGap>
@@ -29,7 +29,7 @@ Instant walk_exchange(const StepRecord& record, const Network& network, std::int
     now = begin;
     while (transfer.index >= 0) {
       for (const Piece& each : network.pieces(transfer)) {
-        piece(each.link, now, each.end);
+        piece(each, now, each.end);
         now = each.end;
       }
       const auto next = record.carried_on_by.find(transfer.index);

@@ -40,7 +40,7 @@ TEST_CASE("a trace keeps the trace event format, streams in order, Kineto's name
   CHECK(trace["distributedInfo"]["world_size"] == 32);
   CHECK(trace["otherData"]["events_left_out"] == 0);
   std::map<std::pair<int, int>, double> busy_until;
-  std::set<std::string> phases, collectives;
+  std::set<std::string> phases, collectives, dtypes;
   double last = 0;
   for (const auto& event : trace["traceEvents"]) {
     phases.insert(event["ph"].get<std::string>());
@@ -60,15 +60,76 @@ TEST_CASE("a trace keeps the trace event format, streams in order, Kineto's name
     if (!args.contains("Collective name")) continue;
     CHECK_THAT(event["name"].get<std::string>(), Catch::Matchers::StartsWith("ncclDevKernel_"));
     collectives.insert(args["Collective name"].get<std::string>());
-    CHECK(args["dtype"] == "BFloat16");
     CHECK(args["In msg nelems"].is_number_unsigned());
+    CHECK(args["Out msg nelems"].is_number_unsigned());
     CHECK(args["Group size"].get<int>() >= 2);
+    dtypes.insert(args["Process Group Description"].get<std::string>() + " " +
+                  args["Collective name"].get<std::string>() + " " +
+                  args["dtype"].get<std::string>());
   }
+  // Gradients and the loss in fp32, weights and activations in 16 bits; the sum of the norm, too.
+  CHECK(dtypes == std::set<std::string>{"dp _allgather_base BFloat16",
+                                        "dp _reduce_scatter_base Float", "dp allreduce Float",
+                                        "pp recv BFloat16", "pp send BFloat16",
+                                        "tp allreduce BFloat16", "tp allreduce Float"});
   CHECK(phases == std::set<std::string>{"C", "M", "X"});
   CHECK(last * 1e-6 == Approx(step).epsilon(1e-9));
   CHECK(collectives.contains("_allgather_base"));
   CHECK(collectives.contains("send"));
   CHECK(collectives.contains("recv"));
+}
+
+// What a reader of the format relies on: fields by phase, slices of a track that nest, counters
+// that go forward in time, no process or thread that nobody named.
+TEST_CASE("a trace is well formed by the letter of its format") {
+  const Folder folder;
+  REQUIRE(run_command(described + " --trace " + folder.file("trace.json")).status == 0);
+  const auto trace = nlohmann::json::parse(read_text(folder.file("trace.json")));
+  REQUIRE(trace["traceEvents"].size() > 1000);
+  std::set<int> named_processes;
+  std::set<std::pair<int, int>> named_threads;
+  std::map<std::pair<int, int>, std::vector<std::pair<double, double>>> slices;
+  std::map<std::string, double> counted_until;
+  for (const auto& event : trace["traceEvents"]) {
+    INFO(event.dump());
+    const std::string phase = event.at("ph"), name = event.at("name");
+    const int process = event.at("pid").get<int>(), thread = event.at("tid").get<int>();
+    REQUIRE_FALSE(name.empty());
+    REQUIRE(event.at("args").is_object());
+    if (phase == "M") {
+      if (name == "process_name") named_processes.insert(process);
+      if (name == "thread_name") named_threads.insert({process, thread});
+      continue;
+    }
+    REQUIRE(named_processes.contains(process));
+    REQUIRE(event.at("ts").get<double>() >= 0);
+    if (phase == "C") {
+      double& until = counted_until.try_emplace(name, -1).first->second;
+      REQUIRE(event["ts"].get<double>() > until);
+      until = event["ts"];
+      REQUIRE(event["args"].size() == 1);
+      REQUIRE(event["args"].begin()->is_number());
+      continue;
+    }
+    REQUIRE(phase == "X");
+    REQUIRE(named_threads.contains({process, thread}));
+    REQUIRE(event.at("dur").get<double>() >= 0);
+    REQUIRE(event.at("cat").is_string());
+    slices[{process, thread}].emplace_back(event["ts"],
+                                           event["ts"].get<double>() + event["dur"].get<double>());
+  }
+  CHECK(counted_until.size() > 0);
+  for (auto& [track, spans] : slices) {
+    std::ranges::sort(spans, [](const auto& a, const auto& b) {
+      return a.first != b.first ? a.first < b.first : a.second > b.second;
+    });
+    std::vector<double> open;
+    for (const auto& [from, to] : spans) {
+      while (!open.empty() && open.back() <= from + 1e-6) open.pop_back();
+      if (!open.empty()) REQUIRE(to <= open.back() + 1e-6);
+      open.push_back(to);
+    }
+  }
 }
 
 TEST_CASE("timeline and links as tables: they end with the step and add up to the document") {

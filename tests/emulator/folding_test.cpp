@@ -149,6 +149,17 @@ StepFaults random_faults(std::mt19937_64& random, const topology::Cluster& clust
   return faults;
 }
 
+// Two kinds of accelerators that overlap slows differently, or not at all.
+topology::Calibration random_interference(std::mt19937_64& random) {
+  topology::Calibration calibration = topology::default_calibration();
+  if (below(random, 2) == 0) return calibration;
+  for (const char* subject : {"*", "slower-chip"})
+    for (const char* parameter : {"compute_interference", "communication_interference"})
+      calibration.entries.push_back(
+          {subject, parameter, "1", 1 + 0.25 * below(random, 4), 0, 0, 0, 0, "a test"});
+  return calibration;
+}
+
 void check_equal(const StepResult& folded, const StepResult& plain) {
   CHECK(same(folded.step_time, plain.step_time));
   CHECK(plain.classes == plain.ranks);
@@ -174,7 +185,7 @@ void check_equal(const StepResult& folded, const StepResult& plain) {
 
 TEST_CASE("a folded step is the step that every rank on its own gives") {
   const int nodes_of[] = {1, 2, 3, 4, 8, 16};
-  int cases = 0, folded_cases = 0;
+  int cases = 0, folded_cases = 0, disturbed_cases = 0;
   std::map<collectives::Algorithm, int> used;
   for (std::uint64_t seed = 1; seed <= 200; ++seed) {
     std::mt19937_64 random(seed);
@@ -195,15 +206,16 @@ TEST_CASE("a folded step is the step that every rank on its own gives") {
     StepOptions options;
     options.faults = random_faults(random, cluster);
     options.listed_links = 1 << 20;
-    const StepResult folded =
-        must(emulate_step(cluster, *made, topology::default_calibration(), options));
+    const topology::Calibration calibration = random_interference(random);
+    const StepResult folded = must(emulate_step(cluster, *made, calibration, options));
     options.fold = false;
-    const StepResult plain =
-        must(emulate_step(cluster, *made, topology::default_calibration(), options));
+    const StepResult plain = must(emulate_step(cluster, *made, calibration, options));
     check_equal(folded, plain);
+    disturbed_cases += time_of(plain.blame, "interference").count > 0;
     folded_cases += folded.classes < plain.classes;
   }
   CHECK(cases > 100);
   CHECK(3 * folded_cases > cases);
+  CHECK(6 * disturbed_cases > cases);
   CHECK(used.size() >= 12);  // algorithms
 }

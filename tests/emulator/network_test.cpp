@@ -126,6 +126,37 @@ TEST_CASE("a transfer without bytes, or without links and cap, ends at once") {
   CHECK(network.pieces(capped)[0].link == LinkId{-1});
 }
 
+// 1000 B each at 1 GB/s from one source: 0.5 GB/s each. The first one is slowed threefold from 0.6
+// us on, when it has moved 300 B, and freed at 1.2 us: 100 B more. The second one ends at 2 us as
+// if nothing were, the first one has 800 B by then and 200 B more at 1 GB/s until 2.2 us.
+TEST_CASE("a transfer that is slowed takes longer, and its neighbours do not feel it") {
+  const auto graph = star(3, gigabytes_per_second(1));
+  Network network(graph, none);
+  const TransferId slowed = network.start(between(graph, 0, 1, 1000), {0});
+  const TransferId other = network.start(between(graph, 0, 2, 1000), {0});
+  network.slow(slowed, 3, {600'000});
+  CHECK(network.rate(other) == 0.5e9);
+  CHECK(network.next_end() == Instant{2'000'000});
+  network.slow(slowed, 1, {1'200'000});
+  CHECK(network.use_of(up(graph, 0)).bytes == Approx(300 + 100 + 600));
+  CHECK(network.next_end() == Instant{2'000'000});
+  CHECK(network.advance_to({2'000'000}) == std::vector<TransferId>{other});
+  CHECK(network.rate(slowed) == 1e9);
+  REQUIRE(network.next_end() == Instant{2'200'000});
+  CHECK(network.advance_to({2'200'000}) == std::vector<TransferId>{slowed});
+  network.slow(slowed, 2, {2'200'000});  // too late
+  CHECK_FALSE(network.next_end());
+  CHECK(network.use_of(up(graph, 0)).bytes == Approx(2000));
+  CHECK(network.use_of(up(graph, 0)).busy_seconds == Approx(2.2e-6));
+  const auto pieces = network.pieces(slowed);
+  REQUIRE(pieces.size() == 3);
+  CHECK(pieces[0].end == Instant{600'000});
+  CHECK(pieces[1].slowdown == 3);
+  CHECK(pieces[1].end == Instant{1'200'000});
+  CHECK(pieces[2].slowdown == 1);
+  CHECK(network.violation().empty());
+}
+
 // SimGrid's teshsuite/models/cm02-set-lat-bw shares like this; numbers by hand.
 TEST_CASE("two transfers share a link until one ends, then the other has it alone") {
   const auto graph = star(3, gigabytes_per_second(1));
