@@ -29,10 +29,11 @@ double Network::State::effective_capacity(LinkId link) {
 }
 
 int Network::State::index_of(LinkId link) {
-  int& index = index_of_link[link.index];
+  int index = index_of_link.of(link);
   if (index < 0) {
     const double capacity = effective_capacity(link);
     index = levels.add_link(capacity, link.index);
+    index_of_link.set(link, index);
     links.resize(index + 1);  // caps may lie between
     links[index].id = link.index;
     links[index].capacity = capacity;
@@ -145,12 +146,11 @@ System Network::State::current_system() const {
 }
 
 Network::Network(const topology::Graph& graph, const topology::Calibration& calibration, bool raw)
-    : state_(std::make_unique<State>()) {
+    : state_(std::make_unique<State>(graph.links())) {
   state_->graph = &graph;
   state_->calibration = &calibration;
   state_->raw = raw;
   state_->class_efficiency.assign(graph.classes.size(), -1);
-  state_->index_of_link.assign(graph.links(), -1);
 }
 Network::~Network() = default;
 Network::Network(Network&&) noexcept = default;
@@ -264,7 +264,7 @@ void Network::forget(TransferId id) {
 
 LinkUse Network::use_of(LinkId link) const {
   state_->settle();
-  const int l = state_->index_of_link[link.index];
+  const int l = state_->index_of_link.of(link);
   if (l < 0) return {};
   const UsedLink& used = state_->links[l];
   LinkUse use{used.bytes, 0, used.offered, used.limiting_seconds};
@@ -288,7 +288,7 @@ std::vector<LinkId> Network::used_links() const {
 }
 
 double Network::capacity_of(LinkId link) const {
-  const int l = state_->index_of_link[link.index];
+  const int l = state_->index_of_link.of(link);
   if (l < 0) return state_->effective_capacity(link);
   return state_->links[l].capacity * state_->links[l].factor;
 }

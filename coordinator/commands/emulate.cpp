@@ -1,6 +1,7 @@
 // `railwright emulate`: one plan in virtual time, and where its time goes.
 #include <fmt/format.h>
 
+#include <charconv>
 #include <iostream>
 #include <memory>
 
@@ -22,6 +23,18 @@ Examples:
   railwright emulate --model llama-3.1-8b --cluster dgx-h100-4 --parallel tp=8,dp=4,zero_stage=1 \
     --global-batch 128 --sequence 8192 --listen 127.0.0.1:9400 --speed 10
 Exit status: 0 ok, 1 the step stands still, 2 invalid input, 3 the plan does not fit into memory.)";
+
+// Signs would be taken modulo 2^64, and what is larger as the largest.
+CLI::Validator a_seed() {
+  return {[](const std::string& text) {
+            std::uint64_t seed = 0;
+            const char* end = text.data() + text.size();
+            const auto read = std::from_chars(text.data(), end, seed);
+            if (read.ec == std::errc() && read.ptr == end) return std::string();
+            return "'" + text + "' is no seed; write a whole number below 2^64";
+          },
+          "UINT"};
+}
 
 void add_options(CLI::App& command, EmulateOptions& options) {
   command
@@ -49,6 +62,7 @@ void add_options(CLI::App& command, EmulateOptions& options) {
   command.add_option("--faults", options.faults,
                      "faults.yaml: what slows down, degrades, dies and returns");
   command.add_option("--seed", options.seed, "of what is random in the faults")
+      ->check(a_seed())
       ->capture_default_str();
   command.add_option("--calibration", options.calibration,
                      "calibration.json, laid over the defaults");

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <map>
 
 #include "coordinator/emulation/outputs.hpp"
 #include "coordinator/training.hpp"
@@ -115,13 +117,31 @@ void keep_what_files_need(const EmulateOptions& options, EmulateInputs& inputs) 
       std::clamp<std::size_t>(most_events / std::max<std::size_t>(1, ops), 1, shown_ranks);
 }
 
+void check_outputs(const EmulateOptions& options, Errors& errors) {
+  std::map<std::filesystem::path, const char*> written;
+  for (const auto& [option, path] : {std::pair("--output", options.output),
+                                     {"--trace", options.trace},
+                                     {"--timeline", options.timeline},
+                                     {"--links", options.links},
+                                     {"--report", options.report}}) {
+    if (path.empty()) continue;
+    if (const auto error = topology::why_not_writable(path)) errors.push_back(*error);
+    std::error_code unknown;  // then as it is spelled
+    const auto file = std::filesystem::weakly_canonical(path, unknown);
+    const auto [other, first] =
+        written.emplace(unknown ? std::filesystem::path(path) : file, option);
+    if (!first)
+      errors.push_back({{.file = path},
+                        fmt::format("{} and {} write the same file", other->second, option),
+                        "give each a file of its own"});
+  }
+}
+
 }  // namespace
 
 Result<EmulateInputs> read_inputs(const EmulateOptions& options) {
   Errors errors = check_choice(options);
-  for (const std::string& path :
-       {options.output, options.trace, options.timeline, options.links, options.report})
-    if (const auto error = topology::why_not_writable(path)) errors.push_back(*error);
+  check_outputs(options, errors);
   auto calibration = calibration_from(options.calibration);
   collect(errors, calibration);
   if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));

@@ -2,7 +2,10 @@
 // was.
 #pragma once
 
+#include <cassert>
 #include <cstdint>
+#include <cstdlib>
+#include <memory>
 #include <utility>
 #include <vector>
 
@@ -11,6 +14,22 @@
 #include "emulator/network/levels.hpp"
 
 namespace railwright::emulator {
+
+// An index per link, -1 until it is set. Memory from calloc costs nothing where nobody looks, and
+// most links of a large cluster are never asked for.
+class LinkIndex {
+ public:
+  explicit LinkIndex(int links)
+      : plus_one_(static_cast<int*>(std::calloc(static_cast<std::size_t>(links) + 1, sizeof(int))),
+                  &std::free) {
+    assert(plus_one_ && "out of memory");
+  }
+  int of(topology::LinkId link) const { return plus_one_.get()[link.index] - 1; }
+  void set(topology::LinkId link, int index) { plus_one_.get()[link.index] = index + 1; }
+
+ private:
+  std::unique_ptr<int, void (*)(void*)> plus_one_;
+};
 
 // A link that has been used: most links of a large cluster never are.
 struct UsedLink {
@@ -39,12 +58,14 @@ struct Flow {
 };
 
 struct Network::State {
+  explicit State(int links) : index_of_link(links) {}
+
   const topology::Graph* graph = nullptr;
   const topology::Calibration* calibration = nullptr;
   bool raw = false;
   Instant now;
   std::vector<double> class_efficiency;  // negative: not asked yet
-  std::vector<int> index_of_link;        // into links; -1: never used
+  LinkIndex index_of_link;               // into links
   std::vector<UsedLink> links;           // by index in `levels`
   std::vector<Flow> flows;               // by index in `levels`
   std::vector<int> flow_of;              // transfer id -> flow; -1: ended, -2: ends at once

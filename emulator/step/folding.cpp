@@ -23,7 +23,7 @@ class Refinement {
   std::int64_t classes() const;
   void refine();
   void refine_ranks(std::vector<Colour>& ranks) const;
-  void refine_elements(std::vector<Colour>& elements) const;
+  void refine_loads();
   void refine_meetings();
   Colour members_of_group(int dimension, std::int64_t group) const;
   void name_links(const topology::Router& router, Folding::LinkClasses& links) const;
@@ -46,28 +46,35 @@ void Refinement::refine_ranks(std::vector<Colour>& ranks) const {
   }
 }
 
-void Refinement::refine_elements(std::vector<Colour>& elements) const {
-  for (std::size_t e = 0; e < elements.size(); ++e) {
-    Colour sum = 0;
-    for (std::size_t u = graph_.first_user[e]; u < graph_.first_user[e + 1]; ++u) {
-      const TypedGraph::Use& user = graph_.users[u];
-      sum += joined(graph_.meetings[user.end], graph_.weights[user.weight]);
-    }
-    elements[e] = joined(elements[e], sum);
-  }
-}
-
-// A meeting sees every link of an element.
-void Refinement::refine_meetings() {
+// A meeting sees every link of an element, a link every meeting that loads it.
+void Refinement::refine_loads() {
+  struct Element {
+    Colour colour, links;
+    Colour users = 0;
+  };
+  std::vector<Colour> weights;  // as `joined` mixes them
+  for (const Colour weight : graph_.weights) weights.push_back(mixed(weight));
+  std::vector<Element> elements;
+  elements.reserve(graph_.element.size());
+  for (std::size_t e = 0; e < graph_.element.size(); ++e)
+    elements.push_back({graph_.elements[e], static_cast<Colour>(graph_.element[e].links)});
   for (std::size_t m = 0; m < graph_.meetings.size(); ++m) {
+    Colour& meeting = graph_.meetings[m];
     Colour sum = 0;
     for (std::size_t u = graph_.first_use[m]; u < graph_.first_use[m + 1]; ++u) {
       const TypedGraph::Use& use = graph_.uses[u];
-      const auto links = static_cast<Colour>(graph_.element[use.end].links);
-      sum += links * joined(graph_.elements[use.end], graph_.weights[use.weight]);
+      Element& element = elements[static_cast<std::size_t>(use.end)];
+      const Colour weight = weights[static_cast<std::size_t>(use.weight)];
+      sum += element.links * mixed(element.colour ^ weight);
+      element.users += mixed(meeting ^ weight);
     }
-    graph_.meetings[m] = joined(graph_.meetings[m], sum);
+    meeting = joined(meeting, sum);
   }
+  for (std::size_t e = 0; e < elements.size(); ++e)
+    graph_.elements[e] = joined(elements[e].colour, elements[e].users);
+}
+
+void Refinement::refine_meetings() {
   for (int d = 0; d < dimension_count; ++d)
     for (std::int64_t group = 0; group < programs_.groups[d].count; ++group) {
       Colour& colour = graph_.meetings[graph_.first_group[d] + static_cast<std::size_t>(group)];
@@ -90,12 +97,11 @@ Colour Refinement::members_of_group(int dimension, std::int64_t group) const {
 
 // A round replaces every colour by itself and what its element sees, so classes only split.
 void Refinement::refine() {
-  std::vector<Colour> ranks = graph_.ranks, elements = graph_.elements;
+  std::vector<Colour> ranks = graph_.ranks;
   refine_ranks(ranks);
-  refine_elements(elements);
+  refine_loads();
   refine_meetings();
   graph_.ranks = std::move(ranks);
-  graph_.elements = std::move(elements);
 }
 
 std::int64_t Refinement::classes() const {

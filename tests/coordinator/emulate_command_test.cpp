@@ -287,6 +287,21 @@ TEST_CASE("an empty output path is an error, and options that do not parse say s
   CHECK_THAT(typo.err, Contains("error: ") && Contains("--stepz") && Contains("--help"));
 }
 
+TEST_CASE("one file for two outputs, and a seed below zero, are refused with status 2") {
+  const Folder folder;
+  const std::string file = folder.file("both");
+  const Outcome twice =
+      run_command(described + " --trace " + file + " --timeline " + folder.file("./both"));
+  CHECK(twice.status == 2);
+  CHECK_THAT(twice.err, Contains("--trace and --timeline write the same file"));
+  CHECK_FALSE(std::filesystem::exists(file));
+  for (const char* seed : {"-1", "1e3", "18446744073709551616"}) {
+    const Outcome run = run_command(described + " --seed=" + seed);
+    CHECK(run.status == 2);
+    CHECK_THAT(run.err, Contains("--seed") && Contains(seed));
+  }
+}
+
 TEST_CASE("what does not fit is a document too: the reason, by how much, what to change") {
   const Outcome run =
       run_command("emulate --json --model llama-3.1-405b --parallel tp=8,dp=4" + cluster + batch);

@@ -68,10 +68,10 @@ TEST_CASE("a trace keeps the trace event format, streams in order, Kineto's name
                   args["dtype"].get<std::string>());
   }
   // Gradients and the loss in fp32, weights and activations in 16 bits; the sum of the norm, too.
-  CHECK(dtypes == std::set<std::string>{"dp _allgather_base BFloat16",
-                                        "dp _reduce_scatter_base Float", "dp allreduce Float",
-                                        "pp recv BFloat16", "pp send BFloat16",
-                                        "tp allreduce BFloat16", "tp allreduce Float"});
+  CHECK(dtypes ==
+        std::set<std::string>{"dp _allgather_base BFloat16", "dp _reduce_scatter_base Float",
+                              "dp allreduce Float", "pp allreduce Float", "pp recv BFloat16",
+                              "pp send BFloat16", "tp allreduce BFloat16", "tp allreduce Float"});
   CHECK(phases == std::set<std::string>{"C", "M", "X"});
   CHECK(last * 1e-6 == Approx(step).epsilon(1e-9));
   CHECK(collectives.contains("_allgather_base"));

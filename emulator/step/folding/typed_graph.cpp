@@ -65,7 +65,6 @@ class GraphMaker {
     if (!made_.divided.empty()) divide_uses();
     for (TypedGraph::Use& use : made_.uses)
       if (made_.divided.empty()) use.end = made_.element_of[use.end];
-    list_users();
     return std::move(made_);
   }
 
@@ -94,7 +93,9 @@ class GraphMaker {
       if (!known) schedules.push_back({schedule, kind.size});
     }
     std::map<PlaceInNode, std::size_t> known;
+    const std::size_t before = made_.uses.size();
     for (std::int64_t group = 0; group < groups.count; ++group) {
+      if (group == 1) expect_uses(groups.count, made_.uses.size() - before);
       add_meeting(index_of(dimension));
       if (schedules.empty()) continue;
       const auto members = members_of(plan_, dimension, groups.first(group));
@@ -166,6 +167,14 @@ class GraphMaker {
     return vertex + nodes * (block.count / block.radix.front());
   }
 
+  // Where others are like the first one: the memory that they need, once.
+  void expect_uses(std::int64_t meetings, std::size_t uses_each) {
+    const std::size_t more = static_cast<std::size_t>(meetings) * uses_each;
+    made_.uses.reserve(std::min(most_uses, made_.uses.size() + more));
+    made_.meetings.reserve(made_.meetings.size() + static_cast<std::size_t>(meetings));
+    made_.first_use.reserve(made_.meetings.capacity() + 1);
+  }
+
   void add_meeting(int kind) {
     made_.meetings.push_back(mixed(Colour(kind)));
     made_.first_use.push_back(made_.uses.size());
@@ -229,7 +238,12 @@ class GraphMaker {
       for (const workload::Op& op : stage.program.ops)
         if (op.kind == workload::OpKind::send) targets.back().emplace(op.peer_stage, op.bytes);
     }
+    std::int64_t sends = 0;
+    for (const int stage : programs_.stage_of) sends += std::ssize(targets[stage]);
+    made_.sendings.reserve(static_cast<std::size_t>(sends));
+    const std::size_t before = made_.uses.size();
     for (std::int64_t rank = 0; rank < programs_.ranks(); ++rank) {
+      if (made_.sendings.size() == 1) expect_uses(sends, made_.uses.size() - before);
       for (const auto& [stage, size] : targets[programs_.stage_of[rank]])
         add_send(rank, programs_.peer_of(rank, stage), size);
       if (made_.uses.size() > most_uses) return false;
@@ -275,6 +289,9 @@ class GraphMaker {
     constexpr int used = 0;
     made_.element_of.assign(static_cast<std::size_t>(router_.bundles()), -1);
     for (const TypedGraph::Use& use : made_.uses) made_.element_of[use.end] = used;
+    const auto most = static_cast<std::size_t>(std::ranges::count(made_.element_of, used));
+    made_.element.reserve(most);
+    made_.elements.reserve(most);
     for (int bundle = 0; bundle < router_.bundles(); ++bundle) {
       if (made_.element_of[bundle] != used) continue;
       if (router_.is_link({bundle}))
@@ -335,18 +352,6 @@ class GraphMaker {
     made_.uses = std::move(uses);
   }
 
-  void list_users() {
-    auto& first = made_.first_user;
-    first.assign(made_.element.size() + 1, 0);
-    for (const TypedGraph::Use& use : made_.uses) ++first[use.end + 1];
-    for (std::size_t e = 0; e < made_.element.size(); ++e) first[e + 1] += first[e];
-    made_.users.resize(made_.uses.size());
-    std::vector<std::size_t> next(first.begin(), first.end() - 1);
-    for (std::size_t m = 0; m < made_.meetings.size(); ++m)
-      for (std::size_t u = made_.first_use[m]; u < made_.first_use[m + 1]; ++u)
-        made_.users[next[made_.uses[u].end]++] = {static_cast<int>(m), made_.uses[u].weight};
-  }
-
   const Programs& programs_;
   const Plan& plan_;
   const LiveRoutes& routes_;
@@ -371,28 +376,6 @@ std::optional<TypedGraph> typed_graph_of(const Programs& programs, const Plan& p
                                          const topology::Calibration& calibration,
                                          const StepFaults& faults) {
   return GraphMaker(programs, plan, routes, calibration, faults).make();
-}
-
-int ColourNumbers::number_of(Colour colour) {
-  const std::size_t mask = slots_.size() - 1;
-  std::size_t at = (colour ^ (colour >> 32)) & mask;
-  while (slots_[at].number >= 0 && slots_[at].colour != colour) at = (at + 1) & mask;
-  if (slots_[at].number >= 0) return slots_[at].number;
-  slots_[at] = {colour, count_++};
-  if (4 * static_cast<std::size_t>(count_) > 3 * slots_.size()) grow();
-  return count_ - 1;
-}
-
-void ColourNumbers::grow() {
-  std::vector<Slot> old(2 * slots_.size());
-  old.swap(slots_);
-  const std::size_t mask = slots_.size() - 1;
-  for (const Slot& slot : old) {
-    if (slot.number < 0) continue;
-    std::size_t at = (slot.colour ^ (slot.colour >> 32)) & mask;
-    while (slots_[at].number >= 0) at = (at + 1) & mask;
-    slots_[at] = slot;
-  }
 }
 
 }  // namespace railwright::emulator

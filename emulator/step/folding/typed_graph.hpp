@@ -5,7 +5,6 @@
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -14,26 +13,13 @@
 
 #include "collectives/bundle_loads.hpp"
 #include "emulator/step/folding.hpp"
+#include "emulator/step/folding/colours.hpp"
 
 namespace railwright::emulator {
 
-using Colour = std::uint64_t;
-
-// Steele, Lea, Flood: Fast splittable pseudorandom number generators (2014), the finalizer. Two
-// different elements share a colour with a chance of some 2^-64 per pair.
-inline Colour mixed(Colour value) {
-  value += 0x9e3779b97f4a7c15;
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
-  return value ^ (value >> 31);
-}
-inline Colour joined(Colour one, Colour other) { return mixed(one ^ mixed(other)); }
-// Sums of equal terms in another order differ in the last bits: those are left out.
-inline Colour colour_of(double value) { return std::bit_cast<Colour>(value * (1 + 0x1p-50)) >> 12; }
-
 struct TypedGraph {
   struct Use {
-    int end;     // element; in the list of an element: the meeting
+    int end;     // element
     int weight;  // into `weights`: what it puts on each of the links, phase by phase
   };
   struct Element {
@@ -54,8 +40,6 @@ struct TypedGraph {
   std::vector<Sending> sendings;
   std::vector<std::size_t> first_use;  // per meeting, plus the end: into `uses`
   std::vector<Use> uses;
-  std::vector<std::size_t> first_user;  // per element, plus the end: into `users`
-  std::vector<Use> users;
   std::vector<int> element_of;              // per bundle of the router; -1: unused, -2: several
   std::map<int, std::vector<int>> divided;  // those several, by bundle
 };
@@ -65,22 +49,6 @@ std::optional<TypedGraph> typed_graph_of(const Programs& programs, const Plan& p
                                          const LiveRoutes& routes,
                                          const topology::Calibration& calibration,
                                          const StepFaults& faults);
-inline constexpr std::size_t most_uses = 400'000'000;  // 8 bytes each, twice
-
-// Numbers colours in the order in which they are asked for.
-class ColourNumbers {
- public:
-  int number_of(Colour colour);
-  int count() const { return count_; }
-
- private:
-  void grow();
-  struct Slot {
-    Colour colour = 0;
-    int number = -1;
-  };
-  std::vector<Slot> slots_ = std::vector<Slot>(64);
-  int count_ = 0;
-};
+inline constexpr std::size_t most_uses = 400'000'000;  // 8 bytes each
 
 }  // namespace railwright::emulator
