@@ -30,8 +30,8 @@ std::string rates_of(const AcceleratorKind& kind) {
 void add_kernel(UsedRanges& used, const std::string& subject, const workload::Kernel& kernel) {
   used.add(subject, "hbm_efficiency", kernel.bytes);
   used.add(subject, "hbm_half_size", kernel.bytes);
-  if (kernel.kind == KernelKind::vector) return;
   const bool gemm = kernel.kind == KernelKind::gemm;
+  if (!gemm && kernel.kind != KernelKind::attention) return;
   used.add(subject, gemm ? "gemm_efficiency" : "attention_efficiency", kernel.flops.count);
   if (gemm) used.add(subject, "gemm_half_depth", kernel.flops.count);
 }

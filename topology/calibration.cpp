@@ -17,7 +17,7 @@ namespace {
 
 constexpr double smallest_efficiency = 1e-3;
 using enum SubjectSort;
-constexpr std::array<Parameter, 25> parameters{
+constexpr std::array<Parameter, 28> parameters{
     {{"gemm_efficiency", "1", smallest_efficiency, 1, accelerator},
      {"attention_efficiency", "1", smallest_efficiency, 1, accelerator},
      {"hbm_efficiency", "1", smallest_efficiency, 1, accelerator},
@@ -42,7 +42,10 @@ constexpr std::array<Parameter, 25> parameters{
      {"local_copy_efficiency", "1", smallest_efficiency, 1, library},
      {"call_latency", "s", 0, 1, framework},
      {"host_launch", "s", 0, 1, framework},
-     {"vector_traffic", "1", 1, 100, framework}}};
+     {"step_spread", "1", 0, 10, accelerator},
+     {"host_exposed", "1", 0, 1, framework},
+     {"vector_traffic", "1", 1, 100, framework},
+     {"shard_latency", "s", 0, 1, framework}}};
 
 // Reads `parameter` and what depends on it: the unit it must have, the range of its value.
 void read_value(Fields& fields, CalibrationEntry& entry) {

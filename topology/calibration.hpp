@@ -19,7 +19,8 @@ namespace railwright::topology {
 //                gemm_half_depth, sustained_rate, compute_, communication_interference [1]
 //   link kind:   link_efficiency [1]
 //   library:     software_latency [s] per step of a collective
-//   framework:   host_launch [s] per kernel, vector_traffic [1]
+//   framework:   host_launch [s] per kernel, host_exposed [1], vector_traffic [1],
+//                shard_latency [s]
 struct CalibrationEntry {
   std::string subject;  // "h100-sxm5-80gb", "nvlink-4", "library:nccl"; "*" = any of that sort
   std::string parameter;

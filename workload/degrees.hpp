@@ -3,6 +3,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,7 +51,7 @@ struct Degrees {
   int zero_stage = 0;
   int shard = 0;                   // ranks that share one copy of it (HSDP); 0: all of dp x cp
   bool sequence_parallel = false;  // activations between TP blocks split along the sequence
-  bool overlap_gradients = true;   // reduced while the backward still runs; else after it
+  bool overlap_gradients = true;   // what ZeRO exchanges runs beside compute; else after it
   int micro_batch = 1;             // sequences per micro-batch and data-parallel rank
   // How the sequence's parts meet in attention when cp > 1.
   ContextExchange context = ContextExchange::ring;
@@ -62,14 +63,28 @@ struct Degrees {
   bool operator==(const Degrees&) const = default;
 };
 
+// What a framework keeps in memory: bytes of each parameter for weights, gradients and the
+// optimizer (fp32 master weights and Adam's moments); `summed`: of a gradient on the links.
+// framework.hpp says what frameworks do; the default is Megatron-LM's under 16-bit training.
+struct StateFormat {
+  double weight = 2, gradient = 4, optimizer = 12;
+  double summed = 4;
+  Bytes buffers = {};      // more of them for gradients and weights on their way
+  bool fused_gate = true;  // else a gated MLP keeps the activation of its gate too
+  bool operator==(const StateFormat&) const = default;
+};
+
 // What is trained: the same for every plan that is compared. The batch is never changed silently.
 struct Training {
   Model model;
   std::int64_t global_batch = 0;  // sequences per step
   std::int64_t sequence = 0;      // tokens per sequence
   Precision precision = Precision::bf16;
+  std::optional<StateFormat> state = {};  // absent: the default of the precision
   bool operator==(const Training&) const = default;
 };
+// fp32 training keeps 4 + 4 + 8 bytes, all else the default above.
+StateFormat state_format(const Training& training);
 
 // Why these degrees cannot train this; empty when they can. Names the divisibility rule that
 // failed: heads % tp, kv_heads % tp, ffn_hidden % tp, layers % pp (see stage_layers in cost.hpp for

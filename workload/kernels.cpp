@@ -366,4 +366,6 @@ Kernels optimizer_step(double owned, double held, double element) {
   return {vector_kernel("adam", (28 + weight) * owned), vector_kernel("zero_gradients", 4 * held)};
 }
 
+Kernels shards_sent(int shards) { return {{"send_shards", KernelKind::shard, {0}, 0, shards}}; }
+
 }  // namespace railwright::workload

@@ -72,5 +72,6 @@ Kernels head_weight_gradient(const RankShape& shape);
 // `owned`: parameters whose optimizer state this rank holds; `held`: all that it has gradients of.
 Kernels gradient_norm(double owned);
 Kernels optimizer_step(double owned, double held, double element);
+Kernels shards_sent(int shards);  // after the optimizer, where each is sent off by itself
 
 }  // namespace railwright::workload

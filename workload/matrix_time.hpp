@@ -7,6 +7,7 @@
 //   waves = ceil(batch ceil(m / rows) ceil(n / columns) / units)
 //   T     = min over tiles of  waves x units x 2 rows columns (k + half depth) / (share x rate)
 //
+// and longer where n or k are no multiple of 8, the elements of 16 bytes.
 // (NVIDIA, Matrix Multiplication Background User's Guide, tile and wave quantization.) `half depth`
 // is the depth at which prologue and epilogue take as long as the products; `share` is what smaller
 // tiles reach of the rate of the largest. Both are fitted: docs/calibration.md.
@@ -24,7 +25,7 @@ struct MatrixShape {
 };
 
 // units = 0: not known, no quantization. `rate`: FLOP/s of full waves at great depth. Never less
-// than 2 batch m n k / rate, and more of m, n, k or batch never takes less.
+// than 2 batch m n k / rate, and more of m, batch or whole eights of n and k never takes less.
 Seconds matrix_time(const MatrixShape& shape, int units, double half_depth, FlopRate rate);
 
 // Of flash attention, which gives each unit 128 rows of the queries of one head: time / what it

@@ -34,34 +34,34 @@ KeptPerToken attention_kept(const Model& model, double s, double e) {
 }
 
 // An MLP of this width: its input is kept by the norm before it.
-double mlp_kept(const Model& model, double width, double e) {
-  return e * (model.gated_mlp ? 3 : 2) * width;
+double mlp_kept(const Model& model, double width, double e, bool fused_gate) {
+  return e * (model.gated_mlp ? (fused_gate ? 3 : 4) : 2) * width;
 }
 
 // k tokens for each one when the router is even. Expert parallelism moves them and divides nothing:
 // what a rank sends away, it gets back from others (Megatron-LM, pull request 6782). The widths
 // that etp divides are those of etp times as many tokens.
-KeptPerToken experts_kept(const Model& model, const Degrees& degrees, double e) {
+KeptPerToken experts_kept(const Model& model, const Degrees& degrees, double e, bool fused) {
   const Experts& experts = model.experts;
   const double h = as_double(model.hidden), k = as_double(experts.per_token);
   KeptPerToken kept;
   kept.whole = 8 * as_double(experts.count);      // fp32 scores and probabilities
   kept.whole += k * (e * h * (degrees.etp + 1) +  // what experts get, and what they put out
-                     mlp_kept(model, as_double(experts.ffn_hidden), e));
-  kept.sharded = mlp_kept(model, as_double(experts.shared_hidden), e);
+                     mlp_kept(model, as_double(experts.ffn_hidden), e, fused));
+  kept.sharded = mlp_kept(model, as_double(experts.shared_hidden), e, fused);
   return kept;
 }
 
 KeptPerToken kept_per_token(const Model& model, const Degrees& degrees, bool has_experts, double s,
-                            double e) {
+                            double e, bool fused) {
   const double h = as_double(model.hidden);
   KeptPerToken kept = attention_kept(model, s, e);
   kept.whole += 2 * e * h + (model.dropout ? h : 0);  // inputs of norm and MLP; mask
   if (!has_experts) {
-    kept.sharded += mlp_kept(model, as_double(model.ffn_hidden), e);
+    kept.sharded += mlp_kept(model, as_double(model.ffn_hidden), e, fused);
     return kept;
   }
-  const KeptPerToken experts = experts_kept(model, degrees, e);
+  const KeptPerToken experts = experts_kept(model, degrees, e, fused);
   kept.whole += experts.whole;
   kept.sharded += experts.sharded;
   return kept;
@@ -73,8 +73,8 @@ struct Activations {
 };
 
 Activations layer_activations(const Model& model, const Degrees& degrees, bool has_experts,
-                              double b, double s, double e) {
-  const KeptPerToken token = kept_per_token(model, degrees, has_experts, s, e);
+                              double b, double s, double e, bool fused = true) {
+  const KeptPerToken token = kept_per_token(model, degrees, has_experts, s, e, fused);
   const double t = degrees.tp, split = degrees.sequence_parallel ? t : 1;
   const double tokens = b * s / degrees.cp;
   const double all = tokens * (token.whole / split + (token.sharded + token.core) / t);
@@ -85,14 +85,6 @@ Activations layer_activations(const Model& model, const Degrees& degrees, bool h
   if (degrees.recompute == Recompute::selective && !model.flash_attention)
     return {all - tokens * token.core / t, tokens * token.core / t};
   return {all, 0};
-}
-
-struct StateBytes {
-  double weight, gradient, optimizer;
-};
-StateBytes state_bytes(Precision precision) {
-  if (element_bytes(precision) == 4) return {4, 4, 8};
-  return {2, 4, 12};
 }
 
 // Of a micro-batch, on one rank of the context-parallel group.
@@ -123,18 +115,23 @@ double edge_activations(const Training& training, const Degrees& degrees, int st
 
 // Whole units of layers that ZeRO gathers or reduces at a time: under ZeRO-3 the weights of the one
 // that computes and of the next, and the gradients of one, under ZeRO-2 of a bucket.
-double gathered_bytes(const Training& training, const Degrees& degrees, int stage,
-                      const StateBytes& state) {
-  if (degrees.zero_stage < 2 || degrees.shard_ranks() == 1) return 0;
+double gathered_bytes(const Training& training, const Degrees& degrees, int stage, double e,
+                      const StateFormat& state) {
+  const bool dense = degrees.shard_ranks() > 1, expert = degree_of(degrees, Dimension::edp) > 1;
+  if (degrees.zero_stage < 2 || !(dense || expert)) return 0;
+  const auto shared = [&](const Held& held) {
+    return (dense ? held.dense : 0) + (expert ? held.expert : 0);
+  };
   const Model& model = training.model;
   const bool experts = expert_layers(model, degrees, stage) > 0;
-  const double layer = layer_held(model, degrees, experts).total();
+  const double layer = shared(layer_held(model, degrees, experts));
   double largest = layer;
-  if (stage == 0) largest = std::max(largest, embedding_held(model, degrees).total());
-  if (stage == degrees.pp - 1) largest = std::max(largest, head_held(model, degrees).total());
+  if (stage == 0) largest = std::max(largest, shared(embedding_held(model, degrees)));
+  if (stage == degrees.pp - 1) largest = std::max(largest, shared(head_held(model, degrees)));
   if (degrees.zero_stage == 2)
     return state.gradient * (bucket_parameters(degrees.dp * degrees.cp) + largest);
-  return state.weight * (largest + layer) + state.gradient * largest;
+  const double next = degrees.overlap_gradients ? layer : 0;
+  return e * (largest + next) + state.gradient * largest;
 }
 
 double communication_bytes(const Training& training, const Degrees& degrees, double e) {
@@ -154,6 +151,12 @@ double communication_bytes(const Training& training, const Degrees& degrees, dou
 
 }  // namespace
 
+StateFormat state_format(const Training& training) {
+  if (training.state) return *training.state;
+  if (element_bytes(training.precision) == 4) return {4, 4, 8, 4};
+  return {};
+}
+
 double activation_bytes_per_layer(const Model& model, const Degrees& degrees, std::int64_t b,
                                   std::int64_t s, bool has_experts) {
   return layer_activations(model, degrees, has_experts, as_double(b), as_double(s), 2).kept;
@@ -170,11 +173,12 @@ double stage_activations(const Training& training, const Degrees& degrees, int s
   const std::int64_t experts = expert_layers(model, degrees, stage);
   const std::int64_t dense = stage_layers(model, degrees, stage) - experts;
   const auto passes = as_double(passes_in_flight(degrees, micro_batches(training, degrees), stage));
+  const bool fused = state_format(training).fused_gate;
   double kept = 0, working = 0;
   const auto add = [&](std::int64_t layers, bool has_experts) {
     if (layers == 0) return;
     const Activations layer = layer_activations(model, degrees, has_experts, degrees.micro_batch,
-                                                as_double(training.sequence), e);
+                                                as_double(training.sequence), e, fused);
     kept += as_double(layers) / degrees.vpp * passes * layer.kept;
     working = std::max(working, layer.working);
   };
@@ -196,7 +200,7 @@ double state_of(const Held& held, const Degrees& degrees, double bytes, int firs
 MemoryUse stage_memory(const Training& training, const Degrees& degrees, int stage) {
   const Model& model = training.model;
   const double e = element_bytes(training.precision);
-  const StateBytes state = state_bytes(training.precision);
+  const StateFormat state = state_format(training);
   const Held held = stage_held(model, degrees, stage);
   MemoryUse use;
   use.weights = to_bytes(state_of(held, degrees, state.weight, 3));
@@ -207,7 +211,8 @@ MemoryUse stage_memory(const Training& training, const Degrees& degrees, int sta
     use.logits = to_bytes((e + 4) * local_tokens(training, degrees) *
                           as_double(vocabulary_shard(model, degrees.tp)));
   use.communication = to_bytes(communication_bytes(training, degrees, e) +
-                               gathered_bytes(training, degrees, stage, state));
+                               gathered_bytes(training, degrees, stage, e, state)) +
+                      state.buffers;
   use.reserve = framework_reserve;
   return use;
 }

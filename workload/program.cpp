@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <utility>
 
 #include "topology/topology.hpp"
 #include "workload/kernels.hpp"
@@ -15,8 +16,7 @@ namespace railwright::workload {
 
 namespace {
 
-constexpr double gradient_bytes = 4;  // gradients are summed in fp32
-constexpr Bytes scalar{4};            // the fp32 norm of all gradients
+constexpr Bytes scalar{4};  // the fp32 norm of all gradients
 
 // What one pass does on one part of the stage: the embedding, a layer, the head.
 struct Unit {
@@ -49,6 +49,7 @@ class StageWriter {
   const Degrees& degrees_;
   const int stage_;
   const RankShape shape_;
+  const StateFormat format_;
   const int micro_batches_;
   const bool splits_weights_;
   const Bytes message_bytes_;  // what a stage border carries
@@ -65,11 +66,12 @@ StageWriter::StageWriter(const Training& training, const Degrees& degrees, int s
       degrees_(degrees),
       stage_(stage),
       shape_(rank_shape(training, degrees)),
+      format_(state_format(training)),
       micro_batches_(static_cast<int>(micro_batches(training, degrees))),
       splits_weights_(degrees.schedule == PipelineSchedule::zero_bubble_h1),
       message_bytes_(to_bytes(shape_.element * shape_.local_tokens * shape_.hidden)),
       writer_(stage),
-      state_(degrees, shape_.element, writer_),
+      state_(degrees, shape_.element, format_.summed, writer_),
       recipes_(stage_recipes(training, degrees)),
       dense_layer_(layer_held(training.model, degrees, false)),
       expert_layer_(layer_held(training.model, degrees, true)) {
@@ -82,9 +84,12 @@ StageWriter::StageWriter(const Training& training, const Degrees& degrees, int s
   const Held held = stage_held(training_.model, degrees_, stage_);
   const double owned = state_.owned(held);
   gradient_norm_ = writer_.body("gradient norm", gradient_norm(owned));
-  optimizer_ = writer_.body(
-      "optimizer",
-      optimizer_step(owned, degrees_.zero_stage >= 2 ? owned : held.total(), shape_.element));
+  Kernels optimizer =
+      optimizer_step(owned, degrees_.zero_stage >= 2 ? owned : held.total(), shape_.element);
+  if (state_.sends_shards())
+    for (Kernel& kernel : shards_sent(degrees_.shard_ranks()))
+      optimizer.push_back(std::move(kernel));
+  optimizer_ = writer_.body("optimizer", std::move(optimizer));
 }
 
 // ---- one micro-batch
@@ -134,8 +139,9 @@ void StageWriter::send(const Pass& pass) {
 void StageWriter::write_unit(std::size_t index) {
   const Unit& unit = units_[index];
   if (unit.first) receive(unit.pass);
-  if (index == 0) state_.announce(unit.parameters);
-  if (index + 1 < units_.size()) state_.announce(units_[index + 1].parameters);
+  const bool ahead = state_.announces_ahead();
+  if (index == 0 || !ahead) state_.announce(unit.parameters);
+  if (ahead && index + 1 < units_.size()) state_.announce(units_[index + 1].parameters);
   state_.await_weights();
   unit.recipe->write(writer_);
   const PassKind gradients = splits_weights_ ? PassKind::weight : PassKind::backward;
@@ -153,7 +159,7 @@ void StageWriter::write_unit(std::size_t index) {
 // Both copies of a tied table get the sum: an all-reduce over two ranks sends as much each way.
 void StageWriter::exchange_tied_embedding() {
   if (!training_.model.tied_embeddings || degrees_.pp == 1 || !(first() || last())) return;
-  const Bytes size = to_bytes(gradient_bytes * state_.summed(shape_.vocabulary * shape_.hidden));
+  const Bytes size = to_bytes(format_.summed * state_.summed(shape_.vocabulary * shape_.hidden));
   writer_.begin(-1, last());
   writer_.send(first() ? degrees_.pp - 1 : 0, size, true);
   writer_.begin(-1, first());
@@ -166,7 +172,7 @@ void StageWriter::finish() {
   const double whole = whole_parameters(training_.model, degrees_, stage_);
   if (degrees_.sequence_parallel && degrees_.tp > 1)
     writer_.tensor(Dimension::tp, Operation::all_reduce,
-                   to_bytes(gradient_bytes * state_.summed(whole)));
+                   to_bytes(format_.summed * state_.summed(whole)));
   exchange_tied_embedding();
   writer_.begin(-1, false);
   writer_.compute(gradient_norm_);

@@ -14,6 +14,7 @@ using topology::Precision;
 constexpr double default_gemm_efficiency = 0.70;
 constexpr double default_attention_efficiency = 0.50;
 constexpr double default_gemm_half_depth = 200;
+constexpr double default_sustained_rate = 0.8;
 constexpr double default_hbm_efficiency = 0.83;
 constexpr double default_hbm_half_size = 14e6;
 constexpr double default_launch_floor = 3e-6;
@@ -26,7 +27,8 @@ struct Constants {
   FlopRate tensor_rate, vector_rate;
   Bandwidth memory;
   int units = 0;
-  double gemm, half_depth, attention, hbm, hbm_half, launch, host_launch, vector_traffic;
+  double gemm, half_depth, attention, hbm, hbm_half, launch;
+  double host_launch, host_exposed, vector_traffic, shard;  // of the framework
 };
 
 Constants constants_of(const AcceleratorKind& accelerator, Precision precision,
@@ -34,7 +36,7 @@ Constants constants_of(const AcceleratorKind& accelerator, Precision precision,
   const auto value = [&](const char* parameter, double fallback) {
     return calibration.value_or(accelerator.subject(), parameter, fallback);
   };
-  const double sustained = value("sustained_rate", 1);
+  const double sustained = value("sustained_rate", default_sustained_rate);
   return {peak_rate(accelerator, precision),
           peak_rate(accelerator, Precision::fp32),
           accelerator.memory_bandwidth,
@@ -46,7 +48,9 @@ Constants constants_of(const AcceleratorKind& accelerator, Precision precision,
           value("hbm_half_size", default_hbm_half_size),
           value("launch_floor", default_launch_floor),
           calibration.value_or("framework", "host_launch", 0),
-          calibration.value_or("framework", "vector_traffic", 1.5)};
+          calibration.value_or("framework", "host_exposed", 0),
+          calibration.value_or("framework", "vector_traffic", 1.5),
+          calibration.value_or("framework", "shard_latency", 0)};
 }
 
 // With efficiency x / (x + half) the time is (x + half) / rate: never falls when x grows.
@@ -64,6 +68,9 @@ double tensor_seconds(const Kernel& kernel, const Constants& c) {
       const double rate = c.attention * (backward ? backward_share : 1) * c.tensor_rate.per_second;
       return attention_waves(kernel.shape, c.units) * ramped_seconds(kernel.flops.count, 0, rate);
     }
+    case KernelKind::call:
+    case KernelKind::shard:
+      return 0;
     case KernelKind::gemm:
       break;
   }
@@ -73,6 +80,8 @@ double tensor_seconds(const Kernel& kernel, const Constants& c) {
 }
 
 ComputeTime time_of(const Kernel& kernel, const Constants& c) {
+  if (kernel.kind == KernelKind::call) return {};
+  if (kernel.kind == KernelKind::shard) return {{}, {}, {}, {}, {kernel.count * c.shard}};
   const bool vector = kernel.kind == KernelKind::vector;
   const double rate = (vector ? c.vector_rate : c.tensor_rate).per_second;
   const double peak = ramped_seconds(kernel.flops.count, 0, rate);
@@ -140,15 +149,19 @@ ComputeTime compute_time(const std::vector<Kernel>& kernels, const AcceleratorKi
   const Constants constants = constants_of(accelerator, precision, calibration);
   ComputeTime sum;
   double launches = 0;
+  Seconds shards;
   for (const Kernel& kernel : kernels) {
-    launches += kernel.count;
+    if (kernel.kind != KernelKind::shard) launches += kernel.count;
     const ComputeTime one = time_of(kernel, constants);
     sum.tensor_peak += one.tensor_peak;
     sum.tensor_inefficiency += one.tensor_inefficiency;
     sum.hbm += one.hbm;
     sum.launch += one.launch;
+    shards += one.host;
   }
-  sum.host = {std::max(0.0, launches * constants.host_launch - sum.total().value)};
+  const double host = launches * constants.host_launch, busy = sum.total().value;
+  sum.host = {std::max(0.0, host - busy) + constants.host_exposed * std::min(host, busy)};
+  sum.host += shards;
   return sum;
 }
 

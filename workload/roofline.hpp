@@ -10,10 +10,12 @@
 //
 // Calibration of the accelerator's subject (topology/calibration.hpp), and what is used where it is
 // silent (the values that data/calibration.json gives for "*"):
-//   gemm_efficiency 0.70, gemm_half_depth 200, attention_efficiency 0.50, sustained_rate 1,
+//   gemm_efficiency 0.70, gemm_half_depth 200, attention_efficiency 0.50, sustained_rate 0.8,
 //   hbm_efficiency 0.83, hbm_half_size 14e6 B, launch_floor 3e-6 s;
 // of the framework (subject "framework", chosen by topology::with_framework):
-//   host_launch 0 s per kernel, vector_traffic 1.5 x the bytes of fused element-wise kernels.
+//   host_launch 0 s per kernel, vector_traffic 1.5 x the bytes of fused element-wise kernels,
+//   host_exposed 0: the share of the shorter of launches and kernels that the longer does not hide,
+//   shard_latency 0 s per shard.
 // Vector kernels run at the accelerator's fp32 rate, in practice always bound by HBM.
 #pragma once
 
@@ -26,7 +28,13 @@
 
 namespace railwright::workload {
 
-enum class KernelKind : std::uint8_t { gemm, attention, vector };
+enum class KernelKind : std::uint8_t {
+  gemm,
+  attention,
+  vector,
+  call,   // no kernel of ours: the host calls a collective, which takes it as long as a launch
+  shard,  // no kernel: what the framework waits for each shard that it sends off by itself
+};
 
 // `count` equal kernel launches on one rank; flops and bytes are of one launch.
 struct Kernel {

@@ -6,6 +6,7 @@
 
 #include "coordinator/calibration/calibration.hpp"
 #include "coordinator/calibration/runs.hpp"
+#include "coordinator/calibration/step_fit.hpp"
 #include "coordinator/console.hpp"
 #include "coordinator/training.hpp"
 #include "topology/calibration_overlay.hpp"
@@ -145,10 +146,48 @@ Errors misfits_of(const Calibrated& calibrated) {
   return errors;
 }
 
-int calibrate_command(const CalibrateOptions& options) {
+// Tables of training steps are fitted by themselves: all files are such, or none is.
+Result<bool> are_training_steps(const CalibrateOptions& options) {
+  std::size_t steps = 0;
+  for (const std::string& file : options.files) {
+    const auto text = topology::read_text_file(file);
+    if (!text) return tl::unexpected<Errors>(text.error());
+    steps += kind_of_measurements(*text) == MeasurementKind::training;
+  }
+  if (steps > 0 && steps < options.files.size())
+    return failure({}, "training steps and collectives in one fit",
+                   "calibrate them one after the other, the second with --calibration");
+  return steps > 0;
+}
+
+Result<Calibrated> calibrated_steps(const CalibrateOptions& options) {
+  std::vector<TrainingRow> rows;
+  for (const std::string& file : options.files) {
+    const auto text = topology::read_text_file(file);
+    if (!text) return tl::unexpected<Errors>(text.error());
+    const auto more = parse_training_rows(*text, file);
+    if (!more) return tl::unexpected<Errors>(more.error());
+    rows.insert(rows.end(), more->begin(), more->end());
+  }
+  if (const auto error = topology::why_not_writable(options.output))
+    return tl::unexpected<Errors>(Errors{*error});
+  const auto base = calibration_from(options.calibration);
+  if (!base) return tl::unexpected<Errors>(base.error());
+  auto fit = fit_steps(rows, *base, options.from_scratch);
+  if (!fit) return tl::unexpected<Errors>(fit.error());
+  return Calibrated{{std::move(*fit)}, {}};
+}
+
+Result<Calibrated> calibrated_runs(const CalibrateOptions& options) {
   const auto request = request_of(options);
-  if (!request) return report(request.error());
-  const auto calibrated = calibrate(*request);
+  if (!request) return tl::unexpected<Errors>(request.error());
+  return calibrate(*request);
+}
+
+int calibrate_command(const CalibrateOptions& options) {
+  const auto steps = are_training_steps(options);
+  if (!steps) return report(steps.error());
+  const auto calibrated = *steps ? calibrated_steps(options) : calibrated_runs(options);
   if (!calibrated) return report(calibrated.error());
   if (const Errors errors = misfits_of(*calibrated); !errors.empty()) return report(errors);
   for (const std::string& reason : calibrated->skipped) std::cerr << "skipped: " << reason << "\n";
@@ -184,7 +223,7 @@ void add_options(CLI::App& app, CalibrateOptions& options) {
                  "calibration.json that the fit starts from, over the defaults");
   app.add_flag("--in-place", options.in_place, "Take the in-place columns");
   app.add_flag("--from-scratch", options.from_scratch,
-               "The library's constants start from round figures instead of the calibration");
+               "The constants start from round figures instead of the calibration");
   app.add_flag("--json", options.json, "One JSON document, SI units");
   app.footer("Example: railwright calibrate all_reduce.txt -o calibration.json");
 }
@@ -193,8 +232,8 @@ void add_options(CLI::App& app, CalibrateOptions& options) {
 
 void add_calibrate_command(CommandLine& line) {
   const auto options = std::make_shared<CalibrateOptions>();
-  CLI::App* app =
-      line.app.add_subcommand("calibrate", "Fit a calibration file to measured collectives");
+  CLI::App* app = line.app.add_subcommand(
+      "calibrate", "Fit a calibration file to measured collectives or training steps");
   add_options(*app, *options);
   app->callback([&line, options] { line.run = [options] { return calibrate_command(*options); }; });
 }

@@ -1,6 +1,7 @@
 // `railwright plan`: the best parallel plans of a model on a cluster, beside the rule of thumb.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 #include <memory>
 
@@ -9,6 +10,7 @@
 #include "coordinator/planner/report.hpp"
 #include "coordinator/training.hpp"
 #include "topology/files/writable.hpp"
+#include "workload/uncertainty.hpp"
 
 namespace railwright::coordinator {
 
@@ -94,6 +96,14 @@ Result<PlanRequest> request_of(const Options& options) {
   return request;
 }
 
+// Of each plan: that of the least known accelerator of the cluster.
+void add_uncertainty(Json& json, const PlanRequest& request) {
+  double most = 0;
+  for (const auto& kind : request.cluster.spec.accelerator_kinds)
+    most = std::max(most, workload::prediction_uncertainty(kind, request.calibration));
+  for (Json& plan : json["plans"]) plan["uncertainty"] = most;
+}
+
 int run(const Options& options) {
   const Stopwatch watch;
   auto request = request_of(options);
@@ -112,10 +122,13 @@ int run(const Options& options) {
     if (!saved) return report(saved.error());
     std::cerr << fmt::format("wrote {0}; next: railwright emulate --plan {0}\n", options.output);
   }
-  if (options.json)
-    print_json(planning_json(*planning, watch.wall_s()));
-  else
+  if (options.json) {
+    Json json = planning_json(*planning, watch.wall_s());
+    add_uncertainty(json, *request);
+    print_json(json);
+  } else {
     std::cout << planning_text(*planning, watch.wall_s());
+  }
   return exit_ok;
 }
 

@@ -6,22 +6,20 @@
 #include "coordinator/training.hpp"
 #include "coordinator/validation/report.hpp"
 #include "coordinator/validation/training/report.hpp"
+#include "coordinator/validation/training/scatter.hpp"
 #include "topology/document.hpp"
+#include "topology/files/writable.hpp"
+#include "topology/files/write_text_file.hpp"
 
 namespace railwright::coordinator {
 namespace {
 
-constexpr const char* own_name = "data/measurements/collectives.csv";
-
 struct ValidateOptions {
-  std::string data, calibration;
-  bool json = false, quick = false;
+  std::string data, calibration, page;
+  bool json = false, quick = false, leave_one_out = false;
 };
 
-Result<std::string> text_of(const ValidateOptions& options) {
-  if (options.data.empty()) return std::string(own_measurements());
-  return topology::read_text_file(options.data);
-}
+using topology::Calibration;
 
 int refuse(const std::string& file) {
   return report(
@@ -31,46 +29,89 @@ int refuse(const std::string& file) {
         "of a table of training steps step_time_s"}});
 }
 
-int nothing_predicted(const std::map<std::string, std::size_t>& skipped, const std::string& file) {
+tl::unexpected<Errors> nothing_predicted(const std::map<std::string, std::size_t>& skipped,
+                                         const std::string& file) {
   std::string why;
   for (const auto& [reason, rows] : skipped)
     why += (why.empty() ? ": " : ", ") + reason + " (" + std::to_string(rows) + ")";
-  return report(
+  return tl::unexpected<Errors>(
       {{{file}, "no row could be predicted" + why, "docs/validate.md says what a row needs"}});
 }
 
-int validate_training(const std::string& text, const std::string& file,
-                      const topology::Calibration& calibration, bool json) {
+// What one table says, in both forms; `page` for training steps alone.
+struct Outcome {
+  Json json;
+  std::string text, page;
+};
+
+Result<Outcome> training_outcome(std::string_view text, const std::string& file,
+                                 const Calibration& calibration, const ValidateOptions& options) {
   const auto rows = parse_training_rows(text, file);
-  if (!rows) return report(rows.error());
-  const TrainingEvaluation evaluation = evaluate(*rows, calibration);
+  if (!rows) return tl::unexpected<Errors>(rows.error());
+  const auto evaluation = evaluate(*rows, calibration, {.leave_out = options.leave_one_out});
   if (evaluation.steps.empty()) return nothing_predicted(evaluation.skipped, file);
-  if (json)
-    print_json(to_json(evaluation, *rows));
-  else
-    std::cout << to_text(evaluation);
-  return exit_ok;
+  return Outcome{to_json(evaluation, *rows, calibration), to_text(evaluation, calibration),
+                 scatter_page(evaluation, *rows)};
+}
+
+Result<Outcome> collectives_outcome(std::string_view text, const std::string& file,
+                                    const Calibration& calibration,
+                                    const ValidateOptions& options) {
+  const auto measurements = parse_measurements(text, file);
+  if (!measurements) return tl::unexpected<Errors>(measurements.error());
+  const auto evaluation = evaluate(*measurements, calibration, {.leave_out = !options.quick});
+  if (evaluation.rows.empty()) return nothing_predicted(evaluation.skipped, file);
+  return Outcome{to_json(evaluation, *measurements, calibration), to_text(evaluation, calibration),
+                 ""};
+}
+
+// The two tables that come with the program, one after the other.
+Result<Outcome> own_outcome(const Calibration& calibration, const ValidateOptions& options) {
+  auto steps =
+      training_outcome(own_training_steps(), own_training_steps_name, calibration, options);
+  if (!steps) return steps;
+  const auto collectives =
+      collectives_outcome(own_measurements(), own_measurements_name, calibration, options);
+  if (!collectives) return collectives;
+  for (const char* key : {"groups", "rows"})
+    for (const Json& item : collectives->json.at(key)) steps->json[key].push_back(item);
+  steps->json["collectives"] = collectives->json.at("collectives");
+  steps->text = "Training steps\n\n" + steps->text + "\n\nCollectives\n\n" + collectives->text;
+  return steps;
+}
+
+Result<Outcome> outcome_of(const Calibration& calibration, const ValidateOptions& options) {
+  if (options.data.empty()) return own_outcome(calibration, options);
+  const auto text = topology::read_text_file(options.data);
+  if (!text) return tl::unexpected<Errors>(text.error());
+  return kind_of_measurements(*text) == MeasurementKind::training
+             ? training_outcome(*text, options.data, calibration, options)
+             : collectives_outcome(*text, options.data, calibration, options);
 }
 
 int validate(const ValidateOptions& options) {
-  const std::string file = options.data.empty() ? own_name : options.data;
   const auto calibration = calibration_from(options.calibration);
   if (!calibration) return report(calibration.error());
-  const auto text = text_of(options);
-  if (!text) return report(text.error());
-  const MeasurementKind kind = kind_of_measurements(*text);
-  if (kind == MeasurementKind::neither) return refuse(file);
-  if (kind == MeasurementKind::training)
-    return validate_training(*text, file, *calibration, options.json);
-  const auto measurements = parse_measurements(*text, file);
-  if (!measurements) return report(measurements.error());
-  const Evaluation evaluation =
-      evaluate(*measurements, *calibration, {.leave_out = !options.quick});
-  if (evaluation.rows.empty()) return nothing_predicted(evaluation.skipped, file);
+  if (const auto error = topology::why_not_writable(options.page)) return report({*error});
+  if (!options.data.empty()) {
+    const auto text = topology::read_text_file(options.data);
+    if (text && kind_of_measurements(*text) == MeasurementKind::neither)
+      return refuse(options.data);
+  }
+  const auto outcome = outcome_of(*calibration, options);
+  if (!outcome) return report(outcome.error());
+  if (!options.page.empty()) {
+    if (outcome->page.empty())
+      return report({{{},
+                      "--report is of training steps, and this is a table of collectives",
+                      "leave it out, or name a table of training steps"}});
+    const auto saved = topology::write_text_file(options.page, outcome->page);
+    if (!saved) return report(saved.error());
+  }
   if (options.json)
-    print_json(to_json(evaluation, *measurements, *calibration));
+    print_json(outcome->json);
   else
-    std::cout << to_text(evaluation, *calibration);
+    std::cout << outcome->text;
   return exit_ok;
 }
 
@@ -88,6 +129,11 @@ void add_validate_command(CommandLine& line) {
   app->add_option("--calibration", options->calibration,
                   "calibration.json, laid over the defaults");
   app->add_flag("--quick", options->quick, "Without the errors that leave each group out of a fit");
+  app->add_option("--report", options->page,
+                  "Training steps: write predicted against measured to this HTML file")
+      ->check(a_path());
+  app->add_flag("--leave-one-out", options->leave_one_out,
+                "Training steps: also by constants that are fitted without each group");
   app->add_flag("--json", options->json, "One JSON document; errors are fractions");
   app->footer("Example: railwright validate --data collectives.csv");
   app->callback([&line, options] { line.run = [options] { return validate(*options); }; });

@@ -107,6 +107,14 @@ Errors missing_columns(const std::vector<std::string>& names, const std::string&
   return errors;
 }
 
+// By its path in the repository.
+std::string_view embedded(std::string_view path) {
+  for (const EmbeddedFile& file : embedded_measurements())
+    if (path.ends_with(file.name)) return file.text;
+  assert(false);
+  return {};
+}
+
 }  // namespace
 
 MeasurementKind kind_of_measurements(std::string_view text) {
@@ -129,10 +137,7 @@ Result<std::vector<Measurement>> parse_measurements(std::string_view text,
   return measurements;
 }
 
-std::string_view own_measurements() {
-  const auto files = embedded_measurements();
-  assert(files.size() == 1);
-  return files.front().text;
-}
+std::string_view own_measurements() { return embedded(own_measurements_name); }
+std::string_view own_training_steps() { return embedded(own_training_steps_name); }
 
 }  // namespace railwright::coordinator

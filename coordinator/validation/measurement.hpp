@@ -34,7 +34,10 @@ MeasurementKind kind_of_measurements(std::string_view text);
 // operation of ours or no time is an error, not a row to skip.
 Result<std::vector<Measurement>> parse_measurements(std::string_view text, const std::string& file);
 
-// data/measurements/collectives.csv, compiled in: published facts, each with its source.
+// Compiled in: published facts, each with its source.
+inline constexpr const char* own_measurements_name = "data/measurements/collectives.csv";
+inline constexpr const char* own_training_steps_name = "data/measurements/training.csv";
 std::string_view own_measurements();
+std::string_view own_training_steps();
 
 }  // namespace railwright::coordinator

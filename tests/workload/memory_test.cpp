@@ -1,4 +1,6 @@
 #include "samples.hpp"
+#include "workload/framework.hpp"
+#include "workload/layer.hpp"
 #include "workload/workload.hpp"
 
 using namespace railwright;
@@ -194,4 +196,61 @@ TEST_CASE("a model beyond all memory never wraps around to one that fits") {
   training.model.hidden = training.model.ffn_hidden = 1'000'000'000;
   training.model.layers = 100'000;
   CHECK(peak_memory(training, {}).total() >= Bytes{1'000'000'000'000'000'000});
+}
+
+TEST_CASE("each framework keeps the copies of gradients that its code makes") {
+  struct Row {
+    const char* framework;
+    Precision precision;
+    double whole, sharded;  // bytes per parameter under ZeRO-1: whole + sharded / d
+  };
+  const Row rows[] = {{"megatron", Precision::bf16, 6, 12},
+                      {"megatron-deepspeed", Precision::fp16, 4, 16},
+                      {"megatron-deepspeed", Precision::bf16, 8, 12},
+                      {"deepspeed", Precision::bf16, 8, 12},
+                      {"nanotron", Precision::bf16, 8, 12},  // the playbook's 20 bytes
+                      {"internevo", Precision::bf16, 4, 16},
+                      {"fsdp", Precision::bf16, 8, 8},
+                      {"never-heard-of", Precision::fp16, 6, 12},
+                      {"megatron", Precision::fp32, 8, 8}};
+  for (const Row& row : rows) {
+    INFO(row.framework << " " << static_cast<int>(row.precision));
+    Training training{ready("llama-3.1-8b"), 64, 8192, row.precision};
+    training.state = state_format_of(row.framework, row.precision);
+    Degrees degrees;
+    degrees.dp = 64;
+    degrees.zero_stage = 1;
+    const MemoryUse use = stage_memory(training, degrees, 0);
+    CHECK(as_double(use.weights + use.gradients + use.optimizer) ==
+          Approx((row.whole + row.sharded / 64) * parameters(training.model)).epsilon(1e-9));
+  }
+}
+
+TEST_CASE("buckets of 5e8 elements and an activation of the gate come on top") {
+  Training training{ready("llama-3.1-8b"), 8, 8192};
+  const Degrees one;
+  const MemoryUse plain = stage_memory(training, one, 0);
+  training.state = StateFormat{};
+  CHECK(stage_memory(training, one, 0) == plain);
+  training.state->buffers = Bytes{3'000'000'000};
+  CHECK(stage_memory(training, one, 0).communication == plain.communication + Bytes{3'000'000'000});
+  CHECK(state_format_of("deepspeed", Precision::fp16).buffers == Bytes{3'000'000'000});
+  CHECK(state_format_of("deepspeed", Precision::bf16).buffers == Bytes{5'000'000'000});
+  training.state->fused_gate = false;  // 2 f more bytes per token and layer
+  CHECK(stage_memory(training, one, 0).activations ==
+        plain.activations + Bytes{2ull * 14336 * 8192 * 32});
+}
+
+// Two ranks of one tensor-parallel group hold the same experts whole: ZeRO-3 shares them, and
+// gathers a layer of them and the next one, though nothing else is shared.
+TEST_CASE("experts that only tensor-parallel ranks share are gathered too") {
+  const Training training{ready("mixtral-8x7b"), 8, 4096};
+  Degrees degrees;
+  degrees.tp = 2;
+  degrees.sequence_parallel = true;
+  const Bytes before = stage_memory(training, degrees, 0).communication;
+  degrees.zero_stage = 3;
+  const double experts = layer_held(training.model, degrees, true).expert;
+  CHECK(as_double(stage_memory(training, degrees, 0).communication) ==
+        Approx(as_double(before) + (2 * 2 + 4) * experts).epsilon(1e-9));
 }

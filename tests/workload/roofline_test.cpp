@@ -34,7 +34,8 @@ Calibration calibration(double efficiency = 0.8) {
   };
   return {{entry("gemm_efficiency", efficiency), entry("attention_efficiency", 0.5),
            entry("gemm_half_depth", 100), entry("hbm_efficiency", 0.9), entry("hbm_half_size", 1e6),
-           entry("launch_floor", 2e-6), entry_of("framework", "vector_traffic", 1)}};
+           entry("launch_floor", 2e-6), entry("sustained_rate", 1),
+           entry_of("framework", "vector_traffic", 1)}};
 }
 
 double time_of(const Kernel& kernel, const AcceleratorKind& kind = accelerator()) {
@@ -141,7 +142,7 @@ TEST_CASE("an accelerator built on a measured one is as efficient as that") {
 TEST_CASE("without calibration the documented defaults hold") {
   const ComputeTime time =
       compute_time({"g", KernelKind::gemm, {1e12}, 0, 1}, accelerator(), Precision::bf16, {});
-  CHECK(time.total().value == Approx(1e12 / (0.70 * 400e12) + 3e-6).epsilon(1e-12));
+  CHECK(time.total().value == Approx(1e12 / (0.8 * 0.70 * 400e12) + 3e-6).epsilon(1e-12));
 }
 
 TEST_CASE("the host shows where it launches slower than the kernels of a body run") {
@@ -160,6 +161,35 @@ TEST_CASE("the host shows where it launches slower than the kernels of a body ru
   CHECK(time(smalls).host.value > 2.9e-4);
   CHECK(time(mixed).host.value == 0);
   CHECK(time(mixed) == compute_time(mixed, accelerator(), Precision::bf16, calibration()));
+}
+
+TEST_CASE("what the host does not hide lies between the longer of both and their sum") {
+  const std::vector<Kernel> body(3, {"v", KernelKind::vector, {0}, 1e7, 1});
+  const auto time = [&](double exposed) {
+    Calibration with = calibration();
+    with.entries.push_back(entry_of("framework", "host_launch", 1e-5));
+    with.entries.push_back(entry_of("framework", "host_exposed", exposed));
+    return compute_time(body, accelerator(), Precision::bf16, with).total().value;
+  };
+  const double busy =
+      compute_time(body, accelerator(), Precision::bf16, calibration()).total().value;
+  CHECK(time(0) == Approx(std::max(busy, 3e-5)).epsilon(1e-12));
+  CHECK(time(1) == Approx(busy + 3e-5).epsilon(1e-12));
+  CHECK(time(0.5) == Approx((time(0) + time(1)) / 2).epsilon(1e-12));
+}
+
+TEST_CASE("calls of collectives cost the host a launch, shards their latency, and nothing else") {
+  Calibration with = calibration();
+  with.entries.push_back(entry_of("framework", "host_launch", 1e-4));
+  with.entries.push_back(entry_of("framework", "shard_latency", 1e-3));
+  const Kernel small{"v", KernelKind::vector, {0}, 1e3, 1};
+  const Kernel call{"call", KernelKind::call, {0}, 0, 2}, shard{"s", KernelKind::shard, {0}, 0, 5};
+  const auto time = [&](const std::vector<Kernel>& kernels, const Calibration& used) {
+    return compute_time(kernels, accelerator(), Precision::bf16, used);
+  };
+  CHECK(time({small, call}, with).total().value == Approx(3e-4).epsilon(1e-12));
+  CHECK(time({small, shard}, with).total().value == Approx(1e-4 + 5e-3).epsilon(1e-12));
+  CHECK(time({small, call, shard}, calibration()) == time({small}, calibration()));
 }
 
 TEST_CASE("unfused element-wise kernels move more bytes, products do not") {

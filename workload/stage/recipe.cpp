@@ -1,6 +1,7 @@
 #include "workload/stage/recipe.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 #include "workload/layer.hpp"
 
@@ -71,7 +72,21 @@ void Recipe::append(const Recipe& other) {
   for (const Step& step : other.steps_) add(step);
 }
 
+// The host calls a collective as it launches a kernel: with the compute before it, else after it.
+void Recipe::call_exchanges() {
+  const auto computes = [](const Step& step) { return !step.kernels.empty(); };
+  for (std::size_t i = 0; i < steps_.size(); ++i) {
+    if (steps_[i].kind != StepKind::exchange && steps_[i].kind != StepKind::beside) continue;
+    const auto place = steps_.begin() + static_cast<std::ptrdiff_t>(i);
+    const auto before = std::find_if(std::make_reverse_iterator(place), steps_.rend(), computes);
+    const auto caller =
+        before != steps_.rend() ? before.base() - 1 : std::find_if(place, steps_.end(), computes);
+    if (caller != steps_.end()) caller->kernels.push_back({"call", KernelKind::call, {0}, 0, 1});
+  }
+}
+
 void Recipe::register_bodies(ProgramWriter& writer) {
+  call_exchanges();
   for (Step& step : steps_)
     if (!step.kernels.empty()) step.body = writer.body(step.name, step.kernels);
 }

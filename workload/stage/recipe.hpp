@@ -43,6 +43,7 @@ class Recipe {
     int body = -1;
   };
   void add(Step step);
+  void call_exchanges();
   bool has_beside() const;
 
   std::string name_;

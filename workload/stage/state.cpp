@@ -4,8 +4,6 @@ namespace railwright::workload {
 
 namespace {
 
-constexpr double gradient_bytes = 4;  // gradients are summed in fp32
-
 // The ranks that share one copy, under the name that says most.
 Dimension sharing(const Degrees& degrees) {
   if (degrees.zero_stage >= 1 && degrees.shard_ranks() < degrees.dp * degrees.cp)
@@ -15,8 +13,12 @@ Dimension sharing(const Degrees& degrees) {
 
 }  // namespace
 
-StateExchange::StateExchange(const Degrees& degrees, double element_bytes, ProgramWriter& writer)
-    : degrees_(degrees), element_bytes_(element_bytes), writer_(writer) {
+StateExchange::StateExchange(const Degrees& degrees, double element_bytes, double summed_bytes,
+                             ProgramWriter& writer)
+    : degrees_(degrees),
+      element_bytes_(element_bytes),
+      summed_bytes_(summed_bytes),
+      writer_(writer) {
   dense_.share = sharing(degrees);
   dense_.replicated = dense_.share == Dimension::shard;
   expert_.share = Dimension::edp;
@@ -68,7 +70,8 @@ void StateExchange::close_buckets() {
 
 void StateExchange::reduce(Lane& lane, double parameters) {
   const auto add = [&](Dimension group, Operation operation, double count) {
-    const int op = writer_.data(group, operation, to_bytes(gradient_bytes * count));
+    const int op = writer_.data(group, operation, to_bytes(summed_bytes_ * count));
+    if (degrees_.zero_stage == 3 && !degrees_.overlap_gradients) writer_.await(op);
     if (last_micro_batch_) sums_.push_back(op);
   };
   const bool shards = degrees_.zero_stage >= 1;
@@ -89,6 +92,10 @@ void StateExchange::gather_weights() {
     for (const double bucket : lane->buckets)
       if (lane->shared())
         writer_.data(lane->share, Operation::all_gather, to_bytes(element_bytes_ * bucket));
+}
+
+bool StateExchange::sends_shards() const {
+  return (degrees_.zero_stage == 1 || degrees_.zero_stage == 2) && dense_.shared();
 }
 
 void StateExchange::sum_over_shards(Bytes size) {

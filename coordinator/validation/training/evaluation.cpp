@@ -4,98 +4,38 @@
 
 #include <algorithm>
 #include <cmath>
-#include <memory>
 #include <tuple>
 
-#include "coordinator/planner/memory_gate.hpp"
-#include "coordinator/planner/price.hpp"
 #include "coordinator/validation/training/choice.hpp"
-#include "topology/calibration_overlay.hpp"
+#include "coordinator/validation/training/constants.hpp"
+#include "coordinator/validation/training/fit.hpp"
 
 namespace railwright::coordinator {
 namespace {
 
 using topology::Calibration;
-using workload::Degrees;
-using workload::Recompute;
 
 constexpr double counted_difference = 0.03;
 constexpr std::size_t least_layouts = 4;
 
-// Clusters and calibrations of a table, built once each.
-class Systems {
- public:
-  explicit Systems(const Calibration& calibration) : calibration_(calibration) {}
-
-  const topology::Cluster* cluster(const TrainingRow& row, const TrainingSetup& setup) {
-    const auto [place, fresh] = clusters_.try_emplace(system_of(row));
-    if (fresh) {
-      auto built = topology::build_cluster(setup.cluster);
-      if (built) place->second = std::make_unique<topology::Cluster>(std::move(*built));
-    }
-    return place->second.get();
-  }
-  const Calibration& calibration(const std::string& framework) {
-    const auto [place, fresh] = calibrations_.try_emplace(framework);
-    if (fresh) place->second = topology::with_framework(calibration_, framework);
-    return place->second;
-  }
-
- private:
-  const Calibration& calibration_;
-  std::map<std::string, std::unique_ptr<topology::Cluster>> clusters_;
-  std::map<std::string, Calibration> calibrations_;
-};
-
-Seconds step_of(StepPricer& pricer, Degrees degrees, bool every_other_layer) {
-  if (!every_other_layer) return pricer.price(degrees).step;
-  degrees.recompute = Recompute::none;
-  const Seconds without = pricer.price(degrees).step;
-  degrees.recompute = Recompute::full;
-  return 0.5 * (without + pricer.price(degrees).step);
-}
-
-// The fastest choice that fits, else the fastest.
-PredictedStep predict(const TrainingSetup& setup, const topology::Cluster& cluster,
-                      const Calibration& calibration) {
-  StepPricer pricer(cluster, setup.training, calibration);
-  PredictedStep best;
-  for (const Degrees& degrees : setup.choices) {
-    const workload::MemoryUse use = workload::peak_memory(setup.training, degrees);
-    PredictedStep step;
-    step.degrees = degrees;
-    step.predicted = step_of(pricer, degrees, setup.every_other_layer);
-    step.fits = tightest_stage(cluster, setup.training, degrees).fits();
-    step.peak_memory = static_cast<double>(use.total().count);
-    step.activation_memory = static_cast<double>(use.activations.count);
-    step.state_memory =
-        static_cast<double>(use.weights.count + use.gradients.count + use.optimizer.count);
-    const bool first = best.predicted.value == 0;
-    const bool better = step.fits != best.fits ? step.fits : step.predicted < best.predicted;
-    if (first || better) best = step;
-  }
-  return best;
-}
-
 // ---- baseline: hardware FLOPs at the median utilisation of the accelerator and precision
 
-void add_baselines(TrainingEvaluation& evaluation, const std::vector<TrainingRow>& rows,
-                   const std::vector<TrainingSetup>& setups) {
+void add_baselines(TrainingEvaluation& evaluation, const TrainingTable& table) {
   using Key = std::pair<std::string, topology::Precision>;
   const auto ideal = [&](const PredictedStep& step) {
-    const TrainingSetup& setup = setups[step.row];
+    const TrainingSetup& setup = table.setup(step.row);
     const auto& kind = setup.cluster.accelerator_kinds.front();
-    workload::Training training = setup.training;
-    return workload::hardware_flops_per_step(training, step.degrees.recompute).count /
-           (workload::peak_rate(kind, training.precision).per_second * rows[step.row].accelerators);
+    return workload::hardware_flops_per_step(setup.training, step.degrees.recompute).count /
+           (workload::peak_rate(kind, setup.training.precision).per_second *
+            table.row(step.row).accelerators);
   };
   const auto key = [&](const PredictedStep& step) {
-    const TrainingSetup& setup = setups[step.row];
+    const TrainingSetup& setup = table.setup(step.row);
     return Key{setup.cluster.accelerator_kinds.front().name, setup.training.precision};
   };
   std::map<Key, std::vector<double>> utilisation;
   for (const PredictedStep& step : evaluation.steps)
-    if (const auto& measured = rows[step.row].step_time)
+    if (const auto& measured = table.row(step.row).step_time)
       utilisation[key(step)].push_back(ideal(step) / measured->value);
   for (auto& [name, values] : utilisation)
     std::ranges::nth_element(values,
@@ -143,6 +83,7 @@ void add(TrainingGroup& group, const TrainingRow& row, const PredictedStep& step
   if (row.step_time) {
     add(group.step, step.predicted.value, row.step_time->value, row.id);
     group.step.baseline += std::abs(step.baseline / *row.step_time - 1);
+    group.step.left_out += std::abs(step.left_out / *row.step_time - 1);
   }
   if (row.peak_memory) add(group.memory, step.peak_memory, *row.peak_memory, row.id);
   if (row.activation_memory)
@@ -208,10 +149,13 @@ void summarise(TrainingEvaluation& evaluation, const std::vector<TrainingRow>& r
     finish(group.memory);
     if (group.step.rows == 0) continue;
     group.step.baseline /= static_cast<double>(group.step.rows);
+    group.step.left_out /= static_cast<double>(group.step.rows);
     evaluation.macro_mape += group.step.mape;
+    evaluation.macro_left_out += group.step.left_out;
     ++timed;
   }
   if (timed > 0) evaluation.macro_mape /= static_cast<double>(timed);
+  if (timed > 0) evaluation.macro_left_out /= static_cast<double>(timed);
   add_choices(evaluation, rows);
 }
 
@@ -224,30 +168,32 @@ TrainingGroup& group_named(TrainingEvaluation& evaluation, const std::string& na
 
 }  // namespace
 
-TrainingEvaluation evaluate(const std::vector<TrainingRow>& rows, const Calibration& calibration) {
+TrainingEvaluation evaluate(const std::vector<TrainingRow>& rows, const Calibration& calibration,
+                            const TrainingOptions& options) {
   TrainingEvaluation evaluation;
-  Systems systems(calibration);
-  std::vector<TrainingSetup> setups;
+  const TrainingTable table(rows);
   for (std::size_t i = 0; i < rows.size(); ++i) {
-    setups.push_back(setup_of(rows[i]));
-    TrainingSetup& setup = setups.back();
     TrainingGroup& group = group_named(evaluation, rows[i].group);
-    const topology::Cluster* cluster =
-        setup.why_not.empty() ? systems.cluster(rows[i], setup) : nullptr;
-    if (setup.why_not.empty() && !cluster) setup.why_not = "a cluster that cannot be built";
-    if (!cluster) {
+    const TrainingSetup& setup = table.setup(i);
+    if (!table.predictable(i)) {
       ++group.skipped;
       ++evaluation.skipped[setup.why_not];
       continue;
     }
+    for (std::string& subject : subjects_of(setup))
+      if (std::ranges::find(evaluation.subjects, subject) == evaluation.subjects.end())
+        evaluation.subjects.push_back(std::move(subject));
     ++group.rows;
     for (const std::string& what : setup.defaults) ++evaluation.defaults[what];
     group.on_defaults += !setup.defaults.empty();
     evaluation.rows_on_defaults += !setup.defaults.empty();
-    evaluation.steps.push_back(predict(setup, *cluster, systems.calibration(setup.framework)));
-    evaluation.steps.back().row = i;
   }
-  add_baselines(evaluation, rows, setups);
+  evaluation.steps = table.predict(table.predictable_rows(), calibration);
+  if (options.leave_out) {
+    evaluation.has_left_out = true;
+    add_left_out(table, calibration, evaluation.steps);
+  }
+  add_baselines(evaluation, table);
   summarise(evaluation, rows);
   return evaluation;
 }

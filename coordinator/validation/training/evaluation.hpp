@@ -6,23 +6,16 @@
 #include <string>
 #include <vector>
 
-#include "coordinator/validation/training/setup.hpp"
+#include "coordinator/validation/training/prediction.hpp"
 #include "topology/calibration.hpp"
 
 namespace railwright::coordinator {
-
-struct PredictedStep {
-  std::size_t row = 0;  // its place in the table
-  workload::Degrees degrees;
-  Seconds predicted, baseline;  // baseline: one HFU per accelerator and precision over all rows
-  double peak_memory = 0, activation_memory = 0, state_memory = 0;  // bytes
-  bool fits = true;  // peak memory is within the accelerator's
-};
 
 // Relative errors are fractions of what was measured.
 struct StepErrors {
   std::size_t rows = 0;
   double mape = 0, bias = 0, worst = 0, baseline = 0;
+  double left_out = 0;  // MAPE of fits without the group
   std::string worst_id;
 };
 struct MemoryErrors {
@@ -56,12 +49,18 @@ struct TrainingEvaluation {
   std::vector<TrainingGroup> groups;  // in the order of the table
   std::map<std::string, std::size_t> skipped, defaults;
   std::size_t rows_on_defaults = 0;
+  std::vector<std::string> subjects;  // whose constants the predictions read
   ChoiceErrors choice;
   FitErrors fit;
-  double macro_mape = 0;  // mean over the groups that have step times
+  double macro_mape = 0, macro_left_out = 0;  // means over the groups that have step times
+  bool has_left_out = false;
 };
 
+struct TrainingOptions {
+  bool leave_out = false;  // refit without each group (fit.hpp), which takes a minute
+};
 TrainingEvaluation evaluate(const std::vector<TrainingRow>& rows,
-                            const topology::Calibration& calibration);
+                            const topology::Calibration& calibration,
+                            const TrainingOptions& options = {});
 
 }  // namespace railwright::coordinator

@@ -2,6 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <map>
+
+#include "coordinator/validation/training/constants.hpp"
+
 namespace railwright::coordinator {
 namespace {
 
@@ -34,7 +39,7 @@ void add_fit(Json& out, const FitErrors& fit) {
   out["out_of_memory_called_infeasible"] = fit.out_of_memory_called_infeasible;
 }
 
-Json group_json(const TrainingGroup& group) {
+Json group_json(const TrainingGroup& group, bool has_left_out) {
   Json out{{"group", group.group},
            {"rows", group.rows},
            {"skipped", group.skipped},
@@ -42,6 +47,7 @@ Json group_json(const TrainingGroup& group) {
   if (group.step.rows > 0) {
     add_errors(out, group.step);
     out["baseline_mape"] = group.step.baseline;
+    if (has_left_out) out["left_out_mape"] = group.step.left_out;
   }
   if (group.memory.rows > 0) {
     Json memory{{"rows", group.memory.rows}};
@@ -56,6 +62,8 @@ Json row_json(const PredictedStep& step, const TrainingRow& row) {
   Json out{{"id", row.id}};
   if (row.step_time) out["measured_s"] = row.step_time->value;
   out["predicted_s"] = step.predicted.value;
+  out["uncertainty"] = step.uncertainty;
+  if (step.left_out.value > 0) out["left_out_s"] = step.left_out.value;
   if (row.peak_memory) out["measured_peak_memory_bytes"] = *row.peak_memory;
   out["peak_memory_bytes"] = step.peak_memory;
   out["fits"] = step.fits;
@@ -76,18 +84,19 @@ std::string counts_text(const Counts& counts) {
 }
 
 std::string times_table(const TrainingEvaluation& evaluation) {
-  Table rows{{"group", "rows", "skipped", "MAPE", "bias", "worst", "of", "baseline", "sets",
-              "tau-b", "regret", "median"}};
+  Table rows{{"group", "rows", "skipped", "MAPE", "bias", "worst", "of", "baseline", "left out",
+              "sets", "tau-b", "regret", "median"}};
   for (const TrainingGroup& group : evaluation.groups) {
     if (group.step.rows == 0) continue;
     const ChoiceErrors& choice = group.choice;
     const bool chose = choice.sets > 0;
-    rows.push_back({group.group, std::to_string(group.step.rows), std::to_string(group.skipped),
-                    percent(group.step.mape), percent(group.step.bias), percent(group.step.worst),
-                    group.step.worst_id, percent(group.step.baseline), std::to_string(choice.sets),
-                    chose ? fmt::format("{:.2f}", choice.kendall_tau) : "-",
-                    chose ? percent(choice.regret_mean) : "-",
-                    chose ? percent(choice.regret_median) : "-"});
+    rows.push_back(
+        {group.group, std::to_string(group.step.rows), std::to_string(group.skipped),
+         percent(group.step.mape), percent(group.step.bias), percent(group.step.worst),
+         group.step.worst_id, percent(group.step.baseline),
+         evaluation.has_left_out ? percent(group.step.left_out) : "-", std::to_string(choice.sets),
+         chose ? fmt::format("{:.2f}", choice.kendall_tau) : "-",
+         chose ? percent(choice.regret_mean) : "-", chose ? percent(choice.regret_median) : "-"});
   }
   return rows.size() > 1 ? table(rows) : "";
 }
@@ -107,30 +116,83 @@ std::string fit_line(const FitErrors& fit) {
       fit.ran_called_infeasible, fit.ran, fit.out_of_memory_called_infeasible, fit.out_of_memory);
 }
 
+using topology::Calibration;
+using topology::CalibrationEntry;
+
+// Of the subjects that the predictions read, what was fitted or measured.
+std::vector<const CalibrationEntry*> constants_of(const TrainingEvaluation& evaluation,
+                                                  const Calibration& calibration) {
+  std::vector<const CalibrationEntry*> entries;
+  for (const std::string& subject : evaluation.subjects)
+    for (const CalibrationEntry& entry : calibration.entries)
+      if (entry.subject == subject && topology::subject_sort(subject) != topology::SubjectSort::any)
+        entries.push_back(&entry);
+  return entries;
+}
+
+Json constants_json(const TrainingEvaluation& evaluation, const Calibration& calibration) {
+  Json out = Json::array();
+  for (const CalibrationEntry* entry : constants_of(evaluation, calibration))
+    out.push_back(Json{{"subject", entry->subject},
+                       {"parameter", entry->parameter},
+                       {"value", entry->value},
+                       {"standard_error", entry->standard_error},
+                       {"unit", entry->unit},
+                       {"n", entry->n}});
+  return out;
+}
+
+std::string constants_table(const TrainingEvaluation& evaluation, const Calibration& calibration) {
+  Table rows{{"constant of", "parameter", "value", "error", "unit", "n"}};
+  for (const CalibrationEntry* entry : constants_of(evaluation, calibration))
+    rows.push_back({entry->subject, entry->parameter, fmt::format("{:.4g}", entry->value),
+                    fmt::format("{:.2g}", entry->standard_error), entry->unit,
+                    std::to_string(entry->n)});
+  return table(rows);
+}
+
+// The most that any thing has of what it may have.
+std::string limits_line(const Calibration& calibration) {
+  std::map<std::size_t, std::size_t> most;
+  for (const ConstantCount& count : constant_counts(calibration))
+    most[count.limit] = std::max(most[count.limit], count.count);
+  return fmt::format(
+      "constants: at most {} per accelerator (limit 8), {} per network (limit 4), {} per "
+      "framework (limit 3)\n",
+      most[8], most[4], most[3]);
+}
+
 }  // namespace
 
-Json to_json(const TrainingEvaluation& evaluation, const std::vector<TrainingRow>& rows) {
+Json to_json(const TrainingEvaluation& evaluation, const std::vector<TrainingRow>& rows,
+             const Calibration& calibration) {
   Json out;
   out["groups"] = Json::array();
-  for (const TrainingGroup& group : evaluation.groups) out["groups"].push_back(group_json(group));
+  for (const TrainingGroup& group : evaluation.groups)
+    out["groups"].push_back(group_json(group, evaluation.has_left_out));
   out["rows"] = Json::array();
   for (const PredictedStep& step : evaluation.steps)
     out["rows"].push_back(row_json(step, rows[step.row]));
   Json training{{"macro_mape", evaluation.macro_mape}};
+  if (evaluation.has_left_out) training["macro_left_out_mape"] = evaluation.macro_left_out;
   add_choice(training, evaluation.choice);
   add_fit(training, evaluation.fit);
   training["rows_on_a_default"] = evaluation.rows_on_defaults;
   training["defaults"] = counts_json(evaluation.defaults, "default");
   training["skipped"] = counts_json(evaluation.skipped, "reason");
+  training["constants"] = constants_json(evaluation, calibration);
   out["training"] = std::move(training);
   return out;
 }
 
-std::string to_text(const TrainingEvaluation& evaluation) {
+std::string to_text(const TrainingEvaluation& evaluation, const Calibration& calibration) {
   std::string text;
   if (const std::string times = times_table(evaluation); !times.empty())
     text += "Step times: errors in per cent of what was measured.\n" + times +
             fmt::format("\nmean over the groups: {} %\n", percent(evaluation.macro_mape));
+  if (evaluation.has_left_out)
+    text += fmt::format("mean over the groups, each left out of the fit: {} %\n",
+                        percent(evaluation.macro_left_out));
   if (const ChoiceErrors& choice = evaluation.choice; choice.sets > 0)
     text += fmt::format(
         "choosing among the layouts of {} sets: regret {} % on the mean, {} % median, {} % at "
@@ -146,7 +208,7 @@ std::string to_text(const TrainingEvaluation& evaluation) {
   if (!evaluation.defaults.empty()) text += ": " + counts_text(evaluation.defaults);
   text += "\n";
   if (!evaluation.skipped.empty()) text += "skipped: " + counts_text(evaluation.skipped) + "\n";
-  return text;
+  return text + "\n" + constants_table(evaluation, calibration) + limits_line(calibration);
 }
 
 }  // namespace railwright::coordinator

@@ -9,7 +9,8 @@
 
 namespace railwright::coordinator {
 
-Json to_json(const TrainingEvaluation& evaluation, const std::vector<TrainingRow>& rows);
-std::string to_text(const TrainingEvaluation& evaluation);
+Json to_json(const TrainingEvaluation& evaluation, const std::vector<TrainingRow>& rows,
+             const topology::Calibration& calibration);
+std::string to_text(const TrainingEvaluation& evaluation, const topology::Calibration& calibration);
 
 }  // namespace railwright::coordinator

@@ -8,6 +8,7 @@
 #include "collectives/library_time.hpp"
 #include "coordinator/planner/search.hpp"
 #include "topology/calibration_overlay.hpp"
+#include "workload/framework.hpp"
 
 namespace railwright::coordinator {
 namespace {
@@ -73,7 +74,10 @@ class Setter {
     if (!given) assume(what);
     return given.value_or(otherwise);
   }
-  bool megatron() const { return row_.framework.starts_with("megatron"); }
+  // Megatron-LM and DeepSpeed, which share their transformer layers.
+  bool megatron() const {
+    return row_.framework.starts_with("megatron") || row_.framework == "deepspeed";
+  }
   bool before_hopper() const { return server_->compute_capability < first_hopper; }
 
   void framework() {
@@ -103,6 +107,7 @@ class Setter {
     if (row_.precision.empty()) assume("precision");
     out_.training = {std::move(model), row_.global_batch, row_.sequence,
                      precision.value_or(Precision::bf16)};
+    out_.training.state = workload::state_format_of(out_.framework, out_.training.precision);
   }
 
   void degrees() {
@@ -191,12 +196,31 @@ class Setter {
     for (const Degrees& degrees : out_.choices)
       if (degrees.world() != row_.accelerators)
         return void(out_.why_not = "degrees that do not multiply to the accelerators");
-    std::erase_if(out_.choices, [&](const Degrees& degrees) {
+    std::vector<Degrees> plain = out_.choices;
+    for (Degrees& degrees : plain) degrees.vpp = 1;
+    keep_possible(out_.choices);
+    keep_possible(plain);
+    if (out_.choices.empty() && !plain.empty()) {
+      assume("chunks of layers that are not equal, priced as one chunk per stage");
+      out_.choices = std::move(plain);
+    }
+    if (out_.choices.empty()) return void(out_.why_not = "degrees that are not supported");
+    if (row_.step_time && *row_.step_time < shortest_step())
+      out_.why_not = "a step that is shorter than its FLOPs at the peak rate";
+  }
+
+  void keep_possible(std::vector<Degrees>& choices) const {
+    std::erase_if(choices, [&](const Degrees& degrees) {
       return !workload::violations(out_.training, degrees).empty();
     });
-    if (!out_.choices.empty()) return;
-    Degrees first;
-    out_.why_not = "degrees that are not supported";
+  }
+
+  // Without any recomputation, at the data sheet's rate: nothing is faster.
+  Seconds shortest_step() const {
+    const FlopRate peak =
+        workload::peak_rate(out_.cluster.accelerator_kinds.front(), out_.training.precision);
+    return seconds(workload::model_flops_per_step(out_.training).count /
+                   (peak.per_second * row_.accelerators));
   }
 
   const TrainingRow& row_;
