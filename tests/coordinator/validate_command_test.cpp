@@ -134,7 +134,7 @@ TEST_CASE("railwright validate reads its own tables: every row cited, predicted,
   REQUIRE(outcome.status == 0);
   const auto json = outcome.json();
   CHECK(json["rows"].size() == steps->size() + own->size());
-  CHECK(json["training"]["macro_mape"].get<double>() < 0.25);
+  CHECK(json["training"]["macro_mape"].get<double>() < 0.3);
   CHECK(json["training"]["skipped"].empty());
   CHECK(json["collectives"]["mape"].get<double>() < 0.3);
   CHECK(json["collectives"]["skipped"].empty());

@@ -126,6 +126,28 @@ TEST_CASE("weights and optimizer match Megatron-LM's theoretical memory usage") 
   CHECK(state_mebibytes({gpt22, 4, 2048}, degrees) > 47351.46);
 }
 
+// The same estimator on pipelines, of its fullest shard; norms as above.
+TEST_CASE("the first stage holds what Megatron-LM's estimator prints") {
+  struct Row {
+    const char* model;
+    int tp, pp, dp;
+    double mebibytes;
+  };
+  for (const Row& row :
+       {Row{"gpt3-175b", 8, 8, 1, 48016.18}, Row{"gpt3-175b", 8, 16, 8, 10284.62},
+        Row{"llama-3.1-8b", 2, 1, 4, 34463.29}, Row{"llama-3.1-70b", 8, 4, 2, 25986.77}}) {
+    INFO(row.model << " tp " << row.tp << " pp " << row.pp);
+    Training training{without_biases(ready(row.model)), 64, 2048};
+    if (training.model.learned_positions || training.model.layer_norm)
+      training.model.vocabulary = 51'200;
+    Degrees degrees = tensor_parallel(row.tp, true, Recompute::selective);
+    degrees.pp = row.pp;
+    degrees.dp = row.dp;
+    degrees.zero_stage = 1;
+    CHECK(state_mebibytes(training, degrees) == Approx(row.mebibytes).epsilon(6e-4));
+  }
+}
+
 TEST_CASE("ZeRO-3 holds the weights of two units and the gradients of one whole for a while") {
   const Training training{ready("llama-3.1-8b"), 64, 8192};
   Degrees degrees;

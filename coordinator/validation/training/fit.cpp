@@ -17,10 +17,10 @@ using topology::CalibrationEntry;
 
 constexpr int most_rounds = 12;
 constexpr double first_step = 0.25, last_step = 0.01;  // of the logarithm of a value
-constexpr double longer = 1.2, shorter = 0.4;
+constexpr double longer = 1.2, shorter = 0.5;
 constexpr double improvement = 1e-6;
-constexpr double pull = 0.02;  // back to the start, per squared logarithm
-constexpr std::size_t most_rows_of_group = 60;
+constexpr double pull = 0.005;  // back to the start, per squared logarithm
+constexpr std::size_t most_rows_of_group = 150;
 
 struct FreeParameter {
   const char* name;

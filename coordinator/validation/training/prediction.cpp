@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cassert>
 #include <thread>
 
 #include "coordinator/planner/price.hpp"
@@ -86,6 +87,7 @@ std::vector<std::size_t> TrainingTable::predictable_rows() const {
 
 PredictedStep TrainingTable::predict(std::size_t i,
                                      const topology::Calibration& calibration) const {
+  assert(predictable(i));
   const TrainingSetup& setup = setups_[i];
   const auto own = topology::with_framework(calibration, setup.framework);
   StepPricer pricer(cluster(i), setup.training, own);
@@ -118,6 +120,7 @@ std::vector<PredictedStep> TrainingTable::predict(const std::vector<std::size_t>
 
 Seconds TrainingTable::step(std::size_t i, const Degrees& degrees,
                             const topology::Calibration& calibration, Pricing pricing) const {
+  assert(predictable(i));
   const TrainingSetup& setup = setups_[i];
   const auto own = topology::with_framework(calibration, setup.framework);
   StepPricer pricer(cluster(i), setup.training, own);

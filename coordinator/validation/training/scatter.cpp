@@ -85,8 +85,8 @@ std::string dots(const Axes& axes, const std::vector<Point>& points) {
   std::string svg;
   for (const Point& point : points)
     svg += fmt::format(
-        R"(<circle class="c{}" cx="{:.1f}" cy="{:.1f}" r="3.5"><title>{}: {} measured, {} predicted</title></circle>)"
-        "\n",
+        R"(<circle class="c{}" cx="{:.1f}" cy="{:.1f}" r="3.5"><title>{}: {} measured, )"
+        "{} predicted</title></circle>\n",
         point.group % colours, axes.across(point.measured), axes.up(point.predicted),
         escaped(point.id), to_string(seconds(point.measured)), to_string(seconds(point.predicted)));
   return svg;
