@@ -216,7 +216,8 @@ std::unique_ptr<Backend> make_mpi_backend(MPI_Comm world) {
 
 Schedule opaque_schedule(const Schedule& schedule) {
   Schedule result{schedule.operation, collectives::Algorithm::direct, schedule.ranks};
-  if (schedule.operation == Operation::broadcast) result.root = schedule.root;
+  if (schedule.operation == Operation::broadcast || schedule.operation == Operation::reduce)
+    result.root = schedule.root;
   return result;
 }
 

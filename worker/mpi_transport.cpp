@@ -39,6 +39,10 @@ class MpiTransport : public Transport {
   }
   void unregister_buffer(const Buffer&) override {}
   int spin_budget() const override { return ranks_share_cores_ ? 200 : 20000; }
+  void progress() override {
+    int come = 0;
+    MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, communicator_, &come, MPI_STATUS_IGNORE);
+  }
 
   Request post_send(int peer, int tag, std::span<const std::byte> bytes) override {
     return post(peer, bytes.size(), [&](std::size_t at, int count, MPI_Request* request) {

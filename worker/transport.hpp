@@ -43,6 +43,8 @@ class Transport {
   virtual void cancel(Request request) = 0;
   // Polls test() until it is no longer pending or the deadline has passed.
   WaitResult wait(Request request, Deadline deadline);
+  // Lets messages under way move on, for whoever waits for something else.
+  virtual void progress() {}
   // Polls in vain before the core is yielded: many where every rank has a core of its own (giving
   // it away costs a time slice), few where ranks share cores.
   virtual int spin_budget() const { return 200; }

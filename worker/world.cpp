@@ -32,6 +32,10 @@ void gather_places(World& world) {
   world.processes.resize(world.size);
   static_assert(sizeof(pid_t) == sizeof(int));
   MPI_Allgather(&process, 1, MPI_INT, world.processes.data(), 1, MPI_INT, MPI_COMM_WORLD);
+  int first = world.rank;
+  MPI_Bcast(&first, 1, MPI_INT, 0, world.node);
+  world.first_of.resize(world.size);
+  MPI_Allgather(&first, 1, MPI_INT, world.first_of.data(), 1, MPI_INT, MPI_COMM_WORLD);
 }
 
 }  // namespace

@@ -24,6 +24,7 @@ struct World {
   int rank = 0, size = 1;
   std::vector<std::string> hosts;  // of every rank, as the machine calls itself
   std::vector<pid_t> processes;    // of every rank
+  std::vector<int> first_of;       // of every rank: the first rank of its machine
   MPI_Comm node = MPI_COMM_NULL;   // the ranks of this machine
   int node_rank = 0, node_size = 1;
   int nodes = 1;

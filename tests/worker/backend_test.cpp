@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "tests/worker/ranks.hpp"
+#include "tests/worker/schedules.hpp"
 #include "worker/verify.hpp"
 
 namespace railwright::worker {
@@ -14,48 +15,6 @@ using collectives::Operation;
 using collectives::Schedule;
 
 const DataType types[] = {DataType::float32, DataType::float16, DataType::bfloat16};
-const Operation operations[] = {
-    Operation::all_reduce, Operation::reduce_scatter, Operation::all_gather, Operation::broadcast,
-    Operation::reduce,     Operation::all_to_all,     Operation::send};
-
-bool has_root(Operation operation) {
-  return operation == Operation::broadcast || operation == Operation::reduce;
-}
-
-// Every maker's schedules for so many ranks that need no switches: channels, nodes, roots, segments
-// and dimensions varied, one at a time.
-std::vector<Schedule> schedules(int ranks) {
-  std::vector<Schedule> result;
-  const auto add = [&](const Schedule& schedule) {
-    const bool known = std::ranges::find(result, schedule) != result.end();
-    if (!known && collectives::why_not(schedule).empty() && why_p2p_cannot(schedule).empty())
-      result.push_back(schedule);
-  };
-  for (const Operation operation : operations)
-    for (int i = 0; i < collectives::algorithm_count; ++i) {
-      const Schedule plain{operation, static_cast<Algorithm>(i), ranks};
-      add(plain);
-      for (Schedule varied = plain; ++varied.channels <= 3;) add(varied);
-      const auto vary = [&](auto change) {
-        Schedule varied = plain;
-        change(varied);
-        add(varied);
-      };
-      const bool nodes = plain.algorithm == Algorithm::hierarchical;
-      const bool pipelined = plain.algorithm == Algorithm::chain ||
-                             plain.algorithm == Algorithm::double_tree ||
-                             plain.algorithm == Algorithm::pat;
-      const bool torus = plain.algorithm == Algorithm::swing || plain.algorithm == Algorithm::torus;
-      for (const int inner : {2, 3})
-        if (nodes) vary([&](Schedule& schedule) { schedule.inner = inner; });
-      if (has_root(operation)) vary([&](Schedule& schedule) { schedule.root = ranks - 1; });
-      if (pipelined) vary([](Schedule& schedule) { schedule.segments = 3; });
-      if (torus) vary([&](Schedule& schedule) { schedule.dims = {ranks}; });
-      if (torus) vary([&](Schedule& schedule) { schedule.dims = {2, ranks / 2}; });
-    }
-  return result;
-}
-
 std::uint64_t run_all(const Schedule& schedule, DataType type, std::uint64_t elements) {
   std::atomic<std::uint64_t> wrong = 0;
   const ExactInputs inputs(elements + 1, schedule.ranks, type);

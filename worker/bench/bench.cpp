@@ -4,102 +4,15 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstring>
 #include <iostream>
 
 #include "topology/files/writable.hpp"
-#include "worker/mpi_transport.hpp"
 
 namespace railwright::worker {
 namespace {
 
 using collectives::Schedule;
 using Clock = std::chrono::steady_clock;
-
-// One rank's buffers and engines for the whole sweep.
-struct Bed {
-  const World& world;
-  const BenchOptions& options;
-  Group group;
-  std::unique_ptr<Transport> transport;
-  std::unique_ptr<Backend> p2p, mpi;
-  std::vector<std::byte> inputs, buffer;
-};
-
-Bed make_bed(const World& world, const BenchOptions& options) {
-  Bed bed{world,   options, {}, make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed),
-          nullptr, nullptr, {}, {}};
-  for (int rank = 0; rank < world.size; ++rank) bed.group.ranks.push_back(rank);
-  bed.group.index = world.rank;
-  bed.p2p = make_p2p_backend(*bed.transport);
-  bed.mpi = make_mpi_backend(MPI_COMM_WORLD);
-  return bed;
-}
-
-Transport::Deadline deadline_after(Seconds timeout) {
-  return Clock::now() + std::chrono::nanoseconds(static_cast<std::int64_t>(timeout.value * 1e9));
-}
-
-// Fresh inputs every time: data that stays in a reader's cache would flatter the result.
-double iterate(Bed& bed, Backend& backend, const Schedule& schedule) {
-  std::memcpy(bed.buffer.data(), bed.inputs.data(), bed.inputs.size());
-  const Transport::Deadline deadline = deadline_after(bed.options.timeout);
-  const auto require = [&](const WaitResult& result) {
-    if (result.state == WaitState::done) return;
-    const auto until = deadline_after(Seconds{std::min(5.0, bed.options.timeout.value / 4)});
-    give_up(bed.world, silent_rank(*bed.transport, result, until), bed.options.timeout);
-  };
-  require(arrive(*bed.transport, bed.group, deadline));
-  const Execution execution =
-      backend.execute(schedule, bed.group, std::span(bed.buffer).first(bed.inputs.size()),
-                      Reducer(bed.options.type, ReduceOp::sum), deadline);
-  require({execution.state, execution.peer});
-  return execution.time.value;
-}
-
-// Iteration by iteration the slowest rank, then the median; the same on every rank.
-Seconds median_of_slowest(std::vector<double> times) {
-  MPI_Allreduce(MPI_IN_PLACE, times.data(), static_cast<int>(times.size()), MPI_DOUBLE, MPI_MAX,
-                MPI_COMM_WORLD);
-  const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
-  std::nth_element(times.begin(), middle, times.end());
-  return {std::max(*middle, 1e-9)};
-}
-
-std::uint64_t wrong_everywhere(const Bed& bed, const Schedule& schedule,
-                               const ExactInputs& inputs) {
-  std::uint64_t wrong =
-      count_wrong(schedule, bed.world.rank, inputs, bed.options.type,
-                  std::span<const std::byte>(bed.buffer).first(bed.inputs.size()));
-  MPI_Allreduce(MPI_IN_PLACE, &wrong, 1, MPI_UINT64_T, MPI_SUM, MPI_COMM_WORLD);
-  return wrong;
-}
-
-BenchRow measure(Bed& bed, const Schedule& schedule, Bytes size) {
-  const BenchOptions& options = bed.options;
-  const ExactInputs inputs(size.count, bed.world.size, options.type);
-  bed.inputs.resize(buffer_bytes(schedule, size).count);
-  if (bed.buffer.size() < bed.inputs.size()) bed.buffer.resize(bed.inputs.size());
-  fill_inputs(schedule, bed.world.rank, inputs, options.type, bed.inputs);
-
-  Backend& backend = options.backend == "mpi" ? *bed.mpi : *bed.p2p;
-  const Schedule opaque = opaque_schedule(schedule);
-  std::vector<double> times, mpi_times;
-  BenchRow row{size, schedule, {}, {}, {}, 0};
-  for (int i = -options.warmup; i < options.iterations; ++i) {
-    // In turn, and who goes first in turn as well.
-    const double before = options.compare_mpi && i % 2 != 0 ? iterate(bed, *bed.mpi, opaque) : 0;
-    const double time = iterate(bed, backend, schedule);
-    if (i + 1 == options.iterations) row.wrong = wrong_everywhere(bed, schedule, inputs);
-    const double after = options.compare_mpi && i % 2 == 0 ? iterate(bed, *bed.mpi, opaque) : 0;
-    if (i < 0) continue;
-    times.push_back(time);
-    mpi_times.push_back(before + after);
-  }
-  row.time = median_of_slowest(times);
-  if (options.compare_mpi) row.mpi_time = median_of_slowest(mpi_times);
-  return row;
-}
 
 // How fast this machine reduces: the part of a collective that is no transfer.
 std::string reduction_speeds() {
@@ -121,11 +34,33 @@ std::string reduction_speeds() {
   return text;
 }
 
-Errors impossible(const BenchOptions& options, const Schedule& schedule, Bytes size) {
-  if (options.backend != "mpi" && !options.compare_mpi) return {};
-  const std::string why = why_mpi_cannot(opaque_schedule(schedule), size, options.type);
+Errors impossible(const World& world, const BenchOptions& options, const Schedule& schedule,
+                  Bytes size) {
+  Group everybody;
+  for (int rank = 0; rank < world.size; ++rank) everybody.ranks.push_back(rank);
+  std::string why = why_engine_cannot(options.backend, world, options.ranks_per_node, everybody,
+                                      schedule, size, options.type);
+  const bool by_mpi = options.compare_mpi || (options.backend == "shm" && options.private_buffers);
+  if (why.empty() && by_mpi)
+    why = why_engine_cannot("mpi", world, 0, everybody, schedule, size, options.type);
   if (why.empty()) return {};
-  return {{{}, why, "use a smaller -e, or --backend p2p"}};
+  return {{{}, why, "use a smaller -e, or another --backend"}};
+}
+
+int conclude(const World& world, const BenchOptions& options, const std::vector<BenchRow>& rows,
+             const std::optional<Ways>& own_ways) {
+  std::optional<Ways> ways = own_ways;
+  if (ways) {
+    MPI_Allreduce(MPI_IN_PLACE, &ways->memory.count, 1, MPI_UINT64_T, MPI_SUM, MPI_COMM_WORLD);
+    MPI_Allreduce(MPI_IN_PLACE, &ways->outside.count, 1, MPI_UINT64_T, MPI_SUM, MPI_COMM_WORLD);
+  }
+  if (world.first()) std::cout << bench_footer(rows, ways) << std::flush;
+  const bool write = world.first() && !options.json_path.empty();
+  const std::string json = write ? bench_json(rows, world, options, ways) : std::string();
+  if (!agree(world, write ? write_file(options.json_path, json) : Errors{})) return exit_usage;
+  return std::any_of(rows.begin(), rows.end(), [](const BenchRow& row) { return row.wrong > 0; })
+             ? exit_failed
+             : exit_ok;
 }
 
 }  // namespace
@@ -137,26 +72,23 @@ int bench(const World& world, const BenchOptions& options) {
   if (!choice) errors.insert(errors.end(), choice.error().begin(), choice.error().end());
   if (const auto error = topology::why_not_writable(options.json_path); world.first() && error)
     errors.push_back(*error);
-  if (errors.empty()) errors = impossible(options, choice->schedule(sizes->back()), sizes->back());
+  if (errors.empty())
+    errors = impossible(world, options, choice->schedule(sizes->back()), sizes->back());
   if (!agree(world, errors)) return exit_usage;
 
-  Bed bed = make_bed(world, options);
+  Result<Bed> bed =
+      Bed::make(world, options, buffer_bytes(choice->schedule(sizes->back()), sizes->back()));
+  if (!bed) return exit_usage;
   if (world.first()) std::cout << reduction_speeds() << bench_header(world, options) << std::flush;
   std::vector<BenchRow> rows;
   for (const Bytes size : *sizes) {
-    BenchRow row = measure(bed, choice->schedule(size), size);
+    BenchRow row = bed->measure(choice->schedule(size), size);
     row.expected = choice->expected(row.schedule, size);
+    row.bound = choice->bound(size);
     if (world.first()) std::cout << bench_line(row, options) << std::flush;
     rows.push_back(row);
   }
-  if (world.first()) std::cout << bench_footer(rows) << std::flush;
-  const bool write = world.first() && !options.json_path.empty();
-  if (!agree(world,
-             write ? write_file(options.json_path, bench_json(rows, world, options)) : Errors{}))
-    return exit_usage;
-  return std::any_of(rows.begin(), rows.end(), [](const BenchRow& row) { return row.wrong > 0; })
-             ? exit_failed
-             : exit_ok;
+  return conclude(world, options, rows, bed->ways());
 }
 
 }  // namespace railwright::worker

@@ -1,8 +1,10 @@
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "collectives/bound.hpp"
 #include "collectives/synthesis.hpp"
 #include "worker/bench/bench.hpp"
-#include "worker/mpi_transport.hpp"
 
 namespace railwright::worker {
 namespace {
@@ -39,7 +41,12 @@ Result<BenchChoice> BenchChoice::make(const World& world, const BenchOptions& op
   BenchChoice choice;
   choice.options_ = options;
   choice.ranks_ = world.size;
-  choice.ranks_per_node_ = world.size % world.nodes == 0 ? world.size / world.nodes : 1;
+  const std::vector<int> machine_of = machines(world, options.ranks_per_node);
+  const int nodes = 1 + *std::max_element(machine_of.begin(), machine_of.end());
+  choice.ranks_per_node_ = world.size % nodes == 0 ? world.size / nodes : 1;
+  if (options.root < 0 || options.root >= world.size)
+    return failure({}, fmt::format("-r {}: there is no such rank", options.root),
+                   fmt::format("write 0 to {}", world.size - 1));
   if (!options.cluster.empty()) {
     Result<topology::Cluster> cluster = topology::load_cluster(options.cluster);
     if (!cluster) return tl::unexpected(cluster.error());
@@ -51,9 +58,13 @@ Result<BenchChoice> BenchChoice::make(const World& world, const BenchOptions& op
     choice.cluster_ = std::make_shared<const topology::Cluster>(std::move(*cluster));
     choice.router_ = std::make_shared<const topology::Router>(*choice.cluster_);
     for (int rank = 0; rank < world.size; ++rank) choice.members_.push_back({rank});
+    if (world.size > 1)
+      choice.bound_ =
+          collectives::bound_of(options.operation, choice.members_, *choice.cluster_, options.root);
   }
   const Schedule first = choice.schedule(options.begin);
-  const std::string why = options.backend == "mpi" ? collectives::why_not(first) : obstacle(first);
+  const bool ours = options.backend == "p2p" || options.backend == "hierarchical";
+  const std::string why = ours ? obstacle(first) : collectives::why_not(first);
   if (!why.empty()) return failure({}, why, "choose another --algorithm, or auto");
   return choice;
 }
@@ -68,18 +79,27 @@ Schedule BenchChoice::schedule_by(Algorithm algorithm, Bytes size) const {
   return assumed_schedule(operation, algorithm, ranks_, ranks_per_node_, size);
 }
 
+Schedule BenchChoice::rooted(Schedule schedule) const {
+  using collectives::Operation;
+  const bool has_root =
+      schedule.operation == Operation::broadcast || schedule.operation == Operation::reduce;
+  if (has_root) schedule.root = options_.root;
+  return schedule;
+}
+
 Schedule BenchChoice::schedule(Bytes size) const {
   const collectives::Operation operation = options_.operation;
-  if (options_.backend == "mpi") return opaque_schedule({operation, Algorithm::ring, ranks_});
-  if (options_.algorithm) return schedule_by(*options_.algorithm, size);
+  if (options_.backend == "mpi" || options_.backend == "shm")
+    return rooted({operation, Algorithm::direct, ranks_});
+  if (options_.algorithm) return rooted(schedule_by(*options_.algorithm, size));
   if (cluster_) {
     const Schedule best = collectives::best_schedule(operation, size, members_, *router_,
                                                      topology::default_calibration());
-    if (obstacle(best).empty()) return best;
+    if (obstacle(best).empty() && rooted(best) == best) return best;
   }
   std::optional<Schedule> best;
   for (int i = 0; i < collectives::algorithm_count; ++i) {
-    const Schedule schedule = schedule_by(static_cast<Algorithm>(i), size);
+    const Schedule schedule = rooted(schedule_by(static_cast<Algorithm>(i), size));
     if (!obstacle(schedule).empty()) continue;
     if (!best || collectives::closed_form_time(schedule, size, assumed_hop) <
                      collectives::closed_form_time(*best, size, assumed_hop))
@@ -95,6 +115,11 @@ std::optional<Seconds> BenchChoice::expected(const Schedule& schedule, Bytes siz
   return collectives::idle_time(loads, cluster_->graph, calibration);
 }
 
+std::optional<Seconds> BenchChoice::bound(Bytes size) const {
+  if (!bound_) return std::nullopt;
+  return collectives::bound_time(*bound_, options_.operation, ranks_, size);
+}
+
 Result<std::vector<Bytes>> bench_sizes(const BenchOptions& options) {
   Errors errors;
   const std::uint64_t width = size_of(options.type);
@@ -106,13 +131,20 @@ Result<std::vector<Bytes>> bench_sizes(const BenchOptions& options) {
                       fmt::format("-b is smaller than one {}", to_string(options.type)),
                       fmt::format("write -b {}", width)});
   if (options.iterations < 1) errors.push_back({{}, "-n must be 1 or more", "write -n 20"});
+  if (options.step && options.step->count < width)
+    errors.push_back({{}, "-i is smaller than one element", fmt::format("write -i {}", width)});
+  if (options.ranks_per_node < 0)
+    errors.push_back({{}, "--ranks-per-node must not be negative", "write the number, or 0"});
   if (options.warmup < 0) errors.push_back({{}, "-w must not be negative", "write -w 5"});
   if (!errors.empty()) return tl::unexpected(errors);
   std::vector<Bytes> sizes;
-  for (std::uint64_t size = options.begin.count; size <= options.end.count;
-       size *= options.factor) {
+  for (std::uint64_t size = options.begin.count; size <= options.end.count;) {
     sizes.push_back({size / width * width});
-    if (size > options.end.count / options.factor) break;  // the next would overflow or be too big
+    // The next would overflow or be too big.
+    if (options.step ? options.step->count > options.end.count - size
+                     : size > options.end.count / options.factor)
+      break;
+    size = options.step ? size + options.step->count : size * options.factor;
   }
   return sizes;
 }

@@ -1,0 +1,139 @@
+#include "worker/engine.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "worker/hierarchical_backend.hpp"
+#include "worker/mpi_transport.hpp"
+#include "worker/shm/mpi_segments.hpp"
+#include "worker/shm/shm_backend.hpp"
+
+namespace railwright::worker {
+
+// In the order of making; the reverse is that of their end.
+struct Engine::Parts {
+  std::unique_ptr<Transport> mpi;
+  std::unique_ptr<SharedNode> node;
+  std::unique_ptr<MixedTransport> mixed;
+  std::unique_ptr<Backend> for_private, backend;
+  std::vector<std::vector<std::byte>> own;  // buffers where nothing is shared
+};
+
+namespace {
+
+bool shares_memory(const std::string& backend) {
+  return backend == "shm" || backend == "hierarchical";
+}
+
+std::vector<int> ranks_on(const std::vector<int>& machine_of, int machine) {
+  std::vector<int> ranks;
+  for (int rank = 0; rank < static_cast<int>(machine_of.size()); ++rank)
+    if (machine_of[rank] == machine) ranks.push_back(rank);
+  return ranks;
+}
+
+// The ranks of this machine, real or virtual, as a communicator that is freed again: the window
+// keeps its own.
+Result<Segments> share_memory(const World& world, const EngineChoice& choice) {
+  const std::vector<int> machine_of = machines(world, choice.ranks_per_node);
+  std::vector<int> ranks = ranks_on(machine_of, machine_of[world.rank]);
+  const Bytes each = SharedNode::segment_size(static_cast<int>(ranks.size()), choice.buffers);
+  MPI_Comm node = MPI_COMM_NULL;
+  MPI_Comm_split(MPI_COMM_WORLD, machine_of[world.rank], world.rank, &node);
+  Result<Segments> segments = make_mpi_segments(node, std::move(ranks), each);
+  MPI_Comm_free(&node);
+  return segments;
+}
+
+Errors open_mixed(const World& world, SharedNode& node, Transport& mpi,
+                  std::unique_ptr<MixedTransport>& mixed) {
+  const auto deadline = Transport::Deadline::clock::now() + std::chrono::seconds(60);
+  const WaitResult result = MixedTransport::make(node, mpi, deadline, mixed);
+  if (result.state == WaitState::done) return {};
+  if (result.state == WaitState::timeout) give_up(world, result, seconds(60));
+  return {{{}, "too little shared memory for the messages inside a machine", "report this"}};
+}
+
+}  // namespace
+
+Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Engine::Engine(Engine&&) noexcept = default;
+Engine& Engine::operator=(Engine&&) noexcept = default;
+Engine::~Engine() = default;
+
+Result<Engine> Engine::make(const World& world, const EngineChoice& choice) {
+  auto parts = std::make_unique<Parts>();
+  parts->mpi = make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed);
+  Transport& mpi = *parts->mpi;
+  Errors errors;
+  if (shares_memory(choice.backend)) {
+    Result<Segments> segments = share_memory(world, choice);
+    if (!agree(world, segments ? Errors{} : segments.error())) return tl::unexpected(Errors{});
+    parts->node = std::make_unique<SharedNode>(std::move(*segments));
+    errors = open_mixed(world, *parts->node, mpi, parts->mixed);
+    if (parts->mixed)
+      parts->node->set_patience(mpi.spin_budget(), [&mixed = *parts->mixed] { mixed.progress(); });
+  }
+  if (!agree(world, errors)) return tl::unexpected(Errors{});
+  if (choice.backend == "mpi")
+    parts->backend = make_mpi_backend(MPI_COMM_WORLD);
+  else if (choice.backend == "shm") {
+    parts->for_private = make_mpi_backend(MPI_COMM_WORLD);
+    parts->backend = make_shm_backend(*parts->node, parts->for_private.get());
+  } else if (choice.backend == "hierarchical")
+    parts->backend = make_hierarchical_backend(*parts->node, *parts->mixed);
+  else
+    parts->backend = make_p2p_backend(mpi);
+  return Engine(std::move(parts));
+}
+
+Backend& Engine::backend() { return *parts_->backend; }
+
+Transport& Engine::transport() {
+  return parts_->mixed ? static_cast<Transport&>(*parts_->mixed) : *parts_->mpi;
+}
+
+std::span<std::byte> Engine::allocate(std::size_t size) {
+  if (parts_->node) return parts_->node->allocate(size);
+  return parts_->own.emplace_back(size);
+}
+
+SharedNode* Engine::node() { return parts_->node.get(); }
+
+std::optional<Ways> Engine::ways() const {
+  if (!parts_->mixed) return std::nullopt;
+  return parts_->mixed->ways();
+}
+
+std::vector<std::string> engine_names() { return {"p2p", "mpi", "shm", "hierarchical"}; }
+
+std::vector<int> machines(const World& world, int ranks_per_node) {
+  std::map<int, int> seen_on;
+  std::map<std::pair<int, int>, int> number_of;
+  std::vector<int> machine_of;
+  for (int rank = 0; rank < world.size; ++rank) {
+    const int host = world.first_of[rank], here = seen_on[host]++;
+    const int part = ranks_per_node > 0 ? here / ranks_per_node : 0;
+    const int next = static_cast<int>(number_of.size());
+    machine_of.push_back(number_of.try_emplace({host, part}, next).first->second);
+  }
+  return machine_of;
+}
+
+std::string why_engine_cannot(const std::string& backend, const World& world, int ranks_per_node,
+                              const Group& group, const collectives::Schedule& schedule, Bytes size,
+                              DataType type) {
+  if (backend == "mpi") return why_mpi_cannot(opaque_schedule(schedule), size, type);
+  const std::vector<int> machine_of = machines(world, ranks_per_node);
+  const auto elsewhere = std::ranges::find_if(
+      group.ranks, [&](int rank) { return machine_of[rank] != machine_of[group.ranks.front()]; });
+  if (elsewhere == group.ranks.end() && shares_memory(backend)) return {};
+  if (backend == "shm")
+    return fmt::format("rank {} lives on another machine than rank {}", *elsewhere,
+                       group.ranks.front());
+  return why_p2p_cannot(schedule);
+}
+
+}  // namespace railwright::worker

@@ -1,0 +1,60 @@
+// What executes collectives of a run, by name: transports, shared memory and the Backend on them.
+//
+//   p2p           our schedules over MPI point-to-point
+//   mpi           MPI's own collectives
+//   shm           shared memory; every group lives on one machine
+//   hierarchical  groups on one machine as shm; others by our schedules, whose messages go through
+//                 shared memory inside a machine and over MPI between machines
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "worker/shm/mixed_transport.hpp"
+#include "worker/worker.hpp"
+#include "worker/world.hpp"
+
+namespace railwright::worker {
+
+struct EngineChoice {
+  std::string backend = "p2p";
+  int ranks_per_node = 0;  // so many neighbours count as a machine; 0: those that share one
+  Bytes buffers;           // that each rank will allocate in all
+};
+
+class Engine {
+ public:
+  // Collective; fails on all ranks alike.
+  static Result<Engine> make(const World& world, const EngineChoice& choice);
+  Engine(Engine&&) noexcept;
+  Engine& operator=(Engine&&) noexcept;
+  ~Engine();
+
+  Backend& backend();
+  Transport& transport();
+  // Memory for buffers of collectives: shared where the backend can make use of it.
+  std::span<std::byte> allocate(std::size_t size);
+  // The ranks that share memory with this one; null for p2p and mpi.
+  SharedNode* node();
+  // Payload bytes of this rank by the way they took; absent where nobody counts them.
+  std::optional<Ways> ways() const;
+
+ private:
+  struct Parts;
+  explicit Engine(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+// Names that --backend takes for what moves real data.
+std::vector<std::string> engine_names();
+
+// Why such an engine cannot execute a schedule in a group, or empty. `ranks_per_node` as above.
+std::string why_engine_cannot(const std::string& backend, const World& world, int ranks_per_node,
+                              const Group& group, const collectives::Schedule& schedule, Bytes size,
+                              DataType type);
+
+// The number of the machine, real or virtual, that each rank of the world lives on.
+std::vector<int> machines(const World& world, int ranks_per_node);
+
+}  // namespace railwright::worker
