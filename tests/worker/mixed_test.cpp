@@ -1,5 +1,6 @@
 // Schedules across machines whose ranks share memory; the other transport is that of threads.
 #include <atomic>
+#include <cassert>
 #include <catch2/catch.hpp>
 #include <optional>
 
@@ -29,7 +30,8 @@ void on_machines(int ranks, int per_machine,
   on_ranks(ranks, [&](Transport& outside) {
     SharedNode node(segments[outside.rank()]);
     std::unique_ptr<MixedTransport> transport;
-    REQUIRE(MixedTransport::make(node, outside, within(20), transport).state == WaitState::done);
+    MixedTransport::make(node, outside, within(20), transport);
+    assert(transport);  // Catch's own checks are for one thread
     run(node, *transport);
   });
 }

@@ -35,6 +35,15 @@ inline void sum_rest(const SumCall& call, std::size_t at, std::size_t size) {
     __builtin_memcpy(call.targets[t] + at, part, size);
 }
 
+// What is read now and written next comes for writing at once: a line that a peer has changed would
+// else travel twice.
+template <class Lanes>
+inline __attribute__((always_inline)) void prefetch(const SumCall& call, std::size_t at,
+                                                    std::size_t targets) {
+  constexpr std::size_t ahead = 1024;
+  for (std::size_t t = 0; t < targets; ++t) __builtin_prefetch(call.targets[t] + at + ahead, 1);
+}
+
 // `sources` and `targets` are constants in the usual cases, so that those loops unroll.
 template <class Lanes>
 inline __attribute__((always_inline)) void sum_lanes(const SumCall& call, std::size_t sources,
@@ -43,6 +52,8 @@ inline __attribute__((always_inline)) void sum_lanes(const SumCall& call, std::s
   const std::size_t size = call.elements * Lanes::bytes;
   std::size_t at = 0;
   for (; at + 2 * step <= size; at += 2 * step) {
+    prefetch<Lanes>(call, at, targets);
+    if (2 * step > 64) prefetch<Lanes>(call, at + 64, targets);
     sum_register<Lanes>(call, at, sources, targets);
     sum_register<Lanes>(call, at + step, sources, targets);
   }
