@@ -15,6 +15,7 @@ struct CommandLine {
 
 void add_run_command(CommandLine& line);
 void add_bench_command(CommandLine& line);
+void add_probe_command(CommandLine& line);
 
 // Finite seconds from `low` (itself too when `with_low`) to 1e9, which every clock can add: CLI11's
 // own checks let nan and inf pass.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iostream>
 #include <map>
 
 #include "worker/hierarchical_backend.hpp"
@@ -17,15 +18,25 @@ struct Engine::Parts {
   std::unique_ptr<Transport> mpi;
   std::unique_ptr<SharedNode> node;
   std::unique_ptr<MixedTransport> mixed;
+  std::unique_ptr<Transport> throttled;
+  Transport& transport() {
+    if (throttled) return *throttled;
+    return mixed ? static_cast<Transport&>(*mixed) : *mpi;
+  }
   std::unique_ptr<Backend> for_private, backend;
   std::vector<std::vector<std::byte>> own;  // buffers where nothing is shared
 };
 
-namespace {
-
 bool shares_memory(const std::string& backend) {
   return backend == "shm" || backend == "hierarchical";
 }
+
+bool live_together(const std::vector<int>& machine_of, const std::vector<int>& ranks) {
+  return std::ranges::all_of(
+      ranks, [&](int rank) { return machine_of[rank] == machine_of[ranks.front()]; });
+}
+
+namespace {
 
 std::vector<int> ranks_on(const std::vector<int>& machine_of, int machine) {
   std::vector<int> ranks;
@@ -45,6 +56,12 @@ Result<Segments> share_memory(const World& world, const EngineChoice& choice) {
   Result<Segments> segments = make_mpi_segments(node, std::move(ranks), each);
   MPI_Comm_free(&node);
   return segments;
+}
+
+bool everybody(bool here) {
+  int mine = here, all = 0;
+  MPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
+  return all != 0;
 }
 
 Errors open_mixed(const World& world, SharedNode& node, Transport& mpi,
@@ -70,6 +87,12 @@ Result<Engine> Engine::make(const World& world, const EngineChoice& choice) {
   Errors errors;
   if (shares_memory(choice.backend)) {
     Result<Segments> segments = share_memory(world, choice);
+    if (choice.or_p2p && !everybody(segments.has_value())) {
+      if (world.first()) std::cerr << "note: backend p2p, for too little memory can be shared\n";
+      EngineChoice other = choice;
+      other.backend = "p2p";
+      return make(world, other);
+    }
     if (!agree(world, segments ? Errors{} : segments.error())) return tl::unexpected(Errors{});
     parts->node = std::make_unique<SharedNode>(std::move(*segments));
     errors = open_mixed(world, *parts->node, mpi, parts->mixed);
@@ -77,23 +100,23 @@ Result<Engine> Engine::make(const World& world, const EngineChoice& choice) {
       parts->node->set_patience(mpi.spin_budget(), [&mixed = *parts->mixed] { mixed.progress(); });
   }
   if (!agree(world, errors)) return tl::unexpected(Errors{});
+  if (!choice.throttles.empty())
+    parts->throttled = make_throttled_transport(parts->transport(), choice.throttles);
   if (choice.backend == "mpi")
     parts->backend = make_mpi_backend(MPI_COMM_WORLD);
   else if (choice.backend == "shm") {
     parts->for_private = make_mpi_backend(MPI_COMM_WORLD);
     parts->backend = make_shm_backend(*parts->node, parts->for_private.get());
   } else if (choice.backend == "hierarchical")
-    parts->backend = make_hierarchical_backend(*parts->node, *parts->mixed);
+    parts->backend = make_hierarchical_backend(*parts->node, parts->transport());
   else
-    parts->backend = make_p2p_backend(mpi);
+    parts->backend = make_p2p_backend(parts->transport());
   return Engine(std::move(parts));
 }
 
 Backend& Engine::backend() { return *parts_->backend; }
 
-Transport& Engine::transport() {
-  return parts_->mixed ? static_cast<Transport&>(*parts_->mixed) : *parts_->mpi;
-}
+Transport& Engine::transport() { return parts_->transport(); }
 
 std::span<std::byte> Engine::allocate(std::size_t size) {
   if (parts_->node) return parts_->node->allocate(size);

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "worker/shm/mixed_transport.hpp"
+#include "worker/throttle.hpp"
 #include "worker/worker.hpp"
 #include "worker/world.hpp"
 
@@ -21,6 +22,8 @@ struct EngineChoice {
   std::string backend = "p2p";
   int ranks_per_node = 0;  // so many neighbours count as a machine; 0: those that share one
   Bytes buffers;           // that each rank will allocate in all
+  bool or_p2p = false;     // where too little memory is shared: p2p, and a note on stderr
+  std::vector<Throttle> throttles = {};  // of messages; collectives in shared memory know none
 };
 
 class Engine {
@@ -54,6 +57,8 @@ std::string why_engine_cannot(const std::string& backend, const World& world, in
                               const Group& group, const collectives::Schedule& schedule, Bytes size,
                               DataType type);
 
+bool shares_memory(const std::string& backend);
+bool live_together(const std::vector<int>& machine_of, const std::vector<int>& ranks);
 // The number of the machine, real or virtual, that each rank of the world lives on.
 std::vector<int> machines(const World& world, int ranks_per_node);
 

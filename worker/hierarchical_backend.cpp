@@ -7,7 +7,7 @@ namespace {
 
 class HierarchicalBackend : public Backend {
  public:
-  HierarchicalBackend(SharedNode& node, MixedTransport& transport)
+  HierarchicalBackend(SharedNode& node, Transport& transport)
       : node_(node),
         across_(make_p2p_backend(transport)),
         inside_(make_shm_backend(node, across_.get())) {}
@@ -27,7 +27,7 @@ class HierarchicalBackend : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_hierarchical_backend(SharedNode& node, MixedTransport& transport) {
+std::unique_ptr<Backend> make_hierarchical_backend(SharedNode& node, Transport& transport) {
   return std::make_unique<HierarchicalBackend>(node, transport);
 }
 

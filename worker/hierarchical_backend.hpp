@@ -1,13 +1,13 @@
 // Collectives across machines whose ranks share memory.
 #pragma once
 
-#include "worker/shm/mixed_transport.hpp"
+#include "worker/shm/node.hpp"
 #include "worker/worker.hpp"
 
 namespace railwright::worker {
 
 // Groups on one machine meet in shared memory; the schedules of others are interpreted, their
-// messages take the shortest way. All must outlive the backend.
-std::unique_ptr<Backend> make_hierarchical_backend(SharedNode& node, MixedTransport& transport);
+// messages take the ways of `transport`. All must outlive the backend.
+std::unique_ptr<Backend> make_hierarchical_backend(SharedNode& node, Transport& transport);
 
 }  // namespace railwright::worker

@@ -70,6 +70,7 @@ int main(int argc, char** argv) {
   line.app.set_version_flag("--version", std::string("railwright-worker ") + tool_version);
   add_run_command(line);
   add_bench_command(line);
+  add_probe_command(line);
   line.app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return std::string("error: ") + error.what() + "; --help lists what can be written\n";
   });

@@ -3,11 +3,12 @@
 // `railwright-worker run` reads a plan, checks that it is on the host and rank the plan means,
 // makes the process groups and walks its stage's program: compute is paced by the prediction,
 // collectives move real data through a Backend, results are checked with inputs whose sum is exact
-// in any order. `railwright-worker bench` prints the nccl-tests table.
+// in any order. `railwright-worker bench` prints the nccl-tests table, `probe` names slow links.
 //
 // A Backend executes one collective of a group. `p2p` interprets our schedules over a Transport,
-// `mpi` hands the operation to MPI (schedule: opaque), `emulated` moves nothing and takes the time
-// that the emulator predicts.
+// `shm` works in memory that the ranks of a machine share, `hierarchical` is `shm` inside a machine
+// and our schedules across, `mpi` hands the operation to MPI (schedule: opaque), `emulated` moves
+// nothing and takes the time that the emulator predicts. engine.hpp makes them by name.
 #pragma once
 
 #include <chrono>

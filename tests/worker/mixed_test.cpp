@@ -7,6 +7,7 @@
 #include "tests/worker/ranks.hpp"
 #include "tests/worker/schedules.hpp"
 #include "worker/hierarchical_backend.hpp"
+#include "worker/shm/mixed_transport.hpp"
 #include "worker/verify.hpp"
 
 namespace railwright::worker {

@@ -1,112 +1,15 @@
 // Real processes under a real mpirun: what the threads of worker_test cannot show.
-#include <dirent.h>
-#include <fmt/format.h>
-#include <signal.h>
-#include <sys/wait.h>
-#include <unistd.h>
-
 #include <catch2/catch.hpp>
-#include <chrono>
-#include <filesystem>
-#include <fstream>
 #include <nlohmann/json.hpp>
-#include <sstream>
-#include <thread>
 
 #include "emulator/emulator.hpp"
 #include "telemetry/telemetry.hpp"
+#include "tests/worker/mpirun.hpp"
 
 namespace railwright::worker {
 namespace {
 
 using Json = nlohmann::json;
-namespace fs = std::filesystem;
-
-// A folder of its own for each test.
-struct Folder {
-  fs::path path = fs::temp_directory_path() / fmt::format("railwright_mpirun_{}", getpid());
-  Folder() { fs::create_directories(path); }
-  ~Folder() { fs::remove_all(path); }
-  std::string file(const std::string& name) const { return path / name; }
-};
-
-std::string text_of(const std::string& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-
-std::string command_line(int ranks, const std::string& arguments) {
-  // As root, with more ranks than cores, quiet about networks that are not there. Open MPI keeps
-  // memory to the end: not our leaks.
-  return fmt::format(
-      "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 ASAN_OPTIONS=detect_leaks=0 exec "
-      "mpirun --oversubscribe --bind-to none --mca btl self,vader "
-      "--mca btl_vader_single_copy_mechanism none -n {} {}/bin/railwright-worker {}",
-      ranks, RAILWRIGHT_BINARY_DIR, arguments);
-}
-
-struct Ended {
-  int status = -1;
-  std::string output, errors;
-};
-
-// mpirun in the background, its output in files.
-class Started {
- public:
-  Started(const Folder& folder, int ranks, const std::string& arguments)
-      : output_(folder.file("stdout")), errors_(folder.file("stderr")) {
-    const std::string command =
-        command_line(ranks, arguments) + " >" + output_ + " 2>" + errors_ + " </dev/null";
-    process_ = fork();
-    if (process_ == 0) {
-      execl("/bin/sh", "sh", "-c", command.c_str(), nullptr);
-      _exit(127);
-    }
-  }
-  Ended wait() {
-    int status = 0;
-    waitpid(process_, &status, 0);
-    return {WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status), text_of(output_),
-            text_of(errors_)};
-  }
-  std::string errors() const { return text_of(errors_); }
-  // The workers that mpirun has started, in the order of their ids.
-  std::vector<pid_t> workers() const {
-    std::vector<pid_t> found;
-    for (const auto& entry : fs::directory_iterator("/proc")) {
-      const std::string name = entry.path().filename();
-      if (name.find_first_not_of("0123456789") != std::string::npos) continue;
-      const std::string stat = text_of(entry.path() / "stat");
-      const std::size_t end = stat.rfind(')');
-      if (end == std::string::npos) continue;
-      std::istringstream fields(stat.substr(end + 2));
-      char state = 0;
-      pid_t parent = 0;
-      fields >> state >> parent;
-      if (parent == process_) found.push_back(static_cast<pid_t>(std::stol(name)));
-    }
-    std::sort(found.begin(), found.end());
-    return found;
-  }
-  // Until `text` stands in stderr; false after twenty seconds.
-  bool says(const std::string& text) const {
-    for (int i = 0; i < 400; ++i) {
-      if (errors().find(text) != std::string::npos) return true;
-      std::this_thread::sleep_for(std::chrono::milliseconds(50));
-    }
-    return false;
-  }
-
- private:
-  std::string output_, errors_;
-  pid_t process_ = -1;
-};
-
-Ended run(const Folder& folder, int ranks, const std::string& arguments) {
-  return Started(folder, ranks, arguments).wait();
-}
 
 emulator::Plan small_plan(const std::string& degrees) {
   const auto cluster = topology::load_cluster("localhost");
@@ -198,7 +101,7 @@ TEST_CASE("a plan runs on every backend with exact results, and the report has i
     const emulator::Plan plan = small_plan(degrees);
     const std::string path = saved(folder, plan);
     const int ranks = static_cast<int>(plan.degrees.world());
-    for (const char* backend : {"p2p", "mpi", "emulated"}) {
+    for (const char* backend : {"p2p", "mpi", "shm", "hierarchical", "emulated"}) {
       const Ended ended = run(folder, ranks,
                               fmt::format("run --plan {} --backend {} --steps 2 --json {}", path,
                                           backend, folder.file("run.json")));
@@ -266,8 +169,8 @@ TEST_CASE("times that are no times, unknown commands and files that cannot be wr
   }
   refuses("run --metrics-linger nan --plan " + plan, "'nan' is no number of seconds from 0");
   refuses("run --speed inf --plan " + plan, "'inf' is no pace");
-  refuses("frob", "unknown command 'frob'; write one of run, bench");
-  refuses("", "no command; write one of run, bench");
+  refuses("frob", "unknown command 'frob'; write one of run, bench, probe");
+  refuses("", "no command; write one of run, bench, probe");
   for (const char* backend : {"p2p", "emulated"})
     for (const char* option : {"--metrics-textfile", "--json"})
       refuses(fmt::format("run --plan {} --backend {} {} /no/such/folder/x", plan, backend, option),
@@ -317,7 +220,7 @@ TEST_CASE("the textfile holds the run's metrics, attributed to links", "[mpi]") 
   CHECK(text.find(wait) != std::string::npos);
   CHECK(text.find("link=\"") != std::string::npos);
   for (const char* line :
-       {"\nrailwright_steps_total 6\n", "railwright_mode_info{mode=\"p2p\"} 1",
+       {"\nrailwright_steps_total 6\n", "railwright_mode_info{mode=\"hierarchical\"} 1",
         "railwright_workers{state=\"done\"} 2", "railwright_workers{state=\"lost\"} 0",
         "cluster_name=\"localhost\"", "source=\"attributed\"",
         "railwright_rank_wait_seconds_total{rank=\"1\"}", "railwright_prediction_ratio "})
@@ -348,7 +251,7 @@ TEST_CASE("a rank that hangs is lost after the timeout", "[mpi]") {
   Started started(folder, 2,
                   "run --plan " + path + " --steps 100000 --metrics 127.0.0.1:0 --timeout 1");
   REQUIRE(started.says("metrics: http://127.0.0.1:"));
-  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  std::this_thread::sleep_for(std::chrono::milliseconds(1500));  // it is among the steps by now
   const std::vector<pid_t> workers = started.workers();
   REQUIRE(workers.size() == 2);
   kill(workers[1], SIGSTOP);

@@ -20,13 +20,26 @@ tl::expected<double, ConfigError> parse_speed(const std::string& text) {
 struct Words {
   double timeout_s = 60, linger_s = 0;
   std::string speed = "max";
+  std::vector<std::string> throttles;
 };
 
 void add_options(CLI::App& app, RunOptions& options, Words& words) {
   app.add_option("--plan", options.plan_path, "plan.json")->required();
   app.add_option("--backend", options.backend,
-                 "auto, p2p: our schedules; mpi: MPI's collectives; emulated: moves nothing")
-      ->check(CLI::IsMember({"auto", "p2p", "mpi", "emulated"}))
+                 "auto; p2p: our schedules over MPI messages; shm: memory that ranks of one "
+                 "machine share; hierarchical: shm inside a machine, p2p across; mpi: MPI's "
+                 "collectives; emulated: moves nothing")
+      ->check(CLI::IsMember({"auto", "p2p", "mpi", "shm", "hierarchical", "emulated"}))
+      ->capture_default_str();
+  app.add_option("--ranks-per-node", options.ranks_per_node,
+                 "So many neighbours count as one machine, to try the way across machines on one; "
+                 "0: as they are")
+      ->check(CLI::Range(0, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--throttle", words.throttles, "Slow a pair down on purpose, as in 0:2=50MB/s")
+      ->check(checked_by(parse_throttle, "A:B=RATE"));
+  app.add_option("--counters-root", options.counters_root,
+                 "Where the hardware's counters are, for /metrics")
       ->capture_default_str();
   app.add_option("--steps", options.steps, "Training steps")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40))
@@ -58,6 +71,8 @@ void add_run_command(CommandLine& line) {
     options->timeout = seconds(words->timeout_s);
     options->linger = seconds(words->linger_s);
     options->speed = *parse_speed(words->speed);
+    for (const std::string& text : words->throttles)
+      options->throttles.push_back(*parse_throttle(text));
     line.run = [options](const World& world) { return run_plan(world, *options); };
   });
 }

@@ -2,6 +2,7 @@
 #include <nlohmann/json.hpp>
 #include <numeric>
 
+#include "worker/run/counters.hpp"
 #include "worker/run/run.hpp"
 
 namespace railwright::worker {
@@ -34,12 +35,13 @@ Json contribution(const World& world, const Part& part, const Record& record) {
     const auto calls = static_cast<double>(seen.calls);
     add_links(links, kind.links, calls, seen.time);
     collectives.push_back({{"op", to_string(kind.operation)},
-                           {"algorithm", to_string(kind.algorithm)},
+                           {"algorithm", algorithm_name(kind)},
                            {"group", to_string(kind.group.dimension)},
                            {"bounds", seen.duration.bounds},
                            {"counts", seen.duration.counts},
                            {"sum", seen.duration.sum},
                            {"expected", kind.expected.value},
+                           {"bound", kind.bound.value},
                            {"bytes", calls * static_cast<double>(kind.size.count)}});
   }
   add_links(links, part.pipeline, static_cast<double>(record.steps.size()), {});
@@ -82,6 +84,7 @@ void add_collective(telemetry::Snapshot& snapshot, const Json& entry, bool opaqu
   sample.duration.sum = entry["sum"];
   sample.expected_seconds = entry["expected"];
   sample.bytes_total = entry["bytes"];
+  sample.bound_seconds = entry["bound"];
   snapshot.collectives.push_back(std::move(sample));
 }
 
@@ -144,6 +147,11 @@ void NodeMetrics::publish(const Part& part, const Record& record, const std::str
     snapshot.rank_wait_seconds[json["rank"]] = json["wait"];
     for (const Json& entry : json["links"]) add_link(snapshot, part.cluster->graph, entry);
     for (const Json& entry : json["collectives"]) add_collective(snapshot, entry, mode_ == "mpi");
+  }
+  for (const telemetry::LinkSample& port : port_counters(options_.counters_root)) {
+    snapshot.links.push_back(port);
+    snapshot.links.push_back(port);
+    snapshot.links.back().link.clear();  // its class
   }
   snapshot.steps = record.steps.size();
   snapshot.workers = {{"running", 0}, {"done", 0}, {"lost", 0}};

@@ -4,6 +4,7 @@
 #include <map>
 #include <set>
 
+#include "collectives/bound.hpp"
 #include "worker/mpi_transport.hpp"
 #include "worker/run/run.hpp"
 
@@ -31,8 +32,8 @@ DataType data_type(topology::Precision precision) {
 
 class PartMaker {
  public:
-  PartMaker(const emulator::Plan& plan, int rank, std::string backend)
-      : rank_(rank), backend_(std::move(backend)) {
+  PartMaker(const emulator::Plan& plan, const World& world, const RunOptions& options)
+      : world_(world), options_(options), rank_(world.rank) {
     part_.plan = plan;
   }
   Result<Part> make();
@@ -41,6 +42,7 @@ class PartMaker {
   Group group(Dimension dimension) const;
   int kind_of(const Op& op);
   Kind make_kind(const Op& op, Bytes size);
+  Seconds bound(const Kind& kind, const std::vector<AcceleratorId>& members, int root);
   void add_link_bytes(std::vector<LinkBytes>& links, int source, int target, double bytes) const;
   void add_sends(Kind& kind, const Schedule& schedule) const;
   void add_pipeline_op(const Op& op, int peer);
@@ -50,10 +52,13 @@ class PartMaker {
   }
   Seconds compute_time(const Op& op) const;
 
+  const World& world_;
+  const RunOptions& options_;
   int rank_;
-  std::string backend_;
   Part part_;
   std::unique_ptr<topology::Router> router_;
+  // Of groups that this rank is in: by dimension and operation, whatever the size.
+  std::map<std::pair<Dimension, collectives::Operation>, std::optional<collectives::Bound>> bounds_;
   Errors errors_;
 };
 
@@ -117,21 +122,36 @@ std::set<topology::LinkId> limiting_links(const std::vector<collectives::PhaseLo
   return links;
 }
 
+// Beyond some ranks a bound takes longer than the run should wait for it.
+Seconds PartMaker::bound(const Kind& kind, const std::vector<AcceleratorId>& members, int root) {
+  constexpr std::size_t most_members = 512;
+  if (members.size() > most_members) return {};
+  const auto [place, fresh] =
+      bounds_.try_emplace(std::pair(kind.group.dimension, kind.operation), std::nullopt);
+  if (fresh) place->second = collectives::bound_of(kind.operation, members, *part_.cluster, root);
+  if (!place->second) return {};
+  return collectives::bound_time(*place->second, kind.operation, static_cast<int>(members.size()),
+                                 kind.size);
+}
+
 Kind PartMaker::make_kind(const Op& op, Bytes size) {
   const Schedule planned = emulator::schedule_of(part_.plan, op.group, op.operation, op.bytes);
-  Kind kind{group(op.group), op.operation, size, planned, planned.algorithm, {}, {}, {}};
-  if (backend_ == "mpi") kind.schedule = opaque_schedule(planned);
+  Kind kind{group(op.group), op.operation, size, planned, planned.algorithm, {}, {}, {}, false, {}};
+  kind.in_memory = shares_memory(options_.backend) &&
+                   live_together(machines(world_, options_.ranks_per_node), kind.group.ranks);
+  if (options_.backend == "mpi") kind.schedule = opaque_schedule(planned);
   std::string why = collectives::why_not(planned);
   if (why.empty() && planned.ranks != static_cast<int>(kind.group.ranks.size()))
     why = fmt::format("its schedule is for {} ranks, the group has {}", planned.ranks,
                       kind.group.ranks.size());
-  if (why.empty() && backend_ == "p2p") why = why_p2p_cannot(planned);
-  if (why.empty() && backend_ == "mpi") why = why_mpi_cannot(kind.schedule, size, part_.type);
+  if (why.empty())
+    why = why_engine_cannot(options_.backend, world_, options_.ranks_per_node, kind.group,
+                            kind.schedule, size, part_.type);
   if (!why.empty()) {
     errors_.push_back({{},
                        fmt::format("{} of {} over {}: {}", to_string(op.operation),
                                    railwright::to_string(size), to_string(op.group), why),
-                       backend_ == "p2p" ? "take --backend mpi" : "plan again"});
+                       options_.backend == "mpi" ? "plan again" : "take --backend mpi"});
     return kind;
   }
   if (planned.ranks == 1) return kind;
@@ -139,6 +159,7 @@ Kind PartMaker::make_kind(const Op& op, Bytes size) {
   const auto members = emulator::members_of(part_.plan, op.group, rank_);
   const auto loads = collectives::phase_loads(planned, size, members, *router_, calibration);
   kind.expected = collectives::idle_time(loads, part_.cluster->graph, calibration);
+  kind.bound = bound(kind, members, planned.root);
   const auto limiting = limiting_links(loads, part_.cluster->graph);
   if (!limiting.empty())
     kind.limiting_class = part_.cluster->graph.class_of(*limiting.begin()).name;
@@ -211,8 +232,12 @@ bool same_host(const std::string& planned, const std::string& real) {
 
 }  // namespace
 
-Result<Part> make_part(const emulator::Plan& plan, int rank, const std::string& backend) {
-  return PartMaker(plan, rank, backend).make();
+std::string algorithm_name(const Kind& kind) {
+  return kind.in_memory ? "shared_memory" : to_string(kind.algorithm);
+}
+
+Result<Part> make_part(const emulator::Plan& plan, const World& world, const RunOptions& options) {
+  return PartMaker(plan, world, options).make();
 }
 
 Errors misplacement(const emulator::Plan& plan, const topology::Cluster& cluster,

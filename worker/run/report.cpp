@@ -6,6 +6,7 @@
 
 #include "topology/quantity.hpp"
 #include "worker/run/run.hpp"
+#include "worker/run/verdicts.hpp"
 
 namespace railwright::worker {
 namespace {
@@ -28,7 +29,7 @@ Json own_report(const World& world, const Part& part, const Record& record) {
       if (link.limits) links.push_back(part.cluster->graph.name_of(link.link));
     report["kinds"].push_back({{"group", to_string(kind.group.dimension)},
                                {"op", to_string(kind.operation)},
-                               {"algorithm", to_string(kind.algorithm)},
+                               {"algorithm", algorithm_name(kind)},
                                {"bytes", kind.size.count},
                                {"ranks", kind.group.ranks},
                                {"class", kind.limiting_class},
@@ -36,22 +37,16 @@ Json own_report(const World& world, const Part& part, const Record& record) {
                                {"calls", seen.calls},
                                {"time_s", seen.time.value},
                                {"wait_s", seen.wait.value},
-                               {"expected_s", kind.expected.value}});
+                               {"expected_s", kind.expected.value},
+                               {"bound_s", kind.bound.value}});
   }
   return report;
-}
-
-double median(std::vector<double> values) {
-  if (values.empty()) return 0;
-  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
-  std::nth_element(values.begin(), middle, values.end());
-  return *middle;
 }
 
 // Sums over the ranks that make such calls; all members of a group see each call once.
 struct Row {
   Json name;  // group, op, algorithm, bytes, ranks (their number)
-  double calls = 0, time = 0, wait = 0, expected = 0;
+  double calls = 0, time = 0, wait = 0, expected = 0, bound = 0;
 };
 using Rows = std::map<std::string, Row>;
 
@@ -73,6 +68,7 @@ Rows rows_of(const std::vector<Json>& reports) {
       row.time += kind["time_s"].get<double>();
       row.wait += kind["wait_s"].get<double>();
       row.expected += calls * kind["expected_s"].get<double>();
+      row.bound += calls * kind["bound_s"].get<double>();
     }
   return rows;
 }
@@ -92,58 +88,6 @@ Json measured_row(const Row& row, bool opaque) {
   json["busbw_bytes_per_s"] =
       ranks > 1 ? bandwidth * collectives::bus_bandwidth_factor(operation, ranks) : 0.0;
   return json;
-}
-
-// Where the others wait for a rank, it waits less than they do.
-Json slow_ranks(const std::vector<Json>& reports, const std::vector<Seconds>& steps) {
-  constexpr double tolerated = 0.1;  // of the run's time
-  std::vector<double> waits;
-  for (const Json& report : reports) waits.push_back(report["wait_s"]);
-  double total = 0;
-  for (const Seconds step : steps) total += step.value;
-  Json result = Json::array();
-  for (const Json& report : reports) {
-    const double late = median(waits) - report["wait_s"].get<double>();
-    if (late > tolerated * total)
-      result.push_back({{"rank", report["rank"]}, {"host", report["host"]}, {"late_s", late}});
-  }
-  return result;
-}
-
-// Groups that do the same thing on different links: one that takes far longer than most has a slow
-// link of the class that limits it, one of those that its ranks send over.
-struct GroupTime {
-  double time = 0;
-  Json kind, links = Json::array();
-};
-
-Json slow_links(const std::vector<Json>& reports) {
-  constexpr double tolerated = 1.5;
-  std::map<std::string, std::map<Json, GroupTime>> times;
-  for (const Json& report : reports)
-    for (const Json& kind : report["kinds"]) {
-      const std::string key = kind["group"].dump() + kind["op"].dump() + kind["bytes"].dump();
-      const double time = kind["time_s"].get<double>() / kind["calls"].get<double>();
-      GroupTime& group = times[key][kind["ranks"]];
-      group.time = std::max(group.time, time);
-      group.kind = kind;
-      for (const Json& link : kind["links"]) group.links.push_back(link);
-    }
-  Json result = Json::array();
-  for (const auto& [key, groups] : times) {
-    if (groups.size() < 3) continue;  // two differ, but which is right?
-    std::vector<double> all;
-    for (const auto& [ranks, entry] : groups) all.push_back(entry.time);
-    for (const auto& [ranks, entry] : groups)
-      if (entry.time > tolerated * median(all))
-        result.push_back({{"class", entry.kind["class"]},
-                          {"links", entry.links},
-                          {"ranks", ranks},
-                          {"op", entry.kind["op"]},
-                          {"time_s", entry.time},
-                          {"usual_s", median(all)}});
-  }
-  return result;
 }
 
 void add_verification(Json& document, const std::vector<Json>& reports) {
@@ -173,6 +117,7 @@ Json document_of(const World& world, const std::vector<Json>& reports, const Par
   else
     predicted.erase("step_time_s");
   ratio["collectives"] = Json::array();
+  Json bound = {{"collectives", Json::array()}};
   for (const auto& [key, row] : rows_of(reports)) {
     measured["collectives"].push_back(measured_row(row, opaque));
     Json expected = row.name;
@@ -181,11 +126,15 @@ Json document_of(const World& world, const std::vector<Json>& reports, const Par
     Json compared = row.name;
     if (row.expected > 0) compared["time_s"] = row.time / row.expected;
     ratio["collectives"].push_back(compared);
+    Json least = row.name;
+    if (row.bound > 0) least["time_s"] = row.bound / row.calls;
+    bound["collectives"].push_back(least);
   }
   for (const Json& report : reports) measured["rank_wait_s"].push_back(report["wait_s"]);
   document["measured"] = measured;
   document["predicted"] = predicted;
   document["ratio"] = ratio;
+  document["bound"] = bound;
   // With more ranks than cores a late rank is one that had no core.
   document["slow_links"] = world.oversubscribed ? Json::array() : slow_links(reports);
   document["slow_ranks"] = world.oversubscribed ? Json::array() : slow_ranks(reports, steps);
@@ -203,20 +152,24 @@ std::string ratio_of(const Json& row, const char* key) {
 
 std::string collective_lines(const Json& document) {
   std::string text =
-      fmt::format("{:<5} {:<14} {:<16} {:>10} {:>6} {:>12} {:>13} {:>6} {:>10} {:>9}\n", "group",
-                  "operation", "algorithm", "size", "calls", "measured ms", "predicted ms", "ratio",
-                  "busbw GB/s", "wait ms");
+      fmt::format("{:<5} {:<14} {:<18} {:>10} {:>6} {:>12} {:>13} {:>9} {:>6} {:>10} {:>9}\n",
+                  "group", "operation", "algorithm", "size", "calls", "measured ms", "predicted ms",
+                  "bound ms", "ratio", "busbw GB/s", "wait ms");
   const Json& measured = document["measured"]["collectives"];
+  // On virtual time nothing is compared with a bound.
+  const Json bounds = document.contains("bound") ? document["bound"]["collectives"] : Json();
   for (std::size_t i = 0; i < measured.size(); ++i) {
     const Json& row = measured[i];
-    text += fmt::format("{:<5} {:<14} {:<16} {:>10} {:>6} {:>12} {:>13} {:>6} {:>10.2f} {:>9}\n",
-                        row["group"].get<std::string>(), row["op"].get<std::string>(),
-                        row["algorithm"].get<std::string>(),
-                        railwright::to_string(Bytes{row["bytes"].get<std::uint64_t>()}),
-                        row["calls"].get<double>(), milliseconds(row, "time_s"),
-                        milliseconds(document["predicted"]["collectives"][i], "time_s"),
-                        ratio_of(document["ratio"]["collectives"][i], "time_s"),
-                        row["busbw_bytes_per_s"].get<double>() / 1e9, milliseconds(row, "wait_s"));
+    text +=
+        fmt::format("{:<5} {:<14} {:<18} {:>10} {:>6} {:>12} {:>13} {:>9} {:>6} {:>10.2f} {:>9}\n",
+                    row["group"].get<std::string>(), row["op"].get<std::string>(),
+                    row["algorithm"].get<std::string>(),
+                    railwright::to_string(Bytes{row["bytes"].get<std::uint64_t>()}),
+                    row["calls"].get<double>(), milliseconds(row, "time_s"),
+                    milliseconds(document["predicted"]["collectives"][i], "time_s"),
+                    milliseconds(bounds.empty() ? Json() : bounds[i], "time_s"),
+                    ratio_of(document["ratio"]["collectives"][i], "time_s"),
+                    row["busbw_bytes_per_s"].get<double>() / 1e9, milliseconds(row, "wait_s"));
   }
   return text;
 }

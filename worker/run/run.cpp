@@ -20,14 +20,17 @@ void linger(const World& world, const RunOptions& options) {
   std::this_thread::sleep_for(std::chrono::duration<double>(options.linger.value));
 }
 
-int walk(const World& world, const RunOptions& options, const Part& part,
-         const std::string& backend_name, NodeMetrics& metrics) {
-  const auto transport = make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed);
-  const auto backend =
-      backend_name == "mpi" ? make_mpi_backend(MPI_COMM_WORLD) : make_p2p_backend(*transport);
+int walk(const World& world, const RunOptions& options, const Part& part, bool automatic,
+         NodeMetrics& metrics) {
+  EngineChoice choice{options.backend, options.ranks_per_node, buffer_demand(part)};
+  choice.or_p2p = automatic;
+  choice.throttles = options.throttles;
+  Result<Engine> engine = Engine::make(world, choice);
+  if (!engine) return exit_usage;
+  const std::string backend_name = engine->backend().name();
   constexpr double between_publications = 0.25;  // seconds: no scrape comes more often
   double unpublished = 0;  // of step time, which all ranks agree on, so they publish together
-  Walker walker(world, part, *transport, *backend, options.timeout);
+  Walker walker(world, part, *engine, options.timeout);
   for (std::int64_t step = 0; step < options.steps; ++step) {
     walker.step();
     const bool last = step + 1 == options.steps;
@@ -60,7 +63,8 @@ Errors unwritable_outputs(const World& world, const RunOptions& options) {
   return errors;
 }
 
-// Our schedules where ranks can execute them all; MPI's own where some reduce in switches.
+// Shared memory and our schedules where ranks can execute them all; MPI's own collectives where
+// some reduce in switches.
 std::string backend_for(const World& world, const RunOptions& options, const emulator::Plan& plan) {
   if (options.backend != "auto") return options.backend;
   for (const emulator::ScheduleChoice& choice : plan.schedules) {
@@ -69,7 +73,7 @@ std::string backend_for(const World& world, const RunOptions& options, const emu
     if (world.rank == 0) std::cerr << fmt::format("note: backend mpi, for {}\n", why);
     return "mpi";
   }
-  return "p2p";
+  return "hierarchical";
 }
 
 }  // namespace
@@ -82,6 +86,7 @@ int run_plan(const World& world, const RunOptions& options) {
   if (!agree(world, misplacement(*plan, *cluster, world, options.plan_path))) return exit_usage;
 
   if (!agree(world, unwritable_outputs(world, options))) return exit_usage;
+  if (!agree(world, why_not_throttle(options.throttles, world.size))) return exit_usage;
   const std::string backend = backend_for(world, options, *plan);
   NodeMetrics metrics(world, options, backend);
   if (!agree(world, metrics.listen())) return exit_usage;
@@ -92,9 +97,11 @@ int run_plan(const World& world, const RunOptions& options) {
     linger(world, options);
     return status;
   }
-  const Result<Part> part = make_part(*plan, world.rank, backend);
+  RunOptions chosen = options;
+  chosen.backend = backend;
+  const Result<Part> part = make_part(*plan, world, chosen);
   if (!agree(world, part ? Errors{} : part.error())) return exit_usage;
-  return walk(world, options, *part, backend, metrics);
+  return walk(world, chosen, *part, options.backend == "auto", metrics);
 }
 
 }  // namespace railwright::worker

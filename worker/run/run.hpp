@@ -14,6 +14,7 @@
 #include "emulator/emulator.hpp"
 #include "telemetry/telemetry.hpp"
 #include "topology/routing.hpp"
+#include "worker/engine.hpp"
 #include "worker/verify.hpp"
 #include "worker/worker.hpp"
 #include "worker/world.hpp"
@@ -22,7 +23,10 @@ namespace railwright::worker {
 
 struct RunOptions {
   std::string plan_path;
-  std::string backend = "auto";  // p2p, mpi, emulated
+  std::string backend = "auto";  // of engine_names(), or emulated
+  int ranks_per_node = 0;        // so many neighbours count as a machine; 0: as they are
+  std::vector<Throttle> throttles;
+  std::string counters_root = "/sys";  // where the hardware's counters are
   std::int64_t steps = 10;
   std::string metrics_address, metrics_textfile, json_path;
   Seconds linger;  // keep serving metrics for so long after the run
@@ -50,9 +54,14 @@ struct Kind {
   collectives::Schedule schedule;    // as executed
   collectives::Algorithm algorithm;  // as planned
   Seconds expected;                  // alone on idle links, with the default calibration
+  Seconds bound;                     // what no schedule takes less than; 0: not known
   std::vector<LinkBytes> links;      // on the planned routes
+  bool in_memory = false;            // executed in shared memory, whatever is planned
   std::string limiting_class;        // link class that sets the pace; "" when latency alone counts
 };
+
+// "ring" as planned, or "shared_memory".
+std::string algorithm_name(const Kind& kind);
 
 // One rank's part of a plan, ready to walk.
 struct Part {
@@ -66,8 +75,10 @@ struct Part {
   std::vector<Seconds> time_of_op;  // compute: how long it is paced
   std::vector<LinkBytes> pipeline;  // of all sends and receives of a step
 };
-// Fails where the plan cannot be executed by this backend ("mpi" or "p2p").
-Result<Part> make_part(const emulator::Plan& plan, int rank, const std::string& backend);
+// Fails where the plan cannot be executed by the options' backend, one of engine_names().
+Result<Part> make_part(const emulator::Plan& plan, const World& world, const RunOptions& options);
+// What the buffers of the largest collective and of the largest message need.
+Bytes buffer_demand(const Part& part);
 
 // Ranks of the plan and of the world, hosts of the plan and real ones: all mismatches at once.
 Errors misplacement(const emulator::Plan& plan, const topology::Cluster& cluster,
@@ -96,8 +107,7 @@ Seconds typical_step(std::vector<Seconds> steps);
 // Executes steps; a peer that does not come ends the run (give_up).
 class Walker {
  public:
-  Walker(const World& world, const Part& part, Transport& transport, Backend& backend,
-         Seconds timeout);
+  Walker(const World& world, const Part& part, Engine& engine, Seconds timeout);
   ~Walker();
   void step();  // collective
   const Record& record() const;

@@ -38,7 +38,28 @@ class StepClock {
   Clock::duration paused_{};
 };
 
+struct Demand {
+  std::uint64_t collective = 0, sent = 0;  // bytes; received messages land where collectives do
+};
+
+Demand demand_of(const Part& part) {
+  Demand demand;
+  for (const Kind& kind : part.kinds)
+    demand.collective = std::max(demand.collective, buffer_bytes(kind.schedule, kind.size).count);
+  for (const Op& op : part.program.ops) {
+    if (op.kind == OpKind::send) demand.sent = std::max(demand.sent, op.bytes.count);
+    if (op.kind == OpKind::receive) demand.collective = std::max(demand.collective, op.bytes.count);
+  }
+  return demand;
+}
+
 }  // namespace
+
+// Each begins on a page of its own.
+Bytes buffer_demand(const Part& part) {
+  const Demand demand = demand_of(part);
+  return Bytes{demand.collective + demand.sent} + kibibytes(8);
+}
 
 struct Walker::State {
   const World& world;
@@ -49,8 +70,8 @@ struct Walker::State {
   Reducer reducer;
   Group everybody;
   Record record;
-  std::vector<std::byte> buffer;
-  std::vector<std::byte> outgoing;  // of pipeline sends; only read, so they share it
+  std::span<std::byte> buffer;
+  std::span<std::byte> outgoing;  // of pipeline sends; only read, so they share it
   std::vector<Request> sendings;
   // The how-manieth collective of its dimension an op is: members of a group agree on that, even
   // where their stages' programs differ.
@@ -81,17 +102,8 @@ struct Walker::State {
 };
 
 void Walker::State::prepare() {
-  std::uint64_t largest = 0, largest_sent = 0;
-  for (const Kind& kind : part.kinds)
-    largest = std::max(largest, buffer_bytes(kind.schedule, kind.size).count);
-  for (std::size_t i = 0; i < part.program.ops.size(); ++i) {
-    const Op& op = part.program.ops[i];
-    if (op.kind == OpKind::send) largest_sent = std::max(largest_sent, op.bytes.count);
-    if (op.kind == OpKind::receive) largest = std::max(largest, op.bytes.count);
+  for (const Op& op : part.program.ops)
     ordinal_of_op.push_back(op.kind == OpKind::collective ? count_of_dimension[op.group]++ : 0);
-  }
-  buffer.resize(largest);
-  outgoing.resize(largest_sent);
   const Seconds predicted = part.plan.prediction.step_time;
   record.step_duration = telemetry::Histogram::around(predicted);
   // A rank may rightly be late by as long as the stages before it compute.
@@ -204,18 +216,17 @@ void Walker::State::perform(int index) {
   stream_end[static_cast<std::size_t>(op.stream)] = end;
 }
 
-Walker::Walker(const World& world, const Part& part, Transport& transport, Backend& backend,
-               Seconds timeout)
+Walker::Walker(const World& world, const Part& part, Engine& engine, Seconds timeout)
     : state_(new State{world,
                        part,
-                       transport,
-                       backend,
+                       engine.transport(),
+                       engine.backend(),
                        timeout,
                        Reducer(part.type, ReduceOp::sum),
                        {},
                        {},
-                       {},
-                       {},
+                       engine.allocate(demand_of(part).collective),
+                       engine.allocate(demand_of(part).sent),
                        {},
                        {},
                        {},

@@ -218,11 +218,9 @@ WaitResult MixedTransport::Inside::test(Request request) {
   Job& job = job_of(request);
   if (!job.beyond && is_done(job))
     return close(request, job.failed ? WaitState::failed : WaitState::done);
-  if (!job.beyond) {
-    // Whoever waits inside must not hold up what is under way elsewhere.
-    if (++polls_ % 256 == 0) progress();
-    return {WaitState::pending, job.peer};
-  }
+  // Whoever waits for one message must not hold up those that are under way elsewhere.
+  if (++polls_ % 256 == 0) progress();
+  if (!job.beyond) return {WaitState::pending, job.peer};
   const WaitResult result = outside.test(job.request);
   return result.state == WaitState::pending ? result : close(request, result.state);
 }

@@ -89,7 +89,9 @@ Result<Segments> make_mpi_segments(MPI_Comm node, std::vector<int> ranks, Bytes 
   each = whole_pages(each);
   Segments segments{std::move(ranks), 0, {}, nullptr};
   MPI_Comm_rank(node, &segments.index);
-  const Errors errors = shortage({each.count * segments.ranks.size()});
+  std::uint64_t all = 0;
+  MPI_Allreduce(&each.count, &all, 1, MPI_UINT64_T, MPI_SUM, node);
+  const Errors errors = shortage({all});
   if (!everywhere(node, errors.empty()))
     return tl::unexpected(errors.empty() ? Errors{{{}, "no shared memory left", "see above"}}
                                          : errors);
@@ -103,7 +105,7 @@ Result<Segments> make_mpi_segments(MPI_Comm node, std::vector<int> ranks, Bytes 
     int unit = 0;
     std::byte* base = nullptr;
     MPI_Win_shared_query(window, peer, &size, &unit, &base);
-    segments.memory.emplace_back(base, each.count);
+    segments.memory.emplace_back(base, static_cast<std::size_t>(size));
   }
   std::memset(own, 0, each.count);
   MPI_Barrier(node);

@@ -1,0 +1,73 @@
+#include "worker/run/verdicts.hpp"
+
+#include <algorithm>
+#include <map>
+#include <string>
+
+namespace railwright::worker {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Groups that do the same thing on different links: one that takes far longer than most has a slow
+// link of the class that limits it, one of those that its ranks send over.
+struct GroupTime {
+  double time = 0;
+  Json kind, links = Json::array();
+};
+
+}  // namespace
+
+double median(std::vector<double> values) {
+  if (values.empty()) return 0;
+  const auto middle = values.begin() + static_cast<std::ptrdiff_t>(values.size() / 2);
+  std::nth_element(values.begin(), middle, values.end());
+  return *middle;
+}
+
+// Where the others wait for a rank, it waits less than they do.
+Json slow_ranks(const std::vector<Json>& reports, const std::vector<Seconds>& steps) {
+  constexpr double tolerated = 0.1;  // of the run's time
+  std::vector<double> waits;
+  for (const Json& report : reports) waits.push_back(report["wait_s"]);
+  double total = 0;
+  for (const Seconds step : steps) total += step.value;
+  Json result = Json::array();
+  for (const Json& report : reports) {
+    const double late = median(waits) - report["wait_s"].get<double>();
+    if (late > tolerated * total)
+      result.push_back({{"rank", report["rank"]}, {"host", report["host"]}, {"late_s", late}});
+  }
+  return result;
+}
+
+Json slow_links(const std::vector<Json>& reports) {
+  constexpr double tolerated = 1.5;
+  std::map<std::string, std::map<Json, GroupTime>> times;
+  for (const Json& report : reports)
+    for (const Json& kind : report["kinds"]) {
+      const std::string key = kind["group"].dump() + kind["op"].dump() + kind["bytes"].dump();
+      const double time = kind["time_s"].get<double>() / kind["calls"].get<double>();
+      GroupTime& group = times[key][kind["ranks"]];
+      group.time = std::max(group.time, time);
+      group.kind = kind;
+      for (const Json& link : kind["links"]) group.links.push_back(link);
+    }
+  Json result = Json::array();
+  for (const auto& [key, groups] : times) {
+    if (groups.size() < 3) continue;  // two differ, but which is right?
+    std::vector<double> all;
+    for (const auto& [ranks, entry] : groups) all.push_back(entry.time);
+    for (const auto& [ranks, entry] : groups)
+      if (entry.time > tolerated * median(all))
+        result.push_back({{"class", entry.kind["class"]},
+                          {"links", entry.links},
+                          {"ranks", ranks},
+                          {"op", entry.kind["op"]},
+                          {"time_s", entry.time},
+                          {"usual_s", median(all)}});
+  }
+  return result;
+}
+
+}  // namespace railwright::worker
