@@ -23,6 +23,30 @@ struct Words {
   std::vector<std::string> throttles;
 };
 
+void add_training_options(CLI::App& app, RunOptions& options) {
+  train::Options& training = options.training;
+  app.add_option("--workload", options.workload,
+                 "traffic: real messages, paced compute; train: a small GPT learns a text")
+      ->check(CLI::IsMember({"traffic", "train"}))
+      ->capture_default_str();
+  app.add_option("--text", training.text, "train: the file to learn, byte by byte");
+  app.add_option("--seed", training.settings.seed, "train: of weights and of the data's order")
+      ->capture_default_str();
+  app.add_option("--learning-rate", training.settings.adam.learning_rate, "train: of Adam")
+      ->check(CLI::Range(0.0, 10.0))
+      ->capture_default_str();
+  app.add_option("--global-batch", training.settings.global_batch,
+                 "train: sequences per step, instead of the plan's")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
+  app.add_flag("--deterministic-order", training.settings.in_order,
+               "train: gradients are added in the order of the ranks: the bits of one rank");
+  app.add_option("--checkpoint", training.checkpoint, "train: folder of checkpoints");
+  app.add_option("--checkpoint-every", training.every,
+                 "train: steps between checkpoints; without it one after the last step")
+      ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
+  app.add_flag("--resume", training.resume, "train: go on from the last checkpoint of the folder");
+}
+
 void add_options(CLI::App& app, RunOptions& options, Words& words) {
   app.add_option("--plan", options.plan_path, "plan.json")->required();
   app.add_option("--backend", options.backend,
@@ -67,6 +91,7 @@ void add_run_command(CommandLine& line) {
   auto words = std::make_shared<Words>();
   CLI::App* app = line.app.add_subcommand("run", "Execute a plan on these ranks");
   add_options(*app, *options, *words);
+  add_training_options(*app, *options);
   app->callback([=, &line] {
     options->timeout = seconds(words->timeout_s);
     options->linger = seconds(words->linger_s);

@@ -8,6 +8,7 @@
 
 #include "topology/files/writable.hpp"
 #include "worker/mpi_transport.hpp"
+#include "worker/train/run.hpp"
 
 namespace railwright::worker {
 namespace {
@@ -87,6 +88,7 @@ int run_plan(const World& world, const RunOptions& options) {
 
   if (!agree(world, unwritable_outputs(world, options))) return exit_usage;
   if (!agree(world, why_not_throttle(options.throttles, world.size))) return exit_usage;
+  if (options.workload == "train") return train::run_training(world, options, *plan);
   const std::string backend = backend_for(world, options, *plan);
   NodeMetrics metrics(world, options, backend);
   if (!agree(world, metrics.listen())) return exit_usage;

@@ -15,6 +15,7 @@
 #include "telemetry/telemetry.hpp"
 #include "topology/routing.hpp"
 #include "worker/engine.hpp"
+#include "worker/train/options.hpp"
 #include "worker/verify.hpp"
 #include "worker/worker.hpp"
 #include "worker/world.hpp"
@@ -27,6 +28,8 @@ struct RunOptions {
   int ranks_per_node = 0;        // so many neighbours count as a machine; 0: as they are
   std::vector<Throttle> throttles;
   std::string counters_root = "/sys";  // where the hardware's counters are
+  std::string workload = "traffic";  // or train
+  train::Options training;
   std::int64_t steps = 10;
   std::string metrics_address, metrics_textfile, json_path;
   Seconds linger;  // keep serving metrics for so long after the run

@@ -48,6 +48,14 @@ Errors why_not_trained(const emulator::Plan& plan, std::int64_t global_batch,
     errors.push_back({place, "--workload train does not train " + what, "choose another model"});
   for (const std::string& what : of_degrees(plan.degrees))
     errors.push_back({place, "--workload train does not do " + what, "plan with --fix without it"});
+  const workload::Model& model = plan.training.model;
+  const int tp = plan.degrees.tp;
+  if (workload::vocabulary_shard(model, tp) * (tp - 1) >= model.vocabulary)
+    errors.push_back({place,
+                      fmt::format("a vocabulary of {} leaves some of {} tensor-parallel ranks "
+                                  "without a word",
+                                  model.vocabulary, tp),
+                      "plan with a smaller tp"});
   const std::int64_t size = plan.degrees.micro_batch;
   if (global_batch % size != 0)
     errors.push_back({place,

@@ -1,0 +1,18 @@
+// What `--workload train` is told beside the plan.
+#pragma once
+
+#include <string>
+
+#include "worker/train/train.hpp"
+
+namespace railwright::worker::train {
+
+struct Options {
+  Settings settings;
+  std::string text;        // a file
+  std::string checkpoint;  // a folder that all ranks see; empty: none
+  std::int64_t every = 0;  // steps between checkpoints; 0: after the last step alone
+  bool resume = false;
+};
+
+}  // namespace railwright::worker::train

@@ -1,0 +1,199 @@
+#include "worker/train/run.hpp"
+
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include "topology/files/writable.hpp"
+#include "worker/mpi_transport.hpp"
+
+namespace railwright::worker::train {
+namespace {
+
+using Json = nlohmann::ordered_json;
+using Clock = std::chrono::steady_clock;
+
+struct StepRecord {
+  std::int64_t step = 0;
+  double loss = 0;
+  Seconds time;
+};
+
+// Everything that can be known before anything moves.
+Errors wrong_options(const RunOptions& options, const emulator::Plan& plan) {
+  const Options& training = options.training;
+  Errors errors;
+  const auto refuse = [&](bool applies, const char* what, const char* hint) {
+    if (applies) errors.push_back({{}, what, hint});
+  };
+  refuse(training.text.empty(), "--workload train needs a text to learn", "give --text FILE");
+  refuse(options.backend == "emulated", "--backend emulated computes nothing that could be learned",
+         "take --backend p2p or mpi");
+  refuse(!options.metrics_address.empty() || !options.metrics_textfile.empty(),
+         "--workload train exports no metrics", "leave --metrics and --metrics-textfile out");
+  refuse(training.checkpoint.empty() && training.every > 0, "--checkpoint-every without a folder",
+         "give --checkpoint DIR");
+  refuse(training.checkpoint.empty() && training.resume, "--resume without a folder",
+         "give --checkpoint DIR");
+  for (const ConfigError& error :
+       why_not_trained(plan, batch_of(plan, training.settings), options.plan_path))
+    errors.push_back(error);
+  return errors;
+}
+
+class Run {
+ public:
+  Run(const World& world, const RunOptions& options, const emulator::Plan& plan)
+      : world_(world),
+        options_(options),
+        plan_(plan),
+        timeout_(std::max(options.timeout, 3 * plan.prediction.step_time)),
+        opaque_(options.backend == "mpi"),
+        transport_(make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed)),
+        backend_(opaque_ ? make_mpi_backend(MPI_COMM_WORLD) : make_p2p_backend(*transport_)),
+        exchange_(plan, *transport_, *backend_, timeout_) {}
+  int run(const Text& text);
+
+ private:
+  bool step(Trainer& trainer);
+  bool save(Trainer& trainer);
+  void print(const StepRecord& record) const;
+  std::string report(Trainer& trainer) const;
+  int finish(Trainer& trainer);
+  [[noreturn]] void give_up_on(const PeerLost& lost);
+
+  const World& world_;
+  const RunOptions& options_;
+  const emulator::Plan& plan_;
+  Seconds timeout_;
+  bool opaque_;
+  std::unique_ptr<Transport> transport_;
+  std::unique_ptr<Backend> backend_;
+  Exchange exchange_;
+  std::vector<StepRecord> records_;
+  std::vector<std::string> saved_;
+};
+
+void Run::give_up_on(const PeerLost& lost) {
+  const Seconds grace = std::min(seconds(5), Seconds{timeout_.value / 4});
+  const auto until = Clock::now() + std::chrono::duration_cast<Clock::duration>(
+                                        std::chrono::duration<double>(grace.value));
+  give_up(world_, silent_rank(*transport_, lost.result, until), timeout_);
+}
+
+void Run::print(const StepRecord& record) const {
+  if (!world_.first()) return;
+  constexpr std::int64_t lines = 25;
+  const std::int64_t done = static_cast<std::int64_t>(records_.size());
+  const std::int64_t between = (options_.steps + lines - 1) / lines;
+  if (done == 1) std::cout << fmt::format("{:>8} {:>12} {:>10}\n", "step", "loss", "ms");
+  if (done == 1 || done % between == 0 || done == options_.steps)
+    std::cout << fmt::format("{:>8} {:>12.6f} {:>10.2f}\n", record.step, record.loss,
+                             record.time.value * 1e3)
+              << std::flush;
+}
+
+// False when the loss is no number any more.
+bool Run::step(Trainer& trainer) {
+  const Clock::time_point start = Clock::now();
+  const double loss = trainer.step();
+  const Seconds time = {std::chrono::duration<double>(Clock::now() - start).count()};
+  records_.push_back({trainer.steps(), loss, time});
+  print(records_.back());
+  if (std::isfinite(loss)) return true;
+  if (world_.first())
+    std::cerr << fmt::format(
+        "error: the loss of step {} is no finite number; try a smaller --learning-rate\n",
+        trainer.steps());
+  return false;
+}
+
+bool Run::save(Trainer& trainer) {
+  Errors errors;
+  const bool whole = trainer.save(options_.training.checkpoint, errors);
+  if (!agree(world_, errors) || !whole) return false;
+  saved_.push_back(fmt::format("step-{:08}.json", trainer.steps()));
+  return true;
+}
+
+std::string Run::report(Trainer& trainer) const {
+  Json document = {{"workload", "train"},
+                   {"ranks", world_.size},
+                   {"backend", backend_->name()},
+                   {"schedule", backend_->opaque() ? "opaque" : "planned"},
+                   {"oversubscribed", world_.oversubscribed},
+                   {"deterministic_order", trainer.settings().in_order},
+                   {"global_batch_sequences", trainer.settings().global_batch},
+                   {"sequence_tokens", plan_.training.sequence}};
+  document["steps"] = Json::array();
+  std::vector<Seconds> times;
+  for (const StepRecord& record : records_) {
+    document["steps"].push_back(
+        {{"step", record.step}, {"loss", record.loss}, {"time_s", record.time.value}});
+    times.push_back(record.time);
+  }
+  const double step = typical_step(times).value, predicted = plan_.prediction.step_time.value;
+  const auto tokens =
+      static_cast<double>(trainer.settings().global_batch * plan_.training.sequence);
+  document["measured"] = {
+      {"step_time_s", step},
+      {"tokens_per_s", tokens / step},
+      {"exchange_s", exchange_.spent().value / static_cast<double>(records_.size())}};
+  document["predicted"] = Json::object();
+  document["ratio"] = Json::object();
+  if (predicted > 0) document["predicted"]["step_time_s"] = predicted;
+  if (predicted > 0) document["ratio"]["step_time_s"] = step / predicted;
+  document["checkpoints"] = saved_;
+  return document.dump(2) + "\n";
+}
+
+int Run::finish(Trainer& trainer) {
+  const std::string json = report(trainer);
+  Errors errors;
+  if (world_.first()) {
+    const Json document = Json::parse(json);
+    std::cout << fmt::format("step: measured {:.3f} ms",
+                             1e3 * document["measured"]["step_time_s"].get<double>());
+    if (document["ratio"].contains("step_time_s"))
+      std::cout << fmt::format(", predicted {:.3f} ms, ratio {:.2f}",
+                               1e3 * plan_.prediction.step_time.value,
+                               document["ratio"]["step_time_s"].get<double>());
+    std::cout << (world_.oversubscribed ? " (not judged: more ranks than cores)\n" : "\n");
+    if (!options_.json_path.empty()) errors = write_file(options_.json_path, json);
+  }
+  return agree(world_, errors) ? exit_ok : exit_usage;
+}
+
+int Run::run(const Text& text) {
+  const Options& training = options_.training;
+  try {
+    Trainer trainer(plan_, training.settings, text, exchange_);
+    if (training.resume && !agree(world_, trainer.load(training.checkpoint))) return exit_usage;
+    if (training.resume && world_.first())
+      std::cerr << fmt::format("resumed after step {}, {} sequences per step\n", trainer.steps(),
+                               trainer.settings().global_batch);
+    for (std::int64_t i = 1; i <= options_.steps; ++i) {
+      if (!step(trainer)) return exit_failed;
+      if (training.checkpoint.empty()) continue;
+      const bool due = training.every > 0 && trainer.steps() % training.every == 0;
+      if ((due || i == options_.steps) && !save(trainer)) return exit_failed;
+    }
+    return finish(trainer);
+  } catch (const PeerLost& lost) {
+    give_up_on(lost);
+  }
+}
+
+}  // namespace
+
+int run_training(const World& world, const RunOptions& options, const emulator::Plan& plan) {
+  if (!agree(world, wrong_options(options, plan))) return exit_usage;
+  const Result<Text> text = load_text(options.training.text, plan.training.sequence);
+  if (!agree(world, text ? Errors{} : text.error())) return exit_usage;
+  return Run(world, options, plan).run(*text);
+}
+
+}  // namespace railwright::worker::train
