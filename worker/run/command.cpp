@@ -52,8 +52,8 @@ void add_options(CLI::App& app, RunOptions& options, Words& words) {
   app.add_option("--backend", options.backend,
                  "auto; p2p: our schedules over MPI messages; shm: memory that ranks of one "
                  "machine share; hierarchical: shm inside a machine, p2p across; mpi: MPI's "
-                 "collectives; emulated: moves nothing")
-      ->check(CLI::IsMember({"auto", "p2p", "mpi", "shm", "hierarchical", "emulated"}))
+                 "collectives; nccl: NCCL's, for --workload train; emulated: moves nothing")
+      ->check(CLI::IsMember({"auto", "p2p", "mpi", "shm", "hierarchical", "nccl", "emulated"}))
       ->capture_default_str();
   app.add_option("--ranks-per-node", options.ranks_per_node,
                  "So many neighbours count as one machine, to try the way across machines on one; "

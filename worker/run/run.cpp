@@ -89,6 +89,8 @@ int run_plan(const World& world, const RunOptions& options) {
   if (!agree(world, unwritable_outputs(world, options))) return exit_usage;
   if (!agree(world, why_not_throttle(options.throttles, world.size))) return exit_usage;
   if (options.workload == "train") return train::run_training(world, options, *plan);
+  const ConfigError no_traffic{{}, "--backend nccl is for --workload train", "take p2p or mpi"};
+  if (!agree(world, options.backend == "nccl" ? Errors{no_traffic} : Errors{})) return exit_usage;
   const std::string backend = backend_for(world, options, *plan);
   NodeMetrics metrics(world, options, backend);
   if (!agree(world, metrics.listen())) return exit_usage;

@@ -9,6 +9,7 @@
 
 #include "topology/files/writable.hpp"
 #include "worker/mpi_transport.hpp"
+#include "worker/nccl/nccl_backend.hpp"
 
 namespace railwright::worker::train {
 namespace {
@@ -46,14 +47,14 @@ Errors wrong_options(const RunOptions& options, const emulator::Plan& plan) {
 
 class Run {
  public:
-  Run(const World& world, const RunOptions& options, const emulator::Plan& plan)
+  Run(const World& world, const RunOptions& options, const emulator::Plan& plan,
+      std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend)
       : world_(world),
         options_(options),
         plan_(plan),
         timeout_(std::max(options.timeout, 3 * plan.prediction.step_time)),
-        opaque_(options.backend == "mpi"),
-        transport_(make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed)),
-        backend_(opaque_ ? make_mpi_backend(MPI_COMM_WORLD) : make_p2p_backend(*transport_)),
+        transport_(std::move(transport)),
+        backend_(std::move(backend)),
         exchange_(plan, *transport_, *backend_, timeout_) {}
   int run(const Text& text);
 
@@ -69,7 +70,6 @@ class Run {
   const RunOptions& options_;
   const emulator::Plan& plan_;
   Seconds timeout_;
-  bool opaque_;
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<Backend> backend_;
   Exchange exchange_;
@@ -187,13 +187,24 @@ int Run::run(const Text& text) {
   }
 }
 
+Result<std::unique_ptr<Backend>> make_backend(const World& world, const RunOptions& options,
+                                              Transport& transport) {
+  if (options.backend == "nccl")
+    return make_nccl_backend(transport, {world.node_rank, world.node_size});
+  if (options.backend == "mpi") return make_mpi_backend(MPI_COMM_WORLD);
+  return make_p2p_backend(transport);
+}
+
 }  // namespace
 
 int run_training(const World& world, const RunOptions& options, const emulator::Plan& plan) {
   if (!agree(world, wrong_options(options, plan))) return exit_usage;
   const Result<Text> text = load_text(options.training.text, plan.training.sequence);
   if (!agree(world, text ? Errors{} : text.error())) return exit_usage;
-  return Run(world, options, plan).run(*text);
+  auto transport = make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed);
+  auto backend = make_backend(world, options, *transport);
+  if (!agree(world, backend ? Errors{} : backend.error())) return exit_usage;
+  return Run(world, options, plan, std::move(transport), std::move(*backend)).run(*text);
 }
 
 }  // namespace railwright::worker::train

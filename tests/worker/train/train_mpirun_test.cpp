@@ -156,6 +156,9 @@ TEST_CASE("what training needs and lacks is said before anything runs", "[mpi]")
   refuses(plan, "--steps 1", "give --text FILE");
   refuses(plan, "--steps 1 --text /no/such/file", "/no/such/file: error: cannot be read");
   refuses(plan, text + "--backend emulated", "computes nothing that could be learned");
+  setenv("RAILWRIGHT_CUDART_LIBRARY", "/no/such/libcudart.so", 1);
+  refuses(plan, text + "--backend nccl", "backend nccl: ");
+  unsetenv("RAILWRIGHT_CUDART_LIBRARY");
   refuses(plan, text + "--resume", "--resume without a folder");
   refuses(plan, text + "--resume --checkpoint " + folder.file("none"), "holds no checkpoint");
   refuses(plan, text + "--global-batch 1", "leaves some of 2 data-parallel ranks without any");

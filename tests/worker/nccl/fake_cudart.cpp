@@ -1,0 +1,91 @@
+// A double of CUDA's runtime: device memory is host memory. RAILWRIGHT_FAKE_DEVICES says how many
+// GPUs there are (8), RAILWRIGHT_FAKE_MEMORY how many bytes one allocation may have.
+#include "tests/worker/nccl/fake_cudart.hpp"
+
+#include <cuda_runtime_api.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+namespace {
+
+struct FakeEvent {
+  FakeStream* stream = nullptr;
+  std::chrono::steady_clock::time_point moment;
+  bool reached = false;
+};
+
+long number(const char* variable, long fallback) {
+  const char* text = std::getenv(variable);
+  return text == nullptr ? fallback : std::atol(text);
+}
+
+FakeEvent* event_of(cudaEvent_t event) { return reinterpret_cast<FakeEvent*>(event); }
+FakeStream* stream_of(cudaStream_t stream) { return reinterpret_cast<FakeStream*>(stream); }
+
+}  // namespace
+
+extern "C" {
+
+cudaError_t cudaGetDeviceCount(int* count) {
+  *count = static_cast<int>(number("RAILWRIGHT_FAKE_DEVICES", 8));
+  return *count > 0 ? cudaSuccess : cudaErrorNoDevice;
+}
+cudaError_t cudaSetDevice(int device) {
+  return device < number("RAILWRIGHT_FAKE_DEVICES", 8) ? cudaSuccess : cudaErrorInvalidDevice;
+}
+cudaError_t cudaMalloc(void** memory, size_t bytes) {
+  if (static_cast<long>(bytes) > number("RAILWRIGHT_FAKE_MEMORY", 1L << 40))
+    return cudaErrorMemoryAllocation;
+  *memory = std::malloc(bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaFree(void* memory) {
+  std::free(memory);
+  return cudaSuccess;
+}
+cudaError_t cudaMemcpyAsync(void* target, const void* source, size_t bytes, cudaMemcpyKind,
+                            cudaStream_t) {
+  std::memcpy(target, source, bytes);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
+  *stream = reinterpret_cast<cudaStream_t>(new FakeStream);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamDestroy(cudaStream_t stream) {
+  delete stream_of(stream);
+  return cudaSuccess;
+}
+cudaError_t cudaEventCreate(cudaEvent_t* event) {
+  *event = reinterpret_cast<cudaEvent_t>(new FakeEvent);
+  return cudaSuccess;
+}
+cudaError_t cudaEventDestroy(cudaEvent_t event) {
+  delete event_of(event);
+  return cudaSuccess;
+}
+cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
+  *event_of(event) = {stream_of(stream), std::chrono::steady_clock::now(),
+                      stream_of(stream)->pending == 0};
+  return cudaSuccess;
+}
+cudaError_t cudaEventQuery(cudaEvent_t event) {
+  FakeEvent& e = *event_of(event);
+  if (!e.reached && e.stream->pending > 0) return cudaErrorNotReady;
+  if (!e.reached) e.moment = std::chrono::steady_clock::now();
+  e.reached = true;
+  return cudaSuccess;
+}
+cudaError_t cudaEventElapsedTime(float* milliseconds, cudaEvent_t begin, cudaEvent_t end) {
+  *milliseconds =
+      std::chrono::duration<float, std::milli>(event_of(end)->moment - event_of(begin)->moment)
+          .count();
+  return cudaSuccess;
+}
+const char* cudaGetErrorString(cudaError_t error) {
+  return error == cudaErrorNoDevice ? "no CUDA-capable device is detected" : "a CUDA error";
+}
+}

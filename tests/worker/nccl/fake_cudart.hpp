@@ -1,0 +1,10 @@
+// What the double of NCCL needs of the double of CUDA's runtime.
+#pragma once
+
+#include <atomic>
+
+// A stream of the double: copies are done at once, collectives of the double when all ranks have
+// come. Until then an event that was recorded behind them is not ready.
+struct FakeStream {
+  std::atomic<int> pending = 0;
+};
