@@ -10,17 +10,18 @@
 
 namespace railwright::worker::nccl {
 
-#define RAILWRIGHT_CUDA_FUNCTIONS(X)                                                         \
-  X(cudaGetDeviceCount)                                                                      \
-  X(cudaSetDevice) X(cudaMalloc) X(cudaFree) X(cudaMemcpyAsync) X(cudaStreamCreateWithFlags) \
-      X(cudaStreamDestroy) X(cudaEventCreate) X(cudaEventDestroy) X(cudaEventRecord)         \
-          X(cudaEventQuery) X(cudaEventElapsedTime) X(cudaGetErrorString)
-#define RAILWRIGHT_NCCL_FUNCTIONS(X)                                                            \
-  X(ncclGetVersion)                                                                             \
-  X(ncclGetUniqueId) X(ncclCommInitRankConfig) X(ncclCommGetAsyncError) X(ncclCommAbort)        \
-      X(ncclCommFinalize) X(ncclCommDestroy) X(ncclGetLastError) X(ncclGetErrorString)          \
-          X(ncclAllReduce) X(ncclReduceScatter) X(ncclAllGather) X(ncclBroadcast) X(ncclReduce) \
-              X(ncclSend) X(ncclRecv) X(ncclGroupStart) X(ncclGroupEnd)
+// It never comes to an end with these.
+// clang-format off
+#define RAILWRIGHT_CUDA_FUNCTIONS(X)                                                        \
+  X(cudaGetDeviceCount) X(cudaSetDevice) X(cudaMalloc) X(cudaFree) X(cudaMemcpyAsync)       \
+  X(cudaStreamCreateWithFlags) X(cudaStreamDestroy) X(cudaEventCreate) X(cudaEventDestroy)  \
+  X(cudaEventRecord) X(cudaEventQuery) X(cudaEventElapsedTime) X(cudaGetErrorString)
+#define RAILWRIGHT_NCCL_FUNCTIONS(X)                                                        \
+  X(ncclGetVersion) X(ncclGetUniqueId) X(ncclCommInitRankConfig) X(ncclCommGetAsyncError)   \
+  X(ncclCommAbort) X(ncclCommFinalize) X(ncclCommDestroy) X(ncclGetLastError)               \
+  X(ncclGetErrorString) X(ncclAllReduce) X(ncclReduceScatter) X(ncclAllGather)              \
+  X(ncclBroadcast) X(ncclReduce) X(ncclSend) X(ncclRecv) X(ncclGroupStart) X(ncclGroupEnd)
+// clang-format on
 
 // A table of function pointers under the names of the functions.
 struct Library {
