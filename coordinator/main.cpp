@@ -4,6 +4,7 @@
 #include <string>
 
 #include "coordinator/console.hpp"
+#include "coordinator/service/commands.hpp"
 #include "topology/topology.hpp"
 #include "topology/version.hpp"
 
@@ -20,6 +21,9 @@ void add_commands(CommandLine& line) {
   add_run_command(line);
   add_calibrate_command(line);
   add_validate_command(line);
+  add_coordinator_command(line);
+  add_leader_command(line);
+  add_job_commands(line);
   add_doctor_command(line);
 }
 

@@ -1,0 +1,125 @@
+#include "coordinator/service/children.hpp"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "coordinator/launch/programs.hpp"
+
+extern char** environ;
+
+namespace railwright::coordinator {
+
+namespace {
+
+std::vector<char*> pointers(std::vector<std::string>& strings) {
+  std::vector<char*> list;
+  for (std::string& string : strings) list.push_back(string.data());
+  list.push_back(nullptr);
+  return list;
+}
+
+// Ours without tokens, which are nobody else's business.
+std::vector<std::string> environment_of(const Child& child) {
+  std::vector<std::string> list;
+  for (char** entry = environ; *entry != nullptr; ++entry)
+    if (!std::string_view(*entry).starts_with("RAILWRIGHT_TOKEN=")) list.emplace_back(*entry);
+  for (const auto& [name, value] : child.environment) list.push_back(name + "=" + value);
+  return list;
+}
+
+// Default actions and no blocked signals, whatever ours are.
+void reset_signals(posix_spawnattr_t& attributes) {
+  sigset_t none, all;
+  sigemptyset(&none);
+  sigfillset(&all);
+  posix_spawnattr_setsigmask(&attributes, &none);
+  posix_spawnattr_setsigdefault(&attributes, &all);
+  posix_spawnattr_setflags(&attributes,
+                           POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
+}
+
+struct ProcessStat {
+  char state = 'Z';
+  pid_t session = 0;
+};
+
+// "pid (name) state parent group session ...": the name may hold anything, so from its last ')'.
+ProcessStat stat_of(const std::filesystem::path& folder) {
+  std::ifstream file(folder / "stat");
+  std::string line;
+  std::getline(file, line);
+  const auto end = line.rfind(')');
+  ProcessStat stat;
+  if (end == std::string::npos) return stat;
+  pid_t parent = 0, group = 0;
+  std::istringstream(line.substr(end + 1)) >> stat.state >> parent >> group >> stat.session;
+  return stat;
+}
+
+}  // namespace
+
+Result<pid_t> start_child(const Child& child) {
+  std::vector<std::string> arguments = child.arguments;
+  std::vector<std::string> environment = environment_of(child);
+  const auto path = [](const std::string& name) {
+    return name.empty() ? "/dev/null" : name.c_str();
+  };
+  posix_spawn_file_actions_t files;
+  posix_spawn_file_actions_init(&files);
+  posix_spawn_file_actions_addopen(&files, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&files, STDOUT_FILENO, path(child.output_path),
+                                   O_WRONLY | O_CREAT | O_TRUNC, 0600);
+  posix_spawn_file_actions_addopen(&files, STDERR_FILENO, path(child.error_path),
+                                   O_WRONLY | O_CREAT | O_APPEND, 0600);
+  if (!child.folder.empty()) posix_spawn_file_actions_addchdir_np(&files, child.folder.c_str());
+  posix_spawnattr_t attributes;
+  posix_spawnattr_init(&attributes);
+  reset_signals(attributes);
+  pid_t pid = -1;
+  const int error = posix_spawn(&pid, arguments.front().c_str(), &files, &attributes,
+                                pointers(arguments).data(), pointers(environment).data());
+  posix_spawnattr_destroy(&attributes);
+  posix_spawn_file_actions_destroy(&files);
+  if (error == 0) return pid;
+  return failure({}, "cannot start " + arguments.front() + ": " + std::strerror(error));
+}
+
+std::vector<pid_t> members_of_session(pid_t session) {
+  std::vector<pid_t> members;
+  std::error_code failed;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc", failed)) {
+    const std::string name = entry.path().filename();
+    pid_t pid = 0;
+    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
+    if (error != std::errc{} || end != name.data() + name.size()) continue;
+    const ProcessStat stat = stat_of(entry.path());
+    if (stat.session == session && stat.state != 'Z' && stat.state != 'X') members.push_back(pid);
+  }
+  return members;
+}
+
+void signal_session(pid_t session, int signal) {
+  for (const pid_t member : members_of_session(session)) kill(member, signal);
+}
+
+std::vector<std::string> tethered(std::vector<std::string> command, const char* signal) {
+  const auto setpriv = find_program("setpriv");
+  if (setpriv) command.insert(command.begin(), {*setpriv, "--pdeathsig", signal, "--"});
+  return command;
+}
+
+std::string own_program() {
+  std::error_code failed;
+  return std::filesystem::read_symlink("/proc/self/exe", failed).string();
+}
+
+}  // namespace railwright::coordinator

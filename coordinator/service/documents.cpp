@@ -1,0 +1,90 @@
+// Jobs as JSON, and the metrics.
+#include <fmt/format.h>
+
+#include "coordinator/service/api.hpp"
+#include "coordinator/service/files.hpp"
+#include "topology/version.hpp"
+
+namespace railwright::coordinator {
+
+using namespace control;
+
+namespace {
+
+double seconds(std::int64_t milliseconds) { return static_cast<double>(milliseconds) / 1000; }
+
+std::string family(const char* name, const char* type, const char* help) {
+  return fmt::format("# HELP railwright_{0} {2}\n# TYPE railwright_{0} {1}\n", name, type, help);
+}
+
+}  // namespace
+
+Json job_json(const Job& job) {
+  Json document = {{"id", job.spec.id},
+                   {"state", to_string(job.state)},
+                   {"owner", job.spec.owner},
+                   {"epoch", job.epoch},
+                   {"nodes_wanted", job.spec.nodes},
+                   {"steps", job.spec.steps},
+                   {"steps_done", job.steps_done},
+                   {"losses", job.losses},
+                   {"lost_s", seconds(job.lost_milliseconds)},
+                   {"submitted_s", seconds(job.submitted.milliseconds)}};
+  if (job.nodes.count > 0)
+    document["nodes"] = {{"first", job.nodes.first}, {"count", job.nodes.count}};
+  if (job.cancelling) document["cancelling"] = true;
+  if (job.failure != Failure::none) document["failure"] = to_string(job.failure);
+  if (!job.reason.empty()) document["reason"] = job.reason;
+  if (is_final(job.state)) document["ended_s"] = seconds(job.ended.milliseconds);
+  return document;
+}
+
+Json job_details(const Job& job, const Dispatch& dispatch) {
+  const std::string& id = job.spec.id;
+  Json document = job_json(job);
+  document["request"] = Json::parse(job.spec.request, nullptr, false);
+  document["events"] = Json::array();
+  for (const JobEvent& event : dispatch.store().events_of(id))
+    document["events"].push_back({{"at_s", seconds(event.at.milliseconds)},
+                                  {"epoch", event.epoch},
+                                  {"state", to_string(event.state)},
+                                  {"reason", event.reason}});
+  document["runs"] = Json::array();
+  for (const JobRun& run : dispatch.store().runs_of(id))
+    document["runs"].push_back({{"epoch", run.epoch},
+                                {"first_node", run.nodes.first},
+                                {"nodes", run.nodes.count},
+                                {"first_step", run.first_step},
+                                {"steps_done", run.steps_done}});
+  const auto result =
+      read_file(fmt::format("{}/result.{}.json", dispatch.folder_of(id), job.epoch));
+  Json parsed = Json::parse(result.value_or(""), nullptr, false);
+  if (job.state == State::done && parsed.is_object()) document["result"] = std::move(parsed);
+  return document;
+}
+
+std::string Api::metrics() const {
+  const Metrics counted = metrics_of(dispatch_.control().jobs());
+  std::string text = family("jobs", "gauge", "Jobs by state.");
+  for (const auto& [state, count] : counted.jobs)
+    text += fmt::format("railwright_jobs{{state=\"{}\"}} {}\n", to_string(state), count);
+  const auto counter = [&](const char* name, const char* help, auto value) {
+    text += family(name, "counter", help) + fmt::format("railwright_{} {}\n", name, value);
+  };
+  counter("job_steps_total", "Steps of all jobs, each counted once.", counted.steps);
+  counter("job_attempts_total", "Times that a job was planned.", counted.attempts);
+  counter("job_losses_total", "Times that a running job was lost.", counted.losses);
+  counter("job_lost_seconds_total", "Seconds between losses and going on.",
+          seconds(counted.lost_milliseconds));
+  counter("http_refused_total", "Connections that sent no request we could read.", refused_);
+  text += family("http_requests_total", "counter", "Requests answered, by status.");
+  for (const auto& [status, count] : answered_)
+    text += fmt::format("railwright_http_requests_total{{code=\"{}\"}} {}\n", status, count);
+  text += family("nodes_down", "gauge", "Nodes that are not used.") +
+          fmt::format("railwright_nodes_down {}\n", dispatch_.control().down_nodes().size());
+  text += family("build_info", "gauge", "Version of the coordinator.") +
+          fmt::format("railwright_build_info{{version=\"{}\"}} 1\n", tool_version);
+  return text;
+}
+
+}  // namespace railwright::coordinator

@@ -1,0 +1,83 @@
+#include "coordinator/service/files.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+
+#include "coordinator/service/dispatch.hpp"
+
+namespace railwright::coordinator {
+
+using namespace control;
+
+namespace {
+
+constexpr const char* outcome_names[] = {"completed", "failed", "lost", "stopped"};
+
+}  // namespace
+
+std::optional<std::string> read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) return std::nullopt;
+  return std::string(std::istreambuf_iterator<char>(file), {});
+}
+
+bool write_file(const std::string& path, const std::string& text) {
+  const std::string beside = path + ".new";
+  const int file = open(beside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+  if (file < 0) return false;
+  std::size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t written = write(file, text.data() + done, text.size() - done);
+    if (written <= 0) break;
+    done += static_cast<std::size_t>(written);
+  }
+  const bool whole = done == text.size() && fsync(file) == 0;
+  close(file);
+  return whole && std::rename(beside.c_str(), path.c_str()) == 0;
+}
+
+bool same_secret(const std::string& a, const std::string& b) {
+  if (a.size() != b.size()) return false;
+  unsigned difference = 0;
+  for (std::size_t i = 0; i < a.size(); ++i)
+    difference |= static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(b[i]);
+  return difference == 0;
+}
+
+std::optional<Ended> read_end(const std::string& path) {
+  const auto text = read_file(path);
+  const Json document = Json::parse(text.value_or(""), nullptr, false);
+  if (!document.is_object()) return std::nullopt;
+  try {
+    Ended end;
+    end.id = document.at("id").get<std::string>();
+    end.epoch = document.at("epoch").get<int>();
+    end.leader = document.at("leader").get<std::string>();
+    end.outcome = static_cast<Outcome>(document.at("outcome").get<unsigned>() % 4);
+    end.failure = static_cast<Failure>(document.at("failure").get<unsigned>() % 5);
+    end.steps_done = document.at("steps_done").get<std::int64_t>();
+    end.reason = document.at("reason").get<std::string>();
+    return end;
+  } catch (const Json::exception&) {
+    return std::nullopt;
+  }
+}
+
+Result<void> write_end(const std::string& path, const Ended& end) {
+  const Json document = {{"id", end.id},
+                         {"epoch", end.epoch},
+                         {"leader", end.leader},
+                         {"outcome", static_cast<unsigned>(end.outcome)},
+                         {"outcome_name", outcome_names[static_cast<std::size_t>(end.outcome)]},
+                         {"failure", static_cast<unsigned>(end.failure)},
+                         {"steps_done", end.steps_done},
+                         {"reason", end.reason}};
+  if (write_file(path, document.dump())) return {};
+  return failure({path}, "cannot be written");
+}
+
+}  // namespace railwright::coordinator

@@ -1,0 +1,122 @@
+// Ends of the processes that the coordinator started, and what they left behind.
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "coordinator/service/dispatch.hpp"
+#include "coordinator/service/files.hpp"
+
+namespace railwright::coordinator {
+
+using namespace control;
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// In which what a dead leader left behind is taken down by those who notice its death.
+constexpr auto tear_down = std::chrono::seconds(3);
+
+Failure failure_of_status(int status) {
+  switch (status) {
+    case 0:
+      return Failure::none;
+    case exit_usage:
+      return Failure::invalid;
+    case exit_infeasible:
+      return Failure::infeasible;
+    default:
+      return Failure::run;
+  }
+}
+
+// The last error that a log tells of.
+std::string last_error(const std::string& log) {
+  const auto found = log.rfind("error: ");
+  if (found == std::string::npos) return "see its log";
+  return log.substr(found + 7, log.find('\n', found) - found - 7);
+}
+
+double number_of(const Json& value, const char* key) {
+  return value.contains(key) && value[key].is_number() ? value[key].get<double>() : 0;
+}
+
+}  // namespace
+
+Result<void> Dispatch::reap() {
+  std::vector<std::pair<Running, int>> plans;
+  int wait_status = 0;
+  for (auto it = children_.begin(); it != children_.end();) {
+    const bool ended = !it->second.ended && waitpid(it->first, &wait_status, WNOHANG) == it->first;
+    if (ended && it->second.planning) {
+      plans.emplace_back(it->second, WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128);
+      it = children_.erase(it);
+      continue;
+    }
+    if (ended) it->second.ended = Clock::now();
+    ++it;
+  }
+  for (const auto& [child, status] : plans)
+    if (auto done = planned(child, status); !done) return done;
+  std::vector<Running> gone;
+  for (auto it = children_.begin(); it != children_.end();) {
+    if (it->second.ended && Clock::now() - *it->second.ended > tear_down)
+      signal_session(it->first, SIGKILL);
+    const bool all_gone = it->second.ended && members_of_session(it->first).empty();
+    if (all_gone) gone.push_back(it->second);
+    it = all_gone ? children_.erase(it) : std::next(it);
+  }
+  for (const Running& child : gone)
+    if (auto done = leader_ended(child); !done) return done;
+  return {};
+}
+
+Result<void> Dispatch::planned(const Running& child, int status) {
+  Planned event{child.id, child.epoch, failure_of_status(status), {}};
+  if (status != 0) event.reason = last_error(read_file(folder_of(child.id) + "/log").value_or(""));
+  const auto plan = read_file(file_of(child.id, "plan", child.epoch, ".json"));
+  if (status == 0 && plan)
+    if (auto saved = store_->save_plan(child.id, child.epoch, *plan); !saved) return saved;
+  return on(event);
+}
+
+// It has told us itself, or left a note, or was killed.
+Result<void> Dispatch::leader_ended(const Running& child) {
+  auto end = read_end(file_of(child.id, "end", child.epoch, ".json"));
+  if (!end || end->leader != child.name)
+    end = Ended{child.id,
+                child.epoch,
+                child.name,
+                Outcome::lost,
+                Failure::none,
+                0,
+                "the process that led it was killed"};
+  const auto heard = hear(*end);
+  if (!heard) return tl::unexpected(heard.error());
+  return {};
+}
+
+// Steps and links of a finished run go to the store; a document that is not there is no reason to
+// fail the job.
+void Dispatch::keep_result(const std::string& id, int epoch) {
+  const auto text = read_file(file_of(id, "result", epoch, ".json"));
+  const Json document = Json::parse(text.value_or(""), nullptr, false);
+  if (!document.is_object()) return;
+  std::vector<StepRecord> steps;
+  std::vector<LinkStatistic> links;
+  const std::int64_t first = control_->jobs().at(id).first_step;
+  if (document.contains("steps") && document["steps"].is_array())
+    for (const Json& step : document["steps"])
+      steps.push_back({id, epoch, first + 1 + static_cast<std::int64_t>(steps.size()),
+                       number_of(step, "step_time_s")});
+  if (document.contains("links") && document["links"].is_array())
+    for (const Json& link : document["links"])
+      if (link.contains("name") && link["name"].is_string())
+        links.push_back({id, epoch, link["name"].get<std::string>(), number_of(link, "utilization"),
+                         number_of(link, "busy_s")});
+  (void)store_->save_steps(steps, links);
+}
+
+}  // namespace railwright::coordinator
