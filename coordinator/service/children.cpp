@@ -80,6 +80,8 @@ Result<pid_t> start_child(const Child& child) {
                                    O_WRONLY | O_CREAT | O_TRUNC, 0600);
   posix_spawn_file_actions_addopen(&files, STDERR_FILENO, path(child.error_path),
                                    O_WRONLY | O_CREAT | O_APPEND, 0600);
+  // Or the listening socket would live on in what we started, and take connections for nobody.
+  posix_spawn_file_actions_addclosefrom_np(&files, STDERR_FILENO + 1);
   if (!child.folder.empty()) posix_spawn_file_actions_addchdir_np(&files, child.folder.c_str());
   posix_spawnattr_t attributes;
   posix_spawnattr_init(&attributes);

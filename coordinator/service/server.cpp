@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <array>
+
 #include <boost/asio.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/http.hpp>
@@ -92,6 +94,7 @@ class Server {
 
   asio::awaitable<void> converse(beast::tcp_stream stream) {
     beast::flat_buffer buffer;
+    bool refused = false;
     for (bool keep = true; keep;) {
       http::request_parser<http::string_body> parser;
       parser.body_limit(largest_body);
@@ -107,6 +110,7 @@ class Server {
         api_.count_refused();
         answer = refusal_of(error);
         keep = false;
+        refused = true;
       } else {
         auto answered = api_.answer(request_of(parser.get()));
         if (fail_if(answered ? Result<void>{} : tl::unexpected(answered.error()))) co_return;
@@ -121,6 +125,16 @@ class Server {
     }
     error_code ignored;
     stream.socket().shutdown(tcp::socket::shutdown_send, ignored);
+    if (refused) co_await drain(stream);
+  }
+
+  // Closing on bytes that nobody has read would take the answer away from who still sends.
+  static asio::awaitable<void> drain(beast::tcp_stream& stream) {
+    std::array<char, 16384> bytes;
+    error_code error;
+    for (std::uint64_t read = 0; !error && read < 4 * largest_body;)
+      read += co_await stream.async_read_some(asio::buffer(bytes),
+                                              asio::redirect_error(asio::use_awaitable, error));
   }
 
   static ApiAnswer refusal_of(const error_code& error) {
