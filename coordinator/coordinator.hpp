@@ -11,14 +11,21 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "coordinator/planner/economics.hpp"
 #include "emulator/emulator.hpp"
 
 namespace railwright::coordinator {
 
-enum class Objective : std::uint8_t { time };
+enum class Objective : std::uint8_t { time, cost, energy };  // of a step
+enum class SearchMode : std::uint8_t {
+  automatic,   // pruned where the space or the cluster is large
+  exhaustive,  // every point is priced
+  pruned,      // those whose bound is worse than the best are left out: the same best plans
+};
 
 struct PlanRequest {
   topology::Cluster cluster;
@@ -30,6 +37,12 @@ struct PlanRequest {
   std::string fix;  // "tp=8,pp=4": degrees that are given, to the baseline too
   topology::Calibration calibration;
   std::size_t top = 10;
+  Objective objective = Objective::time;
+  SearchMode search = SearchMode::automatic;
+  std::optional<Dollars> price_per_hour;  // of an accelerator; else the catalogue's
+  double memory_headroom = 0;             // share of each accelerator's memory that stays free
+  double max_bubble = 1;                  // share of the step that may be waiting for other stages
+  bool linear_only = false;               // ranks in the default order: placement is not searched
   std::function<void(double)> progress;
   unsigned threads = 0;  // that price points; 0 = one per core. The result does not depend on it
 };
@@ -38,13 +51,38 @@ struct Candidate {
   emulator::Plan plan;         // with its prediction
   workload::MemoryUse memory;  // of the fullest stage
   std::string bound_by;        // largest cause of blame
+  Dollars cost;                // of a step: economics.hpp
+  Joules energy;
+  Seconds linear_step;  // with ranks in the default order; 0: that is the order
+};
+
+// A plan that no other beats in step, memory and cost at once.
+struct ParetoPoint {
+  workload::Degrees degrees;
+  workload::RankOrder order;
+  Seconds step;
+  Bytes memory;
+  Dollars cost;
+  Joules energy;
+};
+
+// Why the best plan is the best, in words, by subject: "limit", "next", "baseline", "memory",
+// "links".
+struct Reason {
+  std::string about, text;
 };
 
 struct Planning {
   std::vector<Candidate> candidates;  // best first, at most `top`
-  Candidate baseline;                 // the rule of thumb; empty when nothing fits
-  bool baseline_fits = true;          // false: it is shown, but does not fit into memory
-  std::int64_t points_total = 0, points_rejected_memory = 0, points_evaluated = 0;
+  std::vector<ParetoPoint> pareto;    // of what was priced last, by step
+  std::vector<Reason> reasons;
+  std::vector<std::string> assumptions;  // about prices and power
+  Candidate baseline;                    // the rule of thumb; empty when nothing fits
+  bool baseline_fits = true;             // false: it is shown, but does not fit into memory
+  // The first is the sum of the other three. Evaluated: priced in closed form.
+  std::int64_t points_total = 0, points_rejected_memory = 0, points_pruned = 0;
+  std::int64_t points_evaluated = 0;
+  bool pruned = false;  // the search was: of the front only what was priced is known
   std::string infeasible_reason, infeasible_hint;  // set when candidates is empty
 };
 

@@ -7,6 +7,7 @@
 #include <map>
 
 #include "collectives/ways.hpp"
+#include "emulator/plan_order.hpp"
 #include "topology/version.hpp"
 
 namespace railwright::emulator {
@@ -153,6 +154,15 @@ topology::AcceleratorId accelerator_of(std::int64_t rank, const Placement& place
 Result<Plan> make_plan(const topology::Cluster& cluster, const workload::Training& training,
                        const workload::Degrees& degrees, const topology::Calibration& calibration,
                        std::int64_t first_accelerator) {
+  return make_plan_in_order(workload::default_order, cluster, training, degrees, calibration,
+                            first_accelerator);
+}
+
+Result<Plan> make_plan_in_order(const workload::RankOrder& order, const topology::Cluster& cluster,
+                                const workload::Training& training,
+                                const workload::Degrees& degrees,
+                                const topology::Calibration& calibration,
+                                std::int64_t first_accelerator) {
   Errors errors = rules_broken(cluster, training, degrees, first_accelerator);
   if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
   Plan plan;
@@ -160,7 +170,7 @@ Result<Plan> make_plan(const topology::Cluster& cluster, const workload::Trainin
   plan.cluster = cluster.spec;
   plan.training = training;
   plan.degrees = degrees;
-  plan.placement = identity_placement(degrees, workload::default_order, first_accelerator);
+  plan.placement = identity_placement(degrees, order, first_accelerator);
   for (int stage = 0; stage < degrees.pp; ++stage)
     plan.layers_per_stage.push_back(stage_layers(training.model, degrees, stage));
   plan.calibration_sha256 = sha256(topology::to_json(calibration));

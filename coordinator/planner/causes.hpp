@@ -27,6 +27,7 @@ class CauseSeconds {
  public:
   explicit CauseSeconds(std::size_t link_classes = 0) : seconds_(fixed_causes + link_classes, 0) {}
   double& of(Cause cause) { return seconds_[static_cast<std::size_t>(cause)]; }
+  double of(Cause cause) const { return seconds_[static_cast<std::size_t>(cause)]; }
   double& of_link_class(std::size_t index) { return seconds_[fixed_causes + index]; }
   void add(const CauseSeconds& other, double times = 1);
   void add(const workload::ComputeTime& time);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cmath>
 #include <limits>
 #include <optional>
 #include <set>
@@ -40,6 +41,21 @@ bool fits_smallest(const Cluster& cluster, const Training& training, const Degre
       kinds.begin(), kinds.end(), [](const auto& a, const auto& b) { return a.memory < b.memory; });
   return workload::peak_memory(training, degrees).total() <= smallest->memory;
 }
+
+// What is fixed, but for one of the degrees.
+FixedDegrees without(const FixedDegrees& fixed, const std::string& left_out) {
+  std::string kept;
+  std::string all = workload::to_string(fixed.values) + ",";
+  while (!all.empty()) {
+    const std::string entry = all.substr(0, all.find(','));
+    const std::string name = entry.substr(0, entry.find('='));
+    if (name != left_out && fixed.has(name)) kept += (kept.empty() ? "" : ",") + entry;
+    all.erase(0, entry.size() + 1);
+  }
+  return parse_fixed(kept).value_or(FixedDegrees{});
+}
+
+constexpr int most_doublings = 6;  // of accelerators, and halvings of the sequence
 
 std::optional<Degrees> first_that_fits(const Cluster& cluster, const Training& training,
                                        std::int64_t accelerators, const FixedDegrees& fixed) {
@@ -100,27 +116,67 @@ std::string why_nothing_fits(const Cluster& cluster, const Training& training,
       in_gibibytes(least.use.total() - least.kind->memory), largest_part(least.use));
 }
 
+namespace {
+
+// "leave out --fix pp: tp=8,... fits": each of the fixed degrees by itself, else all of them.
+std::vector<std::string> without_fix(const Cluster& cluster, const Training& training,
+                                     std::int64_t accelerators, const FixedDegrees& fixed) {
+  std::vector<std::string> ways;
+  for (const std::string& name : fixed.names)
+    if (const auto found = first_that_fits(cluster, training, accelerators, without(fixed, name)))
+      ways.push_back(fmt::format("leave out --fix {}: {} fits", name, workload::to_string(*found)));
+  if (!ways.empty() || fixed.names.empty()) return ways;
+  if (const auto found = first_that_fits(cluster, training, accelerators, {}))
+    ways.push_back("leave out --fix: " + workload::to_string(*found) + " fits");
+  return ways;
+}
+
+// Quarters of a doubling at a time: the first number on which something fits.
+std::optional<std::int64_t> enough_accelerators(const Cluster& cluster, const Training& training,
+                                                std::int64_t accelerators,
+                                                const FixedDegrees& fixed) {
+  for (int doubling = 0; doubling < most_doublings; ++doubling)
+    for (int quarter = 5; quarter <= 8; ++quarter) {
+      const std::int64_t more = (accelerators << doubling) * quarter / 4;
+      if (more > accelerators && first_that_fits(cluster, training, more, fixed)) return more;
+    }
+  return std::nullopt;
+}
+
+// As much memory as the leanest point asks for, in whole GiB; whether that is enough is tried.
+std::optional<std::string> enough_memory(const Training& training,
+                                         const std::vector<Degrees>& points) {
+  double least = std::numeric_limits<double>::infinity();
+  for (const Degrees& point : points)
+    least = std::min(least, in_gibibytes(workload::peak_memory(training, point).total()));
+  const double gibi = std::ceil(least);
+  constexpr double most = 4096;  // of an accelerator that anybody builds
+  if (!(gibi <= most)) return std::nullopt;
+  const Bytes memory = gibibytes(static_cast<std::uint64_t>(gibi));
+  const bool fits = std::any_of(points.begin(), points.end(), [&](const Degrees& point) {
+    return workload::peak_memory(training, point).total() <= memory;
+  });
+  if (!fits) return std::nullopt;
+  return fmt::format("use accelerators with {:.0f} GiB of memory", gibi);
+}
+
+}  // namespace
+
 std::string what_would_fit(const Cluster& cluster, const Training& training,
                            std::int64_t accelerators, const FixedDegrees& fixed) {
-  constexpr int doublings = 6;
-  std::vector<std::string> ways;
-  if (!fixed.names.empty())
-    if (const auto found = first_that_fits(cluster, training, accelerators, {}))
-      ways.push_back("leave out --fix: " + workload::to_string(*found) + " fits");
-  for (int i = 1; i <= doublings; ++i) {
-    const std::int64_t more = accelerators << i;
-    if (!first_that_fits(cluster, training, more, fixed)) continue;
-    ways.push_back(fmt::format("use --accelerators {}{}", more,
-                               more > cluster.accelerators() ? " of a larger cluster" : ""));
-    break;
-  }
+  std::vector<std::string> ways = without_fix(cluster, training, accelerators, fixed);
+  if (const auto more = enough_accelerators(cluster, training, accelerators, fixed))
+    ways.push_back(fmt::format("use --accelerators {}{}", *more,
+                               *more > cluster.accelerators() ? " of a larger cluster" : ""));
   Training shorter = training;
-  for (int i = 1; i <= doublings && shorter.sequence >= 2; ++i) {
+  for (int i = 1; i <= most_doublings && shorter.sequence >= 2; ++i) {
     shorter.sequence /= 2;
     if (!first_that_fits(cluster, shorter, accelerators, fixed)) continue;
     ways.push_back(fmt::format("use --sequence {}", shorter.sequence));
     break;
   }
+  if (const auto way = enough_memory(training, points_of(training, accelerators, fixed)))
+    ways.push_back(*way);
   if (ways.empty()) return "use far more accelerators, or accelerators with more memory";
   return fmt::format("{}", fmt::join(ways, ", or "));
 }

@@ -31,8 +31,9 @@ TightestStage tightest_stage(const topology::Cluster& cluster, const workload::T
 std::string why_nothing_fits(const topology::Cluster& cluster, const workload::Training& training,
                              const std::vector<workload::Degrees>& points);
 
-// What to change so that something fits, each way by itself: leaving out --fix, more accelerators
-// (doubled up to six times) or a shorter sequence (halved as often).
+// What to change so that something fits, each way by itself and each tried: leaving out one of the
+// fixed degrees (or all), more accelerators (a quarter at a time, up to 64 times as many), a
+// shorter sequence (halved up to six times), or accelerators with more memory.
 std::string what_would_fit(const topology::Cluster& cluster, const workload::Training& training,
                            std::int64_t accelerators, const FixedDegrees& fixed);
 

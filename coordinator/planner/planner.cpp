@@ -1,19 +1,17 @@
-// plan_training: every point, its memory, its price, the best of them.
+// plan_training: every point, its memory, its price, the best of them in detail.
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <atomic>
-#include <cassert>
-#include <mutex>
-#include <optional>
-#include <thread>
 
 #include "coordinator/coordinator.hpp"
 #include "coordinator/planner/baseline.hpp"
 #include "coordinator/planner/memory_gate.hpp"
-#include "coordinator/planner/price.hpp"
+#include "coordinator/planner/reasons.hpp"
+#include "coordinator/planner/request.hpp"
 #include "coordinator/planner/search.hpp"
-#include "coordinator/training.hpp"
+#include "coordinator/planner/selection.hpp"
+#include "coordinator/planner/variants.hpp"
+#include "emulator/plan_order.hpp"
 
 namespace railwright::coordinator {
 
@@ -21,149 +19,248 @@ namespace {
 
 using workload::Degrees;
 
-// A longer step has no place in event time.
-constexpr Seconds longest_step = in_seconds(emulator::latest_end - Instant{});
-
-// Accelerators from the first one on, of the kinds that prices are made for.
-std::optional<ConfigError> wrong_place(const PlanRequest& request) {
-  const topology::Cluster& cluster = request.cluster;
-  if (request.first_accelerator + request.accelerators > cluster.accelerators())
-    return ConfigError{{},
-                       fmt::format("--accelerators {}: from that node on cluster '{}' has {}",
-                                   request.accelerators, cluster.spec.name,
-                                   cluster.accelerators() - request.first_accelerator),
-                       "write fewer, or an earlier --first-node"};
-  for (std::int64_t i = 0; request.first_accelerator > 0 && i < request.accelerators; ++i) {
-    const topology::AcceleratorId priced{static_cast<int>(i)};
-    const topology::AcceleratorId real{static_cast<int>(request.first_accelerator + i)};
-    if (cluster.kind_of(priced).name != cluster.kind_of(real).name)
-      return ConfigError{{},
-                         fmt::format("{} has {}, and the cluster's first nodes have {}",
-                                     cluster.node_name(cluster.node_of(real)),
-                                     cluster.kind_of(real).name, cluster.kind_of(priced).name),
-                         "choose nodes of the first kind, or describe those nodes alone"};
-  }
-  return std::nullopt;
-}
-
-std::optional<ConfigError> wrong_request(const PlanRequest& request) {
-  if (request.accelerators < 1)
-    return ConfigError{{}, "--accelerators must be at least 1", "write how many ranks to use"};
-  if (request.accelerators > request.cluster.accelerators())
-    return ConfigError{{},
-                       fmt::format("--accelerators {}: cluster '{}' has {}", request.accelerators,
-                                   request.cluster.spec.name, request.cluster.accelerators()),
-                       fmt::format("write {} or fewer, or describe a larger cluster",
-                                   request.cluster.accelerators())};
-  if (const auto error = wrong_place(request)) return error;
-  if (auto error = wrong_batch(request.training.global_batch, request.training.sequence))
-    return error;
-  workload::Degrees all;
-  all.dp = static_cast<int>(request.accelerators);
-  return missing_precision(kinds_under(request.cluster, all, 0), request.training.precision);
-}
-
 // The best of the closed form are emulated before the answer: groups that share links are seen by
-// emulation only. Steps of more ranks take too long for that.
+// emulation only.
 constexpr std::size_t emulated_points = 32;
-constexpr std::int64_t most_emulated_ranks = 8192;
+// Of these the first are tried with other pipeline schedules too.
+constexpr std::size_t pipelined_points = 8;
+// Spaces and clusters beyond these are searched with bounds unless told otherwise.
+constexpr std::size_t most_points_by_default = 20'000;
 
 bool emulates(const PlanRequest& request) { return request.accelerators <= most_emulated_ranks; }
 
-// By the closed form where emulation refuses the step, as being too large.
-StepPrice final_price(const PlanRequest& request, StepPricer& pricer, const Degrees& degrees) {
-  if (emulates(request))
-    if (StepPrice price = pricer.emulated(degrees); price.refused.empty()) return price;
-  return pricer.price(degrees);
+bool prunes(const PlanRequest& request, std::size_t points) {
+  if (request.search != SearchMode::automatic) return request.search == SearchMode::pruned;
+  return !emulates(request) || points > most_points_by_default;
 }
 
-enum class By : std::uint8_t { closed_form, emulation };
+std::vector<PricedPoint> first_of(const std::vector<PricedPoint>& points, std::size_t count) {
+  return {points.begin(),
+          points.begin() + static_cast<std::ptrdiff_t>(std::min(count, points.size()))};
+}
 
-// Prices points on several threads. Work is handed out in runs of equal tp and pp, so that each
-// thread's memory of groups is of use; every price is a pure function of its point, hence the
-// outcome is the same for any number of threads.
-class ParallelPricing {
+// Of points with the same degrees the better order stays, and knows what the usual one takes; the
+// result is sorted, best first.
+void keep_best_orders(std::vector<PricedPoint>& points) {
+  std::sort(points.begin(), points.end(), better);
+  std::vector<PricedPoint> kept;
+  for (PricedPoint& point : points) {
+    const auto same = [&](const PricedPoint& other) {
+      return other.placed.degrees == point.placed.degrees;
+    };
+    const auto twin = std::find_if(kept.begin(), kept.end(), same);
+    if (twin == kept.end())
+      kept.push_back(std::move(point));
+    else if (point.placed.order == workload::default_order &&
+             twin->placed.order != workload::default_order)
+      twin->linear = point.step();
+  }
+  points = std::move(kept);
+}
+
+class Planner {
  public:
-  ParallelPricing(const PlanRequest& request, const std::vector<Degrees>& points, By by)
-      : request_(request), points_(points), by_(by), steps_(points.size()) {
-    for (std::size_t i = 0; i < points.size(); ++i)
-      if (i == 0 || points[i].tp != points[i - 1].tp || points[i].pp != points[i - 1].pp)
-        runs_.push_back(i);
-    runs_.push_back(points.size());
-  }
+  Planner(const PlanRequest& request, const FixedDegrees& fixed)
+      : request_(request),
+        fixed_(fixed),
+        gate_(request.memory_headroom > 0 ? with_headroom(request.cluster, request.memory_headroom)
+                                          : topology::Cluster{}),
+        economy_(request.cluster, request.accelerators, request.price_per_hour),
+        pricing_(request),
+        bound_(request.cluster, request.training, request.calibration) {}
 
-  // Step times in the order of the points.
-  std::vector<Picoseconds> run() {
-    const unsigned wanted =
-        request_.threads > 0 ? request_.threads : std::max(1u, std::thread::hardware_concurrency());
-    const auto count = std::min<std::size_t>(wanted, runs_.size() - 1);
-    {
-      std::vector<std::jthread> threads;
-      for (std::size_t i = 1; i < count; ++i) threads.emplace_back([this] { work(); });
-      work();
-    }
-    return std::move(steps_);
-  }
+  Result<Planning> plan(const std::vector<Degrees>& points);
 
  private:
-  void work() {
-    StepPricer pricer(request_.cluster, request_.training, request_.calibration);
-    for (std::size_t run = next_run_++; run + 1 < runs_.size(); run = next_run_++)
-      for (std::size_t i = runs_[run]; i < runs_[run + 1]; ++i) {
-        const StepPrice price = by_ == By::emulation ? final_price(request_, pricer, points_[i])
-                                                     : pricer.price(points_[i]);
-        steps_[i] = ceil_picoseconds(std::min(price.step, longest_step));
-        report();
-      }
+  // With less memory where head-room is asked for.
+  const topology::Cluster& gate() const {
+    return request_.memory_headroom > 0 ? gate_ : request_.cluster;
   }
-
-  void report() {
-    const std::lock_guard lock(mutex_);
-    ++done_;
-    if (request_.progress)
-      request_.progress(static_cast<double>(done_) / static_cast<double>(points_.size()));
+  bool fits(const Degrees& degrees) const {
+    return tightest_stage(gate(), request_.training, degrees).fits();
   }
+  Bytes memory_of(const Degrees& degrees) const {
+    return workload::peak_memory(request_.training, degrees).total();
+  }
+  void sort_out(const std::vector<Degrees>& points);
+  Selection search();
+  std::vector<PricedPoint> with_variants(std::vector<PricedPoint> best);
+  void add_front(const std::vector<PricedPoint>& priced, std::vector<PricedPoint>& chosen) const;
+  void emulate(std::vector<PricedPoint>& points);
+  void price_again(std::vector<PricedPoint>& points, By by);
+  Result<Candidate> candidate(const PricedPoint& point);
+  std::optional<Errors> add_candidates(const std::vector<PricedPoint>& ranked);
+  std::optional<Errors> add_baseline(const std::vector<Degrees>& points);
+  void explain_no_fit(const std::vector<Degrees>& points);
+  void explain_bubble(double least);
 
   const PlanRequest& request_;
-  const std::vector<Degrees>& points_;
-  const By by_;
-  std::vector<Picoseconds> steps_;
-  std::vector<std::size_t> runs_;  // first point of each run, and the end
-  std::atomic<std::size_t> next_run_ = 0;
-  std::mutex mutex_;
-  std::size_t done_ = 0;
+  const FixedDegrees& fixed_;
+  const topology::Cluster gate_;
+  const Economy economy_;
+  Pricing pricing_;
+  StepBound bound_;
+  std::vector<FittingPoint> fitting_;
+  std::vector<Degrees> rejected_;  // do not fit into memory
+  Planning planning_;
 };
 
-Result<Candidate> make_candidate(const PlanRequest& request, const Degrees& degrees,
-                                 StepPricer& pricer) {
-  auto plan = emulator::make_plan(request.cluster, request.training, degrees, request.calibration,
-                                  request.first_accelerator);
+void Planner::sort_out(const std::vector<Degrees>& points) {
+  for (const Degrees& point : points) {
+    if (fits(point))
+      fitting_.push_back({point, memory_of(point)});
+    else
+      rejected_.push_back(point);
+  }
+  planning_.points_total = static_cast<std::int64_t>(points.size());
+  planning_.points_rejected_memory = static_cast<std::int64_t>(rejected_.size());
+}
+
+Selection Planner::search() {
+  planning_.pruned = prunes(request_, fitting_.size());
+  Selection selection = planning_.pruned ? search_pruned(request_, economy_, fitting_, pricing_,
+                                                         std::max(request_.top, emulated_points))
+                                         : search_all(request_, economy_, fitting_, pricing_);
+  planning_.points_evaluated = selection.evaluated;
+  planning_.points_pruned = selection.pruned;
+  return selection;
+}
+
+// The same points in better orders, and as other pipelines.
+std::vector<PricedPoint> Planner::with_variants(std::vector<PricedPoint> best) {
+  const auto orders =
+      request_.linear_only ? std::vector<PricedPoint>{} : better_orders(request_, best, pricing_);
+  if (emulates(request_))
+    for (const Degrees& degrees :
+         pipeline_variants(request_.training, first_of(best, pipelined_points), fixed_))
+      if (fits(degrees)) best.push_back({{degrees}, memory_of(degrees), {}, {}, 0, {}});
+  best.insert(best.end(), orders.begin(), orders.end());
+  return best;
+}
+
+void Planner::price_again(std::vector<PricedPoint>& points, By by) {
+  std::vector<Placed> placed;
+  for (const PricedPoint& point : points) placed.push_back(point.placed);
+  const auto prices = pricing_.prices(placed, by);
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    PricedPoint& point = points[i];
+    point.price = prices[i];
+    point.work = bound_.of(point.placed.degrees);
+    point.score = score_of(request_.objective, economy_, point.step(), point.work.busy);
+  }
+}
+
+// Emulates where that is quick, and ranks by what it says.
+void Planner::emulate(std::vector<PricedPoint>& points) {
+  price_again(points, emulates(request_) ? By::emulation : By::closed_form);
+  std::erase_if(points, [&](const PricedPoint& point) { return !within_bubble(request_, point); });
+  keep_best_orders(points);
+}
+
+Result<Candidate> Planner::candidate(const PricedPoint& point) {
+  const auto& [degrees, order] = point.placed;
+  const StepPrice& price = point.price;
+  auto plan = emulator::make_plan_in_order(order, request_.cluster, request_.training, degrees,
+                                           request_.calibration, request_.first_accelerator);
   if (!plan) return tl::unexpected(plan.error());
-  const StepPrice price = final_price(request, pricer, degrees);
   if (!price.refused.empty()) return tl::unexpected(price.refused);
   if (price.step >= longest_step)
     return failure({}, fmt::format("a step takes weeks with {}", workload::to_string(degrees)),
                    "use more accelerators, or a smaller --global-batch or --sequence");
-  plan->prediction = prediction_of(price, request.training, degrees, request.cluster);
-  Candidate candidate{std::move(*plan), workload::peak_memory(request.training, degrees), {}};
+  plan->prediction = prediction_of(price, request_.training, degrees, request_.cluster);
+  Candidate candidate{
+      std::move(*plan), workload::peak_memory(request_.training, degrees), {}, {}, {}, {}};
   const auto& blame = candidate.plan.prediction.blame;
   if (!blame.empty()) candidate.bound_by = blame.front().cause;
+  const Seconds step = candidate.plan.prediction.step_time;
+  candidate.cost = economy_.cost(step);
+  candidate.energy = economy_.energy(step, point.work.busy);
+  candidate.linear_step = point.linear;
   return candidate;
 }
 
-// Indices of the fastest points; equal times go to the simpler plan.
-std::vector<std::size_t> ranking(const std::vector<Degrees>& points,
-                                 const std::vector<Picoseconds>& steps, std::size_t top) {
-  std::vector<std::size_t> order(points.size());
-  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
-  const std::size_t kept = std::min(top, order.size());
-  std::partial_sort(order.begin(), order.begin() + static_cast<std::ptrdiff_t>(kept), order.end(),
-                    [&](std::size_t a, std::size_t b) {
-                      if (steps[a] != steps[b]) return steps[a] < steps[b];
-                      return simpler(points[a], points[b]);
-                    });
-  order.resize(kept);
-  return order;
+std::optional<Errors> Planner::add_candidates(const std::vector<PricedPoint>& ranked) {
+  for (const PricedPoint& point : first_of(ranked, request_.top)) {
+    auto made = candidate(point);
+    if (!made) return made.error();
+    planning_.candidates.push_back(std::move(*made));
+  }
+  for (const std::size_t i : pareto_front(ranked, economy_)) {
+    const PricedPoint& point = ranked[i];
+    planning_.pareto.push_back({point.placed.degrees, point.placed.order, point.step(),
+                                point.memory, economy_.cost(point.step()),
+                                economy_.energy(point.step(), point.work.busy)});
+  }
+  return std::nullopt;
+}
+
+std::optional<Errors> Planner::add_baseline(const std::vector<Degrees>& points) {
+  const int node = request_.cluster.spec.nodes.front().accelerators;
+  const RuleOfThumb rule =
+      rule_of_thumb(points, fixed_, node, [&](const Degrees& degrees) { return fits(degrees); });
+  std::vector<PricedPoint> point = {{{rule.degrees}, memory_of(rule.degrees), {}, {}, 0, {}}};
+  price_again(point, emulates(request_) ? By::emulation : By::closed_form);
+  auto made = candidate(point.front());
+  if (!made) return made.error();
+  planning_.baseline = std::move(*made);
+  planning_.baseline_fits = rule.fits;
+  return std::nullopt;
+}
+
+void Planner::explain_no_fit(const std::vector<Degrees>& points) {
+  planning_.baseline_fits = false;
+  planning_.infeasible_reason = why_nothing_fits(gate(), request_.training, points);
+  if (request_.memory_headroom > 0)
+    planning_.infeasible_reason +=
+        fmt::format(" ({:.0f} % of the memory is kept free)", 100 * request_.memory_headroom);
+  planning_.infeasible_hint =
+      what_would_fit(gate(), request_.training, request_.accelerators, fixed_);
+}
+
+void Planner::explain_bubble(double least) {
+  planning_.baseline_fits = false;
+  planning_.infeasible_reason = fmt::format(
+      "no point spends {:.1f} % or less of the step waiting for other stages: the least "
+      "is {:.1f} %",
+      100 * request_.max_bubble, 100 * least);
+  planning_.infeasible_hint = fmt::format("write --max-bubble {:.0f}%", 100 * least + 1);
+}
+
+// Points of the front that are not among the chosen, so that they are emulated too.
+void Planner::add_front(const std::vector<PricedPoint>& priced,
+                        std::vector<PricedPoint>& chosen) const {
+  std::size_t added = 0;
+  for (const std::size_t i : pareto_front(priced, economy_)) {
+    const auto same = [&](const PricedPoint& point) { return point.placed == priced[i].placed; };
+    if (added == emulated_points) return;
+    if (std::any_of(chosen.begin(), chosen.end(), same)) continue;
+    chosen.push_back(priced[i]);
+    ++added;
+  }
+}
+
+Result<Planning> Planner::plan(const std::vector<Degrees>& points) {
+  planning_.assumptions = economy_.assumptions();
+  sort_out(points);
+  if (fitting_.empty()) {
+    explain_no_fit(points);
+    return planning_;
+  }
+  Selection selection = search();
+  std::vector<PricedPoint> chosen =
+      first_of(selection.priced, std::max(request_.top, emulated_points));
+  chosen = with_variants(std::move(chosen));
+  add_front(selection.priced, chosen);
+  emulate(chosen);
+  if (chosen.empty()) {
+    explain_bubble(selection.least_bubble);
+    return planning_;
+  }
+  if (auto errors = add_candidates(chosen)) return tl::unexpected(*errors);
+  if (auto errors = add_baseline(points)) return tl::unexpected(*errors);
+  planning_.reasons =
+      reasons_of({request_, gate(), economy_, rejected_, chosen}, planning_, pricing_);
+  return std::move(planning_);
 }
 
 }  // namespace
@@ -175,46 +272,7 @@ Result<Planning> plan_training(const PlanRequest& request) {
   const auto points = points_of(request.training, request.accelerators, *fixed);
   if (points.empty())
     return tl::unexpected(Errors{why_no_points(request.training, request.accelerators, *fixed)});
-
-  const auto fits = [&](const Degrees& degrees) {
-    return tightest_stage(request.cluster, request.training, degrees).fits();
-  };
-  std::vector<Degrees> fitting;
-  std::copy_if(points.begin(), points.end(), std::back_inserter(fitting), fits);
-
-  Planning planning;
-  planning.points_total = static_cast<std::int64_t>(points.size());
-  planning.points_evaluated = static_cast<std::int64_t>(fitting.size());
-  planning.points_rejected_memory = planning.points_total - planning.points_evaluated;
-  if (fitting.empty()) {
-    planning.baseline_fits = false;
-    planning.infeasible_reason = why_nothing_fits(request.cluster, request.training, points);
-    planning.infeasible_hint =
-        what_would_fit(request.cluster, request.training, request.accelerators, *fixed);
-    return planning;
-  }
-  std::vector<Picoseconds> steps = ParallelPricing(request, fitting, By::closed_form).run();
-  if (emulates(request)) {
-    std::vector<Degrees> best;
-    for (const std::size_t index : ranking(fitting, steps, std::max(request.top, emulated_points)))
-      best.push_back(fitting[index]);
-    fitting = std::move(best);
-    steps = ParallelPricing(request, fitting, By::emulation).run();
-  }
-
-  StepPricer pricer(request.cluster, request.training, request.calibration);
-  for (const std::size_t index : ranking(fitting, steps, request.top)) {
-    auto candidate = make_candidate(request, fitting[index], pricer);
-    if (!candidate) return tl::unexpected(candidate.error());
-    planning.candidates.push_back(std::move(*candidate));
-  }
-  const int node = request.cluster.spec.nodes.front().accelerators;
-  const RuleOfThumb rule = rule_of_thumb(points, *fixed, node, fits);
-  auto baseline = make_candidate(request, rule.degrees, pricer);
-  if (!baseline) return tl::unexpected(baseline.error());
-  planning.baseline = std::move(*baseline);
-  planning.baseline_fits = rule.fits;
-  return planning;
+  return Planner(request, *fixed).plan(points);
 }
 
 }  // namespace railwright::coordinator

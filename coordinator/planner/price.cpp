@@ -5,39 +5,16 @@
 #include <limits>
 #include <map>
 
-#include "coordinator/planner/memory_gate.hpp"
+#include "coordinator/planner/bound.hpp"
+#include "coordinator/planner/stages.hpp"
+#include "emulator/plan_order.hpp"
 #include "emulator/step.hpp"
-#include "workload/layer.hpp"
 
 namespace railwright::coordinator {
 
 namespace {
 
 using workload::Degrees;
-using workload::Dimension;
-
-int ranks_per_stage(const Degrees& degrees) {
-  return static_cast<int>(degrees.world() / degrees.pp);
-}
-
-// What tells stages apart: ends of the pipeline have more work, mixed clusters differ by place.
-struct StageKind {
-  bool first = false, last = false;
-  int first_group = 0, last_group = 0;  // node groups at both ends of the stage
-  std::int64_t layers = 0, expert_layers = 0;
-  auto operator<=>(const StageKind&) const = default;
-};
-
-StageKind kind_of_stage(const topology::Cluster& cluster, const workload::Model& model,
-                        const Degrees& degrees, int stage) {
-  const int ranks = ranks_per_stage(degrees);
-  return {stage == 0,
-          stage == degrees.pp - 1,
-          cluster.group_of({stage * ranks}),
-          cluster.group_of({(stage + 1) * ranks - 1}),
-          stage_layers(model, degrees, stage),
-          expert_layers(model, degrees, stage)};
-}
 
 Bytes message_to_next(const workload::Program& program) {
   for (const workload::Op& op : program.ops)
@@ -52,97 +29,59 @@ StepPricer::StepPricer(const topology::Cluster& cluster, const workload::Trainin
     : cluster_(cluster),
       training_(training),
       calibration_(calibration),
-      exchanges_(cluster, calibration) {}
+      exchanges_(cluster, calibration),
+      groups_(cluster) {}
 
-std::vector<CauseSeconds> StepPricer::body_times(const workload::Program& program,
-                                                 const Degrees& degrees, int stage) {
-  const auto kinds = kinds_under(cluster_, degrees, stage);
-  std::vector<CauseSeconds> times;  // of the slowest kind: it sets the pace
-  for (const workload::Body& body : program.bodies) {
-    CauseSeconds slowest(cluster_.graph.classes.size());
-    for (const auto* kind : kinds) {
-      CauseSeconds time(cluster_.graph.classes.size());
-      time.add(workload::compute_time(body.kernels, *kind, training_.precision, calibration_));
-      if (time.total() > slowest.total()) slowest = std::move(time);
-    }
-    times.push_back(std::move(slowest));
+const CauseSeconds& StepPricer::slowest(workload::Operation operation, Bytes size,
+                                        const std::vector<GroupPlace>& places) {
+  const CauseSeconds* slowest = nullptr;
+  for (const GroupPlace& place : places) {
+    const CauseSeconds& price = exchanges_.price(operation, size, place);
+    if (slowest == nullptr || price.total() > slowest->total()) slowest = &price;
   }
-  return times;
+  assert(slowest != nullptr);
+  return *slowest;
 }
 
-int StepPricer::crossings(int first, int count) const {
-  int crossed = 0;
-  for (int i = 1; i < count; ++i)
-    crossed += cluster_.node_of({first + i}) != cluster_.node_of({first + i - 1}) ? 1 : 0;
-  return crossed;
-}
-
-// Groups that straddle nodes are the slow ones; a pattern repeats within few groups.
-GroupPlace StepPricer::slowest_tensor_group(const Degrees& degrees, int stage) const {
-  constexpr int groups_looked_at = 64;
-  const int ranks = ranks_per_stage(degrees);
-  GroupPlace worst{stage * ranks, 1, degrees.tp};
-  int most = -1;
-  for (int g = 0; g < std::min(ranks / degrees.tp, groups_looked_at); ++g) {
-    const int first = stage * ranks + g * degrees.tp;
-    const int crossed = crossings(first, degrees.tp);
-    if (crossed > most) worst.first = first;
-    most = std::max(most, crossed);
-  }
-  return worst;
-}
-
-StepPricer::StagePlaces StepPricer::places_of(const Degrees& degrees, int stage) const {
-  const int ranks = ranks_per_stage(degrees);
-  StagePlaces places;
-  for (int d = 0; d < workload::dimension_count; ++d) {
-    const auto group = static_cast<Dimension>(d);
-    places.groups[static_cast<std::size_t>(d)] = {
-        stage * ranks, static_cast<int>(stride_of(group, degrees)), degree_of(degrees, group)};
-  }
-  places.of(Dimension::tp) = slowest_tensor_group(degrees, stage);
-  places.of(Dimension::pp).first = 0;
-  places.ends = {0, (degrees.pp - 1) * ranks, 2};
-  return places;
-}
-
-const CauseSeconds* StepPricer::cost_of_op(const workload::Op& op, StagePlaces& places,
+const CauseSeconds* StepPricer::cost_of_op(const workload::Op& op, const Placed& placed, int stage,
                                            const std::vector<CauseSeconds>& bodies) {
   switch (op.kind) {
     case workload::OpKind::compute:
       return &bodies[static_cast<std::size_t>(op.body)];
     case workload::OpKind::collective:
-      return &exchanges_.price(op.operation, op.bytes, places.of(op.group));
+      return &slowest(op.operation, op.bytes, groups_.distinct(op.group, placed, stage));
     case workload::OpKind::send:
       // Once per step: the two ends of the pipeline exchange a tied embedding.
       if (op.micro_batch >= 0) return nullptr;
-      return &exchanges_.price(op.operation, op.bytes, places.ends);
+      return &exchanges_.price(op.operation, op.bytes,
+                               {0, static_cast<int>(first_rank(placed, placed.degrees.pp - 1)), 2});
     case workload::OpKind::receive:
       return nullptr;
   }
   return nullptr;
 }
 
-Walk StepPricer::walk(const workload::Program& program, const Degrees& degrees, int stage) {
-  const std::vector<CauseSeconds> bodies = body_times(program, degrees, stage);
-  StagePlaces places = places_of(degrees, stage);
+Walk StepPricer::walk(const workload::Program& program, const Placed& placed, int stage) {
+  const std::vector<CauseSeconds> bodies =
+      body_times(cluster_, training_, calibration_, program, placed.degrees, stage);
   std::vector<const CauseSeconds*> cost;
-  for (const workload::Op& op : program.ops) cost.push_back(cost_of_op(op, places, bodies));
+  for (const workload::Op& op : program.ops) cost.push_back(cost_of_op(op, placed, stage, bodies));
   return walk_program(program, cost, cluster_.graph.classes.size());
 }
 
 // Under ZeRO-2 and 3 the exchanges of one micro-batch run into the next one, or lag behind it: each
-// costs what a second one adds to the whole. What the first one takes more or less than that comes
-// once per step.
-void StepPricer::let_follow(Walk& one, const Degrees& degrees, int stage) {
+// costs what a second one adds to the whole, its own compute at least. What the first one takes
+// more or less than that comes once per step.
+void StepPricer::let_follow(Walk& one, double compute, const Placed& placed, int stage) {
+  const Degrees& degrees = placed.degrees;
   workload::Training training = workload::shortest(training_, degrees);
   training.global_batch *= 2;
-  const Walk two = walk(workload::stage_program(training, degrees, stage), degrees, stage);
+  const Walk two = walk(workload::stage_program(training, degrees, stage), placed, stage);
   const auto until_meeting = [](const Walk& walk) {
     return walk.forward + walk.backward + walk.before_meeting;
   };
   const double first = until_meeting(one);
-  const double further = until_meeting(two) - first;
+  const double further = std::max(until_meeting(two) - first, compute);
   const double scale = further / (one.forward + one.backward);
   one.forward *= scale;
   one.backward *= scale;
@@ -152,16 +91,20 @@ void StepPricer::let_follow(Walk& one, const Degrees& degrees, int stage) {
   one.before_meeting = first - further;
 }
 
-StepPricer::StageCost StepPricer::cost_of_stage(const Degrees& degrees, int stage) {
+StepPricer::StageCost StepPricer::cost_of_stage(const Placed& placed, int stage) {
+  const Degrees& degrees = placed.degrees;
   const workload::Program program =
       workload::stage_program(workload::shortest(training_, degrees), degrees, stage);
-  StageCost result{walk(program, degrees, stage), CauseSeconds(cluster_.graph.classes.size())};
+  StageCost result{walk(program, placed, stage), CauseSeconds(cluster_.graph.classes.size())};
   if (degrees.zero_stage >= 2 && workload::micro_batches(training_, degrees) > 1)
-    let_follow(result.walk, degrees, stage);
-  const int ranks = ranks_per_stage(degrees);
+    let_follow(result.walk,
+               micro_batch_compute(
+                   program, body_times(cluster_, training_, calibration_, program, degrees, stage)),
+               placed, stage);
   if (stage + 1 < degrees.pp)
-    result.send = exchanges_.price(workload::Operation::send, message_to_next(program),
-                                   {stage * ranks, ranks, 2});
+    result.send = exchanges_.price(
+        workload::Operation::send, message_to_next(program),
+        {static_cast<int>(first_rank(placed, stage)), static_cast<int>(first_rank(placed, 1)), 2});
   return result;
 }
 
@@ -180,19 +123,21 @@ CauseSeconds StepPricer::busiest_stage(const std::vector<const StageCost*>& stag
   return all;
 }
 
-StepPrice StepPricer::price(const Degrees& degrees) {
+StepPrice StepPricer::price(const Placed& placed) {
+  const Degrees& degrees = placed.degrees;
   assert(workload::violations(training_, degrees).empty());
   const bool plain = degrees.schedule == workload::PipelineSchedule::one_forward_one_backward;
   // Copies that sum their shards delay the gathers of the last backward, stage after stage.
   const bool copies = degrees.zero_stage >= 2 && degrees.shard > 0 && degrees.pp > 1;
-  return plain && degrees.vpp == 1 && !copies ? closed_form(degrees) : emulated(degrees);
+  return plain && degrees.vpp == 1 && !copies ? closed_form(placed) : emulated(placed);
 }
 
-StepPrice StepPricer::emulated(const Degrees& degrees) const {
+StepPrice StepPricer::emulated(const Placed& placed) const {
   const topology::Graph& graph = cluster_.graph;
   StepPrice price{
       {std::numeric_limits<double>::infinity()}, CauseSeconds(graph.classes.size()), {}};
-  const auto plan = emulator::make_plan(cluster_, training_, degrees, calibration_);
+  const auto plan =
+      emulator::make_plan_in_order(placed.order, cluster_, training_, placed.degrees, calibration_);
   const auto step = plan ? emulator::emulate_step(cluster_, *plan, calibration_)
                          : Result<emulator::StepResult>(tl::unexpected<Errors>(plan.error()));
   if (!step) {
@@ -205,13 +150,14 @@ StepPrice StepPricer::emulated(const Degrees& degrees) const {
   return price;
 }
 
-StepPrice StepPricer::closed_form(const Degrees& degrees) {
+StepPrice StepPricer::closed_form(const Placed& placed) {
+  const Degrees& degrees = placed.degrees;
   std::map<StageKind, StageCost> costs;
   std::vector<const StageCost*> stages;
   std::vector<StageTime> times;
   for (int stage = 0; stage < degrees.pp; ++stage) {
-    const StageKind kind = kind_of_stage(cluster_, training_.model, degrees, stage);
-    if (!costs.contains(kind)) costs.emplace(kind, cost_of_stage(degrees, stage));
+    const StageKind kind = kind_of_stage(cluster_, training_.model, placed, stage);
+    if (!costs.contains(kind)) costs.emplace(kind, cost_of_stage(placed, stage));
     stages.push_back(&costs.at(kind));
     times.push_back(stages.back()->time());
   }

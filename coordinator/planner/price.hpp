@@ -7,14 +7,14 @@
 //   step = max over stages (end of last backward + gradient reduction that is not hidden)
 //        + max over stages (optimizer and gathering of parameters)
 //
+// Of the groups of a kind the slowest counts, where they lie differently on the nodes.
 // Links are taken as idle: what contention between groups adds is seen by emulation only.
 // Interleaved and zero-bubble schedules have no closed form here: such a step is emulated.
 #pragma once
 
-#include <array>
 #include <vector>
 
-#include "coordinator/planner/exchange.hpp"
+#include "coordinator/planner/groups.hpp"
 #include "coordinator/planner/pipeline.hpp"
 #include "coordinator/planner/walk.hpp"
 #include "emulator/plan.hpp"
@@ -23,8 +23,8 @@ namespace railwright::coordinator {
 
 struct StepPrice {
   Seconds step;
-  CauseSeconds causes;  // in proportion; add up to the step within rounding
-  Errors refused;       // why there is no price: the emulator refuses the step
+  CauseSeconds causes = CauseSeconds(0);  // in proportion; add up to the step within rounding
+  Errors refused;                         // why there is no price: the emulator refuses the step
 };
 
 // Not thread-safe: one per thread. Keeps what it has learnt about groups between points.
@@ -33,43 +33,38 @@ class StepPricer {
   StepPricer(const topology::Cluster& cluster, const workload::Training& training,
              const topology::Calibration& calibration);
 
-  // `degrees` must have no violations and fit on the cluster; rank r sits on accelerator r.
-  StepPrice price(const workload::Degrees& degrees);
+  // The degrees must have no violations and fit on the cluster; rank r sits on accelerator r.
+  StepPrice price(const Placed& placed);
+  StepPrice price(const workload::Degrees& degrees) { return price(Placed{degrees}); }
 
   // What emulation says, contention between groups and all.
-  StepPrice emulated(const workload::Degrees& degrees) const;
+  StepPrice emulated(const Placed& placed) const;
+  StepPrice emulated(const workload::Degrees& degrees) const { return emulated(Placed{degrees}); }
 
  private:
-  StepPrice closed_form(const workload::Degrees& degrees);
+  StepPrice closed_form(const Placed& placed);
   // One kind of stage.
   struct StageCost {
     Walk walk;
     CauseSeconds send;  // over the border to the next stage
     StageTime time() const { return {walk.forward, walk.backward, send.total()}; }
   };
-  StageCost cost_of_stage(const workload::Degrees& degrees, int stage);
-  Walk walk(const workload::Program& program, const workload::Degrees& degrees, int stage);
-  void let_follow(Walk& one, const workload::Degrees& degrees, int stage);
-  // One representative group of each kind.
-  struct StagePlaces {
-    std::array<GroupPlace, workload::dimension_count> groups;
-    GroupPlace ends;  // the first and the last stage
-    GroupPlace& of(workload::Dimension group) { return groups[static_cast<std::size_t>(group)]; }
-  };
-  StagePlaces places_of(const workload::Degrees& degrees, int stage) const;
-  const CauseSeconds* cost_of_op(const workload::Op& op, StagePlaces& places,
+  StageCost cost_of_stage(const Placed& placed, int stage);
+  Walk walk(const workload::Program& program, const Placed& placed, int stage);
+  // `compute`: of one micro-batch.
+  void let_follow(Walk& one, double compute, const Placed& placed, int stage);
+  const CauseSeconds& slowest(workload::Operation operation, Bytes size,
+                              const std::vector<GroupPlace>& places);
+  const CauseSeconds* cost_of_op(const workload::Op& op, const Placed& placed, int stage,
                                  const std::vector<CauseSeconds>& bodies);
   CauseSeconds busiest_stage(const std::vector<const StageCost*>& stages,
                              std::int64_t micro_batches) const;
-  std::vector<CauseSeconds> body_times(const workload::Program& program,
-                                       const workload::Degrees& degrees, int stage);
-  GroupPlace slowest_tensor_group(const workload::Degrees& degrees, int stage) const;
-  int crossings(int first, int count) const;
 
   const topology::Cluster& cluster_;
   const workload::Training& training_;
   const topology::Calibration& calibration_;
   ExchangePrices exchanges_;
+  GroupPlaces groups_;
 };
 
 // Splits the step over its causes in whole picoseconds.

@@ -4,17 +4,21 @@
 
 #include <algorithm>
 
+#include "coordinator/planner/reasons.hpp"
+#include "coordinator/planner/variants.hpp"
+
 namespace railwright::coordinator {
 
 namespace {
 
 using workload::Degrees;
 
-// Linear placements of the default order; anything else has its exceptions counted.
+// "linear" in the default order, else the order; exceptions are counted.
 std::string placement_word(const emulator::Placement& placement, const Degrees& degrees) {
   const auto linear =
       emulator::identity_placement(degrees, workload::default_order, placement.first_accelerator);
   if (placement == linear) return "linear";
+  if (placement.exceptions.empty()) return to_string(placement.order, degrees);
   return fmt::format("strided, {} exceptions", placement.exceptions.size());
 }
 
@@ -53,12 +57,31 @@ Json candidate_json(const Candidate& candidate) {
                {"mfu", p.mfu},
                {"tokens_per_s_per_accelerator", p.tokens_per_s_per_accelerator},
                {"peak_memory_bytes", p.peak_memory.count},
+               {"energy_j", candidate.energy.value},
+               {"cost_usd", candidate.cost.value},
                {"blame", blame_json(p.blame)}};
+  const workload::Training& training = candidate.plan.training;
+  const auto tokens = static_cast<double>(training.global_batch * training.sequence);
+  if (candidate.cost.value > 0) json["tokens_per_dollar"] = tokens / candidate.cost.value;
+  if (candidate.energy.value > 0) json["tokens_per_joule"] = tokens / candidate.energy.value;
+  if (candidate.linear_step.value > 0) json["placement_gain"] = candidate.linear_step / p.step_time;
   if (d.shard > 0) json["shard"] = d.shard;
   if (d.etp > 1) json["etp"] = d.etp;
   if (d.cp > 1) json["context"] = workload::to_string(d.context);
   if (!d.layers.empty()) json["layers_per_stage"] = d.layers;
   return json;
+}
+
+Json pareto_json(const Planning& planning) {
+  Json list = Json::array();
+  for (const ParetoPoint& point : planning.pareto)
+    list.push_back({{"degrees", workload::to_string(point.degrees)},
+                    {"placement", to_string(point.order, point.degrees)},
+                    {"step_time_s", point.step.value},
+                    {"peak_memory_bytes", point.memory.count},
+                    {"cost_usd", point.cost.value},
+                    {"energy_j", point.energy.value}});
+  return list;
 }
 
 std::string percent_of(Picoseconds part, Picoseconds whole) {
@@ -103,6 +126,26 @@ std::string gain_line(const Planning& planning) {
   return fmt::format("The best plan is {:.2f} x as fast as the rule of thumb.\n", ratio);
 }
 
+std::string reasons_text(const Planning& planning) {
+  std::string text;
+  for (const Reason& reason : planning.reasons)
+    text += fmt::format("  {:<9} {}\n", reason.about, reason.text);
+  for (const std::string& assumption : planning.assumptions)
+    text += fmt::format("  {:<9} {}\n", "assumed", assumption);
+  return text.empty() ? "" : "Why:\n" + text;
+}
+
+// Plans that no other beats in time, memory and cost at once.
+std::string pareto_text(const Planning& planning) {
+  if (planning.pareto.size() < 2) return {};
+  std::vector<std::vector<std::string>> rows = {{"step", "memory", "$/step", "J/step", "degrees"}};
+  for (const ParetoPoint& point : planning.pareto)
+    rows.push_back({to_string(point.step), fmt::format("{:.1f} GiB", in_gibibytes(point.memory)),
+                    fmt::format("{:.3g}", point.cost.value),
+                    fmt::format("{:.3g}", point.energy.value), short_words(point.degrees)});
+  return "Pareto front of time, memory and cost:\n" + table(rows);
+}
+
 }  // namespace
 
 Json blame_json(const emulator::Blame& blame) {
@@ -119,8 +162,17 @@ Json planning_json(const Planning& planning, double wall_s) {
   for (const Candidate& candidate : planning.candidates) plans.push_back(candidate_json(candidate));
   Json document = {{"plans", plans}};
   if (planning.baseline_fits) document["baseline"] = candidate_json(planning.baseline);
+  if (!planning.candidates.empty()) {
+    document["pareto"] = pareto_json(planning);
+    document["reasons"] = Json::array();
+    for (const Reason& reason : planning.reasons)
+      document["reasons"].push_back({{"about", reason.about}, {"text", reason.text}});
+  }
+  if (!planning.assumptions.empty()) document["assumptions"] = planning.assumptions;
+  document["search"] = planning.pruned ? "pruned" : "exhaustive";
   document["points_total"] = planning.points_total;
   document["points_rejected_memory"] = planning.points_rejected_memory;
+  document["points_pruned"] = planning.points_pruned;
   document["points_evaluated"] = planning.points_evaluated;
   if (!planning.infeasible_reason.empty())
     document.update({{"infeasible_reason", planning.infeasible_reason},
@@ -141,9 +193,9 @@ std::string planning_text(const Planning& planning, double wall_s) {
                                        [](const auto& row) { return !row[other].empty(); });
   if (!shows_other)
     for (auto& row : rows) row.erase(row.begin() + other);
-  return table(rows) + gain_line(planning) +
-         fmt::format("{} points: {} do not fit into memory, {} priced, in {:.2f} s.\n",
-                     planning.points_total, planning.points_rejected_memory,
+  return table(rows) + gain_line(planning) + reasons_text(planning) + pareto_text(planning) +
+         fmt::format("{} points: {} do not fit into memory, {} pruned, {} priced, in {:.2f} s.\n",
+                     planning.points_total, planning.points_rejected_memory, planning.points_pruned,
                      planning.points_evaluated, wall_s);
 }
 

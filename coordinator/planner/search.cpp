@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cmath>
+#include <numeric>
 #include <tuple>
 
 #include "coordinator/training.hpp"
@@ -80,6 +81,9 @@ std::string remedy(const Training& training, const Degrees& given) {
   if (given.zero_stage > 3) return "write zero_stage=0, 1, 2 or 3";
   if (model.learned_positions && training.sequence > model.positions)
     return fmt::format("write --sequence {} or less", model.positions);
+  if (given.tp > 1 && std::gcd(model.heads, model.kv_heads) % given.tp != 0)
+    return fmt::format("write tp={}",
+                       fmt::join(divisors(std::gcd(model.heads, model.kv_heads)), " or "));
   return "choose degrees that divide";
 }
 

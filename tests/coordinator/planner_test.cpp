@@ -5,25 +5,15 @@
 #include "coordinator/coordinator.hpp"
 #include "coordinator/planner/baseline.hpp"
 #include "coordinator/planner/search.hpp"
+#include "requests.hpp"
 
 using namespace railwright;
 using namespace railwright::coordinator;
+using test::request_of;
 using workload::Degrees;
 using workload::Recompute;
 
 namespace {
-
-PlanRequest request_of(const std::string& model, const std::string& cluster,
-                       std::int64_t accelerators, std::int64_t batch, std::int64_t sequence) {
-  PlanRequest request;
-  request.cluster = *topology::load_cluster(cluster);
-  request.training.model = *workload::load_model(model);
-  request.training.global_batch = batch;
-  request.training.sequence = sequence;
-  request.accelerators = accelerators;
-  request.calibration = topology::default_calibration();
-  return request;
-}
 
 // Requests that differ in what binds.
 std::vector<PlanRequest> some_requests() {
@@ -52,7 +42,10 @@ TEST_CASE("points are valid, distinct, use all accelerators, and count up") {
     const auto planning = plan_training(request);
     REQUIRE(planning.has_value());
     CHECK(planning->points_total == static_cast<std::int64_t>(points.size()));
-    CHECK(planning->points_total == planning->points_rejected_memory + planning->points_evaluated);
+    CHECK(planning->points_total ==
+          planning->points_rejected_memory + planning->points_pruned + planning->points_evaluated);
+    for (const Candidate& candidate : planning->candidates)
+      CHECK(candidate.plan.training == request.training);  // the batch above all
   }
 }
 
@@ -71,7 +64,7 @@ TEST_CASE("selective recomputation is a point of its own only where it changes s
 
 TEST_CASE("candidates are sorted, fit into memory, and none is slower than the rule of thumb") {
   for (PlanRequest request : some_requests()) {
-    request.top = 1000;
+    request.top = 40;
     const auto planning = plan_training(request);
     REQUIRE(planning.has_value());
     REQUIRE_FALSE(planning->candidates.empty());
@@ -80,8 +73,8 @@ TEST_CASE("candidates are sorted, fit into memory, and none is slower than the r
       CHECK(planning->candidates[i].plan.prediction.peak_memory <= memory);
       if (i > 0) CHECK(step_of(planning->candidates[i - 1]) <= step_of(planning->candidates[i]));
     }
-    CHECK(static_cast<std::int64_t>(planning->candidates.size()) ==
-          std::min<std::int64_t>(1000, planning->points_evaluated));
+    CHECK(static_cast<std::int64_t>(planning->candidates.size()) >=
+          std::min<std::int64_t>(40, planning->points_evaluated));
     if (planning->baseline_fits)
       CHECK(step_of(planning->candidates.front()) <= step_of(planning->baseline));
   }
@@ -103,7 +96,6 @@ TEST_CASE("the number of threads changes nothing") {
 
 TEST_CASE("fixed degrees are kept, and searching within them finds no faster plan") {
   auto request = request_of("llama-3.1-8b", "dgx-h100-4", 32, 128, 8192);
-  request.top = 1000;
   const auto free = plan_training(request);
   request.fix = "tp=4,zero_stage=1";
   const auto fixed = plan_training(request);
@@ -115,11 +107,11 @@ TEST_CASE("fixed degrees are kept, and searching within them finds no faster pla
   CHECK(step_of(free->candidates.front()) <= step_of(fixed->candidates.front()));
   // The same point has the same price whatever else was searched.
   const Candidate& best = fixed->candidates.front();
-  const auto same = std::find_if(
-      free->candidates.begin(), free->candidates.end(),
-      [&](const Candidate& candidate) { return candidate.plan.degrees == best.plan.degrees; });
-  REQUIRE(same != free->candidates.end());
-  CHECK(same->plan.prediction == best.plan.prediction);
+  request.fix = workload::to_string(best.plan.degrees);
+  request.top = 1;
+  const auto alone = plan_training(request);
+  REQUIRE(alone->candidates.size() == 1);
+  CHECK(alone->candidates.front().plan.prediction == best.plan.prediction);
 }
 
 TEST_CASE("schedules without a closed form are planned with the emulated step") {
@@ -147,7 +139,7 @@ TEST_CASE("schedules without a closed form are planned with the emulated step") 
 TEST_CASE("experts are planned with sequence parallelism wherever tensors are split") {
   auto request = request_of("mixtral-8x7b", "dgx-h100-4", 32, 64, 4096);
   request.fix = "ep=8";
-  request.top = 1000;
+  request.top = 40;
   const auto planning = plan_training(request);
   REQUIRE(planning.has_value());
   REQUIRE_FALSE(planning->candidates.empty());

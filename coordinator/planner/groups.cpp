@@ -1,0 +1,69 @@
+#include "coordinator/planner/groups.hpp"
+
+#include <algorithm>
+#include <set>
+
+namespace railwright::coordinator {
+
+using workload::Dimension;
+
+namespace {
+
+constexpr int ranks_looked_at = 512;
+constexpr std::size_t groups_looked_at = 64;
+
+}  // namespace
+
+std::int64_t first_rank(const Placed& placed, int stage) {
+  return stage * workload::stride_of(Dimension::pp, placed.degrees, placed.order);
+}
+
+const std::vector<GroupPlace>& GroupPlaces::distinct(Dimension dimension, const Placed& placed,
+                                                     int stage) {
+  const auto stride_of = [&](Dimension d) {
+    return workload::stride_of(d, placed.degrees, placed.order);
+  };
+  const int count = workload::degree_of(placed.degrees, dimension);
+  const bool along_stages = dimension == Dimension::pp;
+  const Key key(along_stages ? 0 : first_rank(placed, stage), stride_of(Dimension::pp),
+                placed.degrees.pp, stride_of(dimension), count);
+  auto found = known_.find(key);
+  if (found == known_.end()) found = known_.emplace(key, find(key)).first;
+  return found->second;
+}
+
+// Node of each member, numbered as they come.
+std::vector<int> GroupPlaces::pattern(const GroupPlace& place) const {
+  std::vector<int> nodes;
+  std::map<int, int> number;
+  for (int i = 0; i < std::min(place.count, ranks_looked_at); ++i) {
+    const int node = cluster_.node_of({place.first + i * place.stride});
+    nodes.push_back(number.emplace(node, static_cast<int>(number.size())).first->second);
+  }
+  return nodes;
+}
+
+std::vector<GroupPlace> GroupPlaces::find(const Key& key) const {
+  const auto [first, stage_stride, stages, stride, count] = key;
+  const auto whole_nodes = [&](std::int64_t ranks) {
+    const int size = cluster_.spec.nodes.front().accelerators;
+    return cluster_.spec.nodes.size() == 1 && (size % ranks == 0 || ranks % size == 0);
+  };
+  std::vector<GroupPlace> places;
+  std::set<std::vector<int>> patterns;
+  std::set<std::int64_t> firsts;
+  for (std::int64_t k = 0; k < ranks_looked_at && firsts.size() < groups_looked_at; ++k) {
+    // The k-th rank of the stage: stages lie stage_stride apart, every stage_stride x stages.
+    const std::int64_t rank = first + k / stage_stride * stage_stride * stages + k % stage_stride;
+    if (rank >= cluster_.accelerators()) break;
+    const std::int64_t start = rank - rank / stride % count * stride;
+    if (start + (count - 1) * stride >= cluster_.accelerators()) break;
+    if (!firsts.insert(start).second) continue;
+    const GroupPlace place{static_cast<int>(start), static_cast<int>(stride), count};
+    if (patterns.insert(pattern(place)).second) places.push_back(place);
+    if (whole_nodes(stride) && whole_nodes(stride * count)) break;  // all of them lie alike
+  }
+  return places;
+}
+
+}  // namespace railwright::coordinator

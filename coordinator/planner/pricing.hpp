@@ -1,0 +1,37 @@
+// Prices of many points on several threads, the same for any number of them.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "coordinator/coordinator.hpp"
+#include "coordinator/planner/price.hpp"
+
+namespace railwright::coordinator {
+
+enum class By : std::uint8_t { closed_form, emulation };
+
+// A longer step has no place in event time.
+inline constexpr Seconds longest_step = in_seconds(emulator::latest_end - Instant{});
+// Steps of more ranks take too long to be emulated before an answer.
+inline constexpr std::int64_t most_emulated_ranks = 8192;
+
+// By the closed form where the step has too many ranks, or emulation refuses it as too large.
+StepPrice final_price(const PlanRequest& request, StepPricer& pricer, const Placed& point);
+
+class Pricing {
+ public:
+  explicit Pricing(const PlanRequest& request);
+
+  // In the order of the points. Work is handed out in runs of equal tp and pp, so that what a
+  // thread remembers of groups is of use. `done` is told how many points of these are priced.
+  std::vector<StepPrice> prices(const std::vector<Placed>& points, By by,
+                                const std::function<void(std::size_t)>& done = {});
+
+ private:
+  const PlanRequest& request_;
+  std::vector<std::unique_ptr<StepPricer>> pricers_;  // one per thread
+};
+
+}  // namespace railwright::coordinator

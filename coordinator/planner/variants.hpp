@@ -1,0 +1,30 @@
+// What the best points are tried as besides: their ranks in other orders, their stages interleaved.
+#pragma once
+
+#include <vector>
+
+#include "coordinator/planner/search.hpp"
+#include "coordinator/planner/selection.hpp"
+
+namespace railwright::coordinator {
+
+// Orders of the dimensions that number the ranks differently, the default one first: the fastest
+// dimension sits inside the node, or along the last axis of a torus. Orders that would tear groups
+// apart are left out; on a mixed cluster stages stay slowest, as the layers are split by them.
+std::vector<workload::RankOrder> orders_of(const topology::Cluster& cluster,
+                                           const workload::Degrees& degrees);
+
+// "tp-pp-dp": the dimensions of more than one rank, fastest first.
+std::string to_string(const workload::RankOrder& order, const workload::Degrees& degrees);
+
+// Of each point the best of its other orders, where the closed form finds it faster.
+std::vector<PricedPoint> better_orders(const PlanRequest& request,
+                                       const std::vector<PricedPoint>& points, Pricing& pricing);
+
+// Pipelines of these points with interleaved stages and with the zero-bubble schedule, as far as
+// they are valid. They have no closed form: emulation prices them.
+std::vector<workload::Degrees> pipeline_variants(const workload::Training& training,
+                                                 const std::vector<PricedPoint>& points,
+                                                 const FixedDegrees& fixed);
+
+}  // namespace railwright::coordinator

@@ -1,0 +1,16 @@
+// Plans whose ranks are numbered in another order than the default one.
+#pragma once
+
+#include "emulator/plan.hpp"
+
+namespace railwright::emulator {
+
+// As make_plan: rank r sits on accelerator first + r, ranks being numbered in `order`, which must
+// have groups (workload::has_groups).
+Result<Plan> make_plan_in_order(const workload::RankOrder& order, const topology::Cluster& cluster,
+                                const workload::Training& training,
+                                const workload::Degrees& degrees,
+                                const topology::Calibration& calibration,
+                                std::int64_t first_accelerator = 0);
+
+}  // namespace railwright::emulator
