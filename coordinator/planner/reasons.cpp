@@ -99,7 +99,7 @@ std::vector<double> steps_with(const PlanRequest& changed, const std::vector<Pla
 // Re-prices the best plans on other links, until another one wins.
 std::optional<Reason> changed_by_links(const Evidence& evidence, const Candidate& best,
                                        Pricing& pricing) {
-  constexpr std::int64_t most_ranks = 4096;  // each factor is another cluster
+  constexpr std::int64_t most_ranks = 1024;  // each factor is another cluster, some plans emulated
   constexpr std::size_t plans = 6;
   const std::string name = slowest_class(best);
   if (name.empty() || evidence.request.accelerators > most_ranks || evidence.ranked.size() < 2)
