@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <memory>
 #include <set>
 
 #include "collectives/cost.hpp"
@@ -25,8 +26,12 @@ class LoadsOfLinks {
   // and what each phase puts on each of them.
   template <class Do>
   void for_runs(Do act) {
-    for (int bundle = links_; bundle < router_.bundles(); ++bundle)
-      if (loads_.group_of(bundle) != 0) run_of_bundle(bundle, act);
+    std::vector<int> several;  // bundles of several links
+    loads_.for_loaded([&](int bundle) {
+      if (bundle >= links_) several.push_back(bundle);
+    });
+    std::ranges::sort(several);
+    for (const int bundle : several) run_of_bundle(bundle, act);
     run_.resize(1);
     loads_.for_loaded([&](int bundle) {
       if (bundle >= links_ || (!twice_.empty() && twice_.contains(bundle))) return;
@@ -79,6 +84,31 @@ class LoadsOfLinks {
   std::vector<LinkId> run_;
   std::set<int> twice_;  // links that a bundle holds and that are loaded by themselves
 };
+
+// Loads that the thread keeps between calls, cleared: pages of memory that one group touched are
+// there for the next.
+class KeptLoads {
+ public:
+  explicit KeptLoads(const Router& router) {
+    if (kept_ != nullptr && kept_->bundles() == router.bundles())
+      mine_ = std::move(kept_);
+    else
+      mine_ = std::make_unique<LinkLoads>(router);
+  }
+  ~KeptLoads() {
+    mine_->clear();
+    kept_ = std::move(mine_);
+  }
+  KeptLoads(const KeptLoads&) = delete;
+  KeptLoads& operator=(const KeptLoads&) = delete;
+  LinkLoads& operator*() { return *mine_; }
+
+ private:
+  static thread_local std::unique_ptr<LinkLoads> kept_;
+  std::unique_ptr<LinkLoads> mine_;
+};
+
+thread_local std::unique_ptr<LinkLoads> KeptLoads::kept_;
 
 std::vector<PhaseLoad> without_links(const std::vector<PhaseTerms>& phases) {
   std::vector<PhaseLoad> loads;
@@ -157,7 +187,8 @@ Seconds software_latency(const topology::Calibration& calibration) {
 
 std::vector<PhaseLoad> phase_loads(const Schedule& schedule, Bytes size, const Members& members,
                                    const Router& router, const topology::Calibration& calibration) {
-  LinkLoads loads(router);
+  KeptLoads kept(router);
+  LinkLoads& loads = *kept;
   const auto terms = terms_of_phases(schedule, size, members, router, calibration, loads);
   std::vector<PhaseLoad> phases = without_links(terms);
   LoadsOfLinks(terms, loads, router)
@@ -171,7 +202,8 @@ std::vector<PhaseLoad> phase_loads(const Schedule& schedule, Bytes size, const M
 FoldedLoads folded_phase_loads(const Schedule& schedule, Bytes size, const Members& members,
                                const Router& router, const topology::Calibration& calibration,
                                const std::vector<LinkId>& apart) {
-  LinkLoads loads(router);
+  KeptLoads kept(router);
+  LinkLoads& loads = *kept;
   const auto terms = terms_of_phases(schedule, size, members, router, calibration, loads);
   FoldedLoads folded{without_links(terms), {}};
   SetMaker sets(router.cluster().graph, apart);

@@ -49,6 +49,7 @@ class LinkLoads {
   // Forgets everything, and takes no time but for what was loaded.
   void clear();
 
+  int bundles() const { return bundles_; }
   int patterns() const { return patterns_; }
   // 0: loaded by no pattern. Others 1 .. groups()-1.
   int groups() const { return static_cast<int>(groups_.size()); }

@@ -8,8 +8,8 @@ namespace railwright::coordinator {
 namespace {
 
 constexpr const char* fixed_names[fixed_causes] = {
-    "tensor_peak",      "tensor_inefficiency", "hbm", "launch", "host", "link_latency",
-    "software_latency", "pipeline_bubble"};
+    "tensor_peak",      "tensor_inefficiency", "hbm",         "launch", "host", "link_latency",
+    "software_latency", "pipeline_bubble",     "interference"};
 
 std::string name_of(std::size_t cause, const topology::Graph& graph) {
   return cause < fixed_causes ? fixed_names[cause]
@@ -32,8 +32,11 @@ void CauseSeconds::add(const workload::ComputeTime& time) {
 }
 
 void CauseSeconds::add(const std::string& cause, Seconds time, const topology::Graph& graph) {
-  for (std::size_t i = 0; i < seconds_.size(); ++i)
-    if (cause == name_of(i, graph)) seconds_[i] += time.value;
+  if (time.value == 0) return;
+  std::size_t i = 0;
+  while (i < seconds_.size() && cause != name_of(i, graph)) ++i;
+  assert(i < seconds_.size() && "a cause that prices do not know");
+  seconds_[i] += time.value;
 }
 
 double CauseSeconds::total() const {

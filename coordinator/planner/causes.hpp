@@ -10,7 +10,8 @@
 
 namespace railwright::coordinator {
 
-// The causes an analytic price can name; link classes of the cluster follow the fixed ones.
+// The causes a price can name; link classes of the cluster follow the fixed ones. The closed form
+// knows no interference, emulated plans do.
 enum class Cause : std::uint8_t {
   tensor_peak,
   tensor_inefficiency,
@@ -20,8 +21,9 @@ enum class Cause : std::uint8_t {
   link_latency,
   software_latency,
   pipeline_bubble,
+  interference,
 };
-inline constexpr std::size_t fixed_causes = 8;
+inline constexpr std::size_t fixed_causes = 9;
 
 class CauseSeconds {
  public:
