@@ -170,8 +170,9 @@ void Refinement::name_links(const topology::Router& router, Folding::LinkClasses
     set.lowest.insert(set.lowest.end(), held.begin(), held.end());
   }
   links.of_bundle = graph_.element_of;
-  for (int& element : links.of_bundle)
+  links.of_bundle.for_set([&](int, int& element) {
     if (element >= 0) element = classes.of[element];
+  });
   for (const auto& [bundle, parts] : graph_.divided) {
     std::map<int, int> count;
     for (const int element : parts) count[classes.of[element]] += graph_.element[element].links;

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "collectives/cost.hpp"
+#include "emulator/step/folding/bundle_table.hpp"
 #include "emulator/step/live_routes.hpp"
 #include "emulator/step/programs.hpp"
 
@@ -53,7 +54,7 @@ struct Folding {
   // stands for it.
   struct LinkClasses {
     std::vector<collectives::LinkSet> sets;
-    std::vector<int> of_bundle;  // per bundle of the router: -1: unused, -2: in several classes
+    BundleTable of_bundle;  // -1: unused, -2: in several classes
     struct Part {
       int set;
       int links;  // of the bundle

@@ -287,18 +287,18 @@ class GraphMaker {
         state = joined(state, part);
     }
     constexpr int used = 0;
-    made_.element_of.assign(static_cast<std::size_t>(router_.bundles()), -1);
-    for (const TypedGraph::Use& use : made_.uses) made_.element_of[use.end] = used;
-    const auto most = static_cast<std::size_t>(std::ranges::count(made_.element_of, used));
+    made_.element_of = BundleTable(router_.bundles());
+    for (const TypedGraph::Use& use : made_.uses) made_.element_of.at(use.end) = used;
+    std::size_t most = 0;
+    made_.element_of.for_set([&](int, int) { ++most; });
     made_.element.reserve(most);
     made_.elements.reserve(most);
-    for (int bundle = 0; bundle < router_.bundles(); ++bundle) {
-      if (made_.element_of[bundle] != used) continue;
+    made_.element_of.for_set([&](int bundle, int& element) {
       if (router_.is_link({bundle}))
-        made_.element_of[bundle] = add_element({{bundle}, 1, -1});
+        element = add_element({{bundle}, 1, -1});
       else
         divide(bundle);
-    }
+    });
   }
 
   int add_element(const TypedGraph::Element& element) {
@@ -327,12 +327,12 @@ class GraphMaker {
         if (rest.links++ == 0) rest.first = link;
         continue;
       }
-      int& element = made_.element_of[link.index];
+      int& element = made_.element_of.at(link.index);
       if (element < 0) element = add_element({link, 1, -1});
       parts.push_back(element);
     }
     if (rest.links > 0) parts.push_back(add_element(rest));
-    made_.element_of[bundle] = parts.size() == 1 ? parts.front() : -2;
+    made_.element_of.at(bundle) = parts.size() == 1 ? parts.front() : -2;
     if (parts.size() > 1) made_.divided.emplace(bundle, std::move(parts));
   }
 

@@ -8,11 +8,11 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <unordered_map>
 #include <vector>
 
 #include "collectives/bundle_loads.hpp"
 #include "emulator/step/folding.hpp"
+#include "emulator/step/folding/bundle_table.hpp"
 #include "emulator/step/folding/colours.hpp"
 
 namespace railwright::emulator {
@@ -40,7 +40,7 @@ struct TypedGraph {
   std::vector<Sending> sendings;
   std::vector<std::size_t> first_use;  // per meeting, plus the end: into `uses`
   std::vector<Use> uses;
-  std::vector<int> element_of;              // per bundle of the router; -1: unused, -2: several
+  BundleTable element_of;                   // -1: unused, -2: several
   std::map<int, std::vector<int>> divided;  // those several, by bundle
 };
 
