@@ -37,8 +37,10 @@ const ExchangePrices::Line& ExchangePrices::line(workload::Operation operation, 
     schedule = collectives::best_schedule(operation, size, members, router_, calibration_);
   const std::size_t classes = cluster_.graph.classes.size();
   Line result{CauseSeconds(classes), CauseSeconds(classes)};
-  for (const auto& phase : collectives::phase_loads(schedule, size, members, router_, calibration_))
-    add_phase(phase, size, result);
+  // A link of each set stands for it: all of a set have one capacity and one load.
+  const auto loads =
+      collectives::folded_phase_loads(schedule, size, members, router_, calibration_, {});
+  for (const auto& phase : loads.phases) add_phase(phase, size, result);
   return lines_.emplace(key, std::move(result)).first->second;
 }
 
