@@ -28,7 +28,7 @@ struct RunOptions {
   int ranks_per_node = 0;        // so many neighbours count as a machine; 0: as they are
   std::vector<Throttle> throttles;
   std::string counters_root = "/sys";  // where the hardware's counters are
-  std::string workload = "traffic";  // or train
+  std::string workload = "traffic";    // or train
   train::Options training;
   std::int64_t steps = 10;
   std::string metrics_address, metrics_textfile, json_path;
