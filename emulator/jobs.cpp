@@ -57,6 +57,13 @@ Result<PreparedStep> prepared(const Cluster& cluster, const Plan& plan,
   return PreparedStep::make(cluster, plan, std::move(programs), calibration, options);
 }
 
+Picoseconds time_of_links(const Blame& blame) {
+  Picoseconds sum;
+  for (const BlameEntry& entry : blame)
+    if (entry.cause.starts_with("link:")) sum.count += entry.time.count;
+  return sum;
+}
+
 Picoseconds time_of(const Blame& blame, const std::string& cause) {
   for (const BlameEntry& entry : blame)
     if (entry.cause == cause) return entry.time;
@@ -106,14 +113,17 @@ std::vector<Toll> tolls_of(std::size_t job, const Blame& alone,
       tolls.push_back({other, entry.cause, weights.worst.at(other).second, {part}});
     }
   }
-  // What limits alone and what limits beside others may be links of two classes.
+  // What limits alone and what limits beside others may be links of two classes; what interference
+  // costs more is nobody's.
   double whole = 0;
   for (const Toll& toll : tolls) whole += in_seconds(toll.time).value;
-  const double lost = in_seconds(step.step_time - results[job].alone).value;
+  const double lost = in_seconds(std::min(step.step_time - results[job].alone,
+                                          time_of_links(step.blame) - time_of_links(alone)))
+                          .value;
   for (Toll& toll : tolls)
     if (whole > lost)
-      toll.time.count =
-          static_cast<std::int64_t>(static_cast<double>(toll.time.count) * (lost / whole));
+      toll.time.count = static_cast<std::int64_t>(static_cast<double>(toll.time.count) *
+                                                  (std::max(0.0, lost) / whole));
   std::stable_sort(tolls.begin(), tolls.end(),
                    [](const Toll& a, const Toll& b) { return a.time > b.time; });
   return tolls;

@@ -94,7 +94,7 @@ void Network::State::cut_piece(const Flow& flow) {
   if (!levels.is_cap(flow.limiting)) {
     UsedLink& limiting = links[flow.limiting];
     const Seconds time = in_seconds({now.picoseconds - flow.piece_start.picoseconds});
-    limiting.limiting_seconds += static_cast<double>(flow.count) * time.value;
+    limiting.limiting_seconds += static_cast<double>(flow.count) * time.value / flow.slowdown;
     link = limiting.id;
   }
   int place = free_piece;

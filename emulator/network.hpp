@@ -44,7 +44,8 @@ struct LinkUse {
   double bytes = 0;
   double busy_seconds = 0;      // time with any load on it
   double offered_bytes = 0;     // what its capacity would have carried since time 0
-  double limiting_seconds = 0;  // in which it set the rate, summed over transfers, up to their
+  double limiting_seconds = 0;  // in which it set the rate (less what slowed the transfers by
+                                // itself), summed over transfers, up to their
                                 // latest piece
 };
 

@@ -70,6 +70,11 @@ CalibrationEntry read_entry(const Cursor& cursor) {
   CalibrationEntry entry;
   entry.subject = fields.require("subject").text();
   read_value(fields, entry);
+  const Parameter* parameter = parameter_named(entry.parameter);
+  const auto sort = subject_sort(entry.subject);  // nothing: a thing of the cluster's own
+  if (parameter && sort && *sort != SubjectSort::any && *sort != parameter->sort)
+    cursor.error(fmt::format("'{}' has no {}", entry.subject, entry.parameter),
+                 "docs/calibration.md says whose each parameter is");
   entry.standard_error = fields.find("standard_error").number(0, 1e300);
   entry.n = static_cast<int>(fields.find("n").integer(0, INT32_MAX));
   entry.valid_low = fields.find("valid_low").number(0, 1e300);

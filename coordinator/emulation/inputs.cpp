@@ -117,8 +117,24 @@ void keep_what_files_need(const EmulateOptions& options, EmulateInputs& inputs) 
       std::clamp<std::size_t>(most_events / std::max<std::size_t>(1, ops), 1, shown_ranks);
 }
 
+std::filesystem::path canonical(const std::string& path) {
+  std::error_code unknown;  // then as it is spelled
+  const auto file = std::filesystem::weakly_canonical(path, unknown);
+  return unknown ? std::filesystem::path(path) : file;
+}
+
+// Neither over each other nor over what is read, but for a plan that gets its new prediction.
 void check_outputs(const EmulateOptions& options, Errors& errors) {
-  std::map<std::filesystem::path, const char*> written;
+  std::map<std::filesystem::path, std::string_view> read, written;
+  for (const auto& [option, path] : {std::pair("--plan", options.plan),
+                                     {"--model", options.model},
+                                     {"--cluster", options.cluster},
+                                     {"--faults", options.faults},
+                                     {"--calibration", options.calibration}})
+    if (!path.empty()) read.emplace(canonical(path), option);
+  if (!options.output.empty() && !options.plan.empty() &&
+      canonical(options.output) == canonical(options.plan))
+    read.erase(canonical(options.plan));
   for (const auto& [option, path] : {std::pair("--output", options.output),
                                      {"--trace", options.trace},
                                      {"--timeline", options.timeline},
@@ -126,11 +142,14 @@ void check_outputs(const EmulateOptions& options, Errors& errors) {
                                      {"--report", options.report}}) {
     if (path.empty()) continue;
     if (const auto error = topology::why_not_writable(path)) errors.push_back(*error);
-    std::error_code unknown;  // then as it is spelled
-    const auto file = std::filesystem::weakly_canonical(path, unknown);
-    const auto [other, first] =
-        written.emplace(unknown ? std::filesystem::path(path) : file, option);
-    if (!first)
+    const auto file = canonical(path);
+    std::error_code unknown;
+    if (std::filesystem::is_character_file(file, unknown)) continue;  // /dev/null
+    if (const auto input = read.find(file); input != read.end())
+      errors.push_back({{.file = path},
+                        fmt::format("{} would overwrite what {} reads", option, input->second),
+                        "give it a file of its own"});
+    if (const auto [other, first] = written.emplace(file, option); !first)
       errors.push_back({{.file = path},
                         fmt::format("{} and {} write the same file", other->second, option),
                         "give each a file of its own"});

@@ -98,7 +98,10 @@ void Overlap::change_pace(int index, double slowdown, Instant now, const OnEnd& 
   work_until(index, now);
   actor.slowdown = slowdown;
   if (actor.end && *actor.end <= now) return;
-  actor.end = costs_.speed(index).end_of(now, ceil_picoseconds(slowdown * actor.left));
+  // An estimate until the overlap ends: event time may end before it does.
+  constexpr Seconds longest{9e6};
+  const Seconds left = std::min(slowdown * actor.left, longest);
+  actor.end = costs_.speed(index).end_of(now, ceil_picoseconds(left));
   ends(index, actor.op, actor.end);
 }
 

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include <filesystem>
 
 #include <catch2/catch.hpp>
 #include <fstream>
@@ -294,6 +295,12 @@ TEST_CASE("one file for two outputs, and a seed below zero, are refused with sta
       run_command(described + " --trace " + file + " --timeline " + folder.file("./both"));
   CHECK(twice.status == 2);
   CHECK_THAT(twice.err, Contains("--trace and --timeline write the same file"));
+  CHECK(run_command(described + " --trace /dev/null --timeline /dev/null").status == 0);
+  const std::string faults = folder.file("faults.yaml");
+  std::filesystem::copy_file(source_file("examples/faults/slow-fibre.yaml"), faults);
+  const Outcome input = run_command(described + " --faults " + faults + " --links " + faults);
+  CHECK(input.status == 2);
+  CHECK_THAT(input.err, Contains("--links would overwrite what --faults reads"));
   CHECK_FALSE(std::filesystem::exists(file));
   for (const char* seed : {"-1", "1e3", "18446744073709551616"}) {
     const Outcome run = run_command(described + " --seed=" + seed);

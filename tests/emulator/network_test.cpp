@@ -148,6 +148,8 @@ TEST_CASE("a transfer that is slowed takes longer, and its neighbours do not fee
   CHECK_FALSE(network.next_end());
   CHECK(network.use_of(up(graph, 0)).bytes == Approx(2000));
   CHECK(network.use_of(up(graph, 0)).busy_seconds == Approx(2.2e-6));
+  // The link is not to blame for what slows transfers: 2 us each, less 2/3 of 0.6 us, and 0.2 us.
+  CHECK(network.use_of(up(graph, 0)).limiting_seconds == Approx(2e-6 + 2e-6 - 0.4e-6 + 0.2e-6));
   const auto pieces = network.pieces(slowed);
   REQUIRE(pieces.size() == 3);
   CHECK(pieces[0].end == Instant{600'000});

@@ -109,6 +109,18 @@ TEST_CASE("wrong entries are refused with their places") {
             .find("unknown key 'sauce'; did you mean 'source'?") != std::string::npos);
 }
 
+TEST_CASE("a parameter of another sort of things is refused, a thing of the cluster's own is not") {
+  const auto errors = [](const std::string& subject) {
+    return errors_of("{\"subject\": \"" + subject +
+                     "\", \"parameter\": \"compute_interference\", \"unit\": \"1\","
+                     " \"value\": 1.2, \"source\": \"s\"}");
+  };
+  for (const char* subject : {"h100-sxm5-80gb", "chip-of-ours", "*"})
+    CHECK(errors(subject).empty());
+  for (const char* subject : {"nvlink-4", "library:nccl"})
+    CHECK(errors(subject).find("has no compute_interference") != std::string::npos);
+}
+
 TEST_CASE("an entry used outside of its valid range is named once, with both ranges") {
   const Calibration calibration{
       {{"nvlink-4", "link_efficiency", "1", 0.8, 0, 1, 1 << 30, 4.0 * (1 << 30), "test"},
