@@ -1,3 +1,5 @@
+#include "collectives/synthesis/matching.hpp"
+
 #include "collectives/synthesis/matcher.hpp"
 
 namespace railwright::collectives {
