@@ -119,14 +119,16 @@ TEST_CASE("a trace is well formed by the letter of its format") {
                                            event["ts"].get<double>() + event["dur"].get<double>());
   }
   CHECK(counted_until.size() > 0);
+  // Exactly, with the sums as a reader forms them, and each outer slice before its inner ones:
+  // speedscope closes slices wrongly where one ends 1e-10 us behind the next one's begin.
   for (auto& [track, spans] : slices) {
-    std::ranges::sort(spans, [](const auto& a, const auto& b) {
+    REQUIRE(std::ranges::is_sorted(spans, [](const auto& a, const auto& b) {
       return a.first != b.first ? a.first < b.first : a.second > b.second;
-    });
+    }));
     std::vector<double> open;
     for (const auto& [from, to] : spans) {
-      while (!open.empty() && open.back() <= from + 1e-6) open.pop_back();
-      if (!open.empty()) REQUIRE(to <= open.back() + 1e-6);
+      while (!open.empty() && open.back() <= from) open.pop_back();
+      if (!open.empty()) REQUIRE(to <= open.back());
       open.push_back(to);
     }
   }
