@@ -82,6 +82,7 @@ class Matcher {
     }
   };
 
+  int all_chunks() const { return static_cast<int>(copies_.size()); }
   void add_ports();
   double widest(int from, int rank) const;
   int last_link(int from, int rank) const;

@@ -24,14 +24,16 @@ int Matcher::chosen_chunk(const Choice& choice) {
 // Whether the target, which is waiting for others, would have all it lacks sooner without this way.
 bool Matcher::comes_too_late(const Port::Target& target) const {
   const int known = known_count_[target.rank];
-  const auto lacking = static_cast<double>(copies_.size()) - known;
+  const double lacking = all_chunks() - known;
   return known > held_count_[target.rank] && 1 / target.rate > lacking / inflow_[target.rank];
 }
 
 bool Matcher::wanted(const Port& port, const Port::Target& target, Urgency urgency) {
+  if (held_count_[port.rank] == 0 || known_count_[target.rank] == all_chunks()) return false;
   const double least = target.rate * (1 - 1e-9);
   if (free_[port.link] < least || (target.last >= 0 && free_[target.last] < least)) return false;
   if (urgency == Urgency::fresh ? target.slow : comes_too_late(target)) return false;
+  matching_.looks += static_cast<std::int64_t>(held_[port.rank].words());
   return !choice_of(port.rank, target.rank, urgency).empty();
 }
 

@@ -37,6 +37,7 @@ struct MatchedSend {
 struct Matching {
   std::vector<MatchedSend> sends;
   std::int64_t time = 0;
+  std::int64_t looks = 0;  // words of sets of chunks that were compared: what it cost
   bool complete = false;
 };
 Matching matching_of(const Fabric& fabric, const MatchingTask& task);

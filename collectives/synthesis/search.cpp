@@ -9,8 +9,9 @@ namespace railwright::collectives {
 
 namespace {
 
-// Sends matched in all: a second or so for 32 ranks, some seconds for more.
+// Sends matched in all, and looks at chunks for them: a second or two for 32 ranks, some for more.
 constexpr std::int64_t small_work = 150'000, large_work = 600'000;
+constexpr double looks_per_work = 1'000;
 constexpr std::int64_t most_sends = 300'000, cheap = 10'000;
 constexpr int most_chunks = 4096;
 constexpr std::uint64_t smallest_chunk = 64;  // bytes; below it latency is all that counts
@@ -42,8 +43,11 @@ class Search {
     return std::int64_t{chunks} * roots() * (fabric_.ranks() - 1);
   }
   bool fits(int chunks) const;
+  // Each send looks at sets of chunks: their work grows with the square of the chunks.
   bool affords(int chunks) const {
-    return work_ + sends_of(chunks) <= (fabric_.ranks() <= 32 ? small_work : large_work);
+    const std::int64_t most = fabric_.ranks() <= 32 ? small_work : large_work;
+    const double looks = static_cast<double>(looks_) + looks_per_square_ * chunks * chunks;
+    return work_ + sends_of(chunks) <= most && looks <= looks_per_work * static_cast<double>(most);
   }
   std::vector<int> promising() const;
   void find_tight_groups(const topology::Cluster& cluster, const topology::Calibration& calibration,
@@ -59,7 +63,8 @@ class Search {
   bool rooted_;
   double software_ = 0, bound_ = 0;
   std::vector<std::vector<char>> tight_in_, tight_out_, loose_;
-  std::int64_t work_ = 0;
+  std::int64_t work_ = 0, looks_ = 0;
+  double looks_per_square_ = 0;  // of the last trial, by chunks squared
   std::vector<Trial> trials_;
   std::optional<Found> best_;
 };
@@ -133,6 +138,8 @@ void Search::try_chunks(int chunks, std::uint64_t seed) {
     matching = matching_of(fabric_, task);
   }
   work_ += static_cast<std::int64_t>(matching.sends.size());
+  looks_ += matching.looks;
+  looks_per_square_ = static_cast<double>(matching.looks) / (static_cast<double>(chunks) * chunks);
   if (!matching.complete) return;
   trials_.push_back({chunks, matching.time});
   if (!best_ || matching.time < best_->matching.time)

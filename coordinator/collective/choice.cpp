@@ -19,7 +19,7 @@ namespace nccl = collectives::nccl;
 constexpr std::int64_t most_sends = 20'000'000;             // by steps: some 4 GB
 constexpr std::int64_t most_steps_at_once = 300'000;        // sends of one step, by steps: minutes
 constexpr std::int64_t most_synthesized_sends = 5'000'000;  // an estimate from above
-constexpr int most_ranks_to_try = 32;                       // a synthesis takes a second or two
+constexpr int most_ranks_to_try = 32;                       // a synthesis takes a second to five
 constexpr std::int64_t most_connections = 20'000'000;       // by phases: a GB, some seconds
 
 using Made = tl::expected<Schedule, std::string>;  // or why not
@@ -33,12 +33,6 @@ Made synthesized_schedule(const CollectiveRequest& request, Bytes size) {
   return collectives::synthesize({request.operation, size, request.members, request.root},
                                  request.cluster, topology::at_size(request.calibration, size))
       .map([](const collectives::Synthesis& made) { return made.schedule; });
-}
-
-// A large group is tried only when it is asked for.
-bool can_synthesize(const CollectiveRequest& request, Bytes size) {
-  if (!may_synthesize(request) || size.count == 0) return false;
-  return request.ranks() > most_ranks_to_try || synthesized_schedule(request, size).has_value();
 }
 
 Schedule rooted(Schedule schedule, const CollectiveRequest& request) {
@@ -109,7 +103,7 @@ std::vector<Algorithm> applicable_algorithms(const CollectiveRequest& request) {
     const auto algorithm = static_cast<Algorithm>(i);
     const Bytes smallest = request.sizes.front().sent;
     const bool applies = algorithm == Algorithm::synthesized
-                             ? can_synthesize(request, smallest)
+                             ? may_synthesize(request) && smallest.count > 0
                              : named_schedule(algorithm, request, smallest).has_value();
     if (applies) found.push_back(algorithm);
   }
