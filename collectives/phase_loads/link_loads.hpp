@@ -15,17 +15,20 @@
 #include <unordered_map>
 #include <vector>
 
+#include "topology/huge_pages.hpp"
 #include "topology/routing.hpp"
 
 namespace railwright::collectives {
 
-// An array of zeros of which the pages that nobody touches cost nothing.
+// An array of zeros of which the pages that nobody touches cost nothing: huge ones where there are
+// any, for what is touched at all is mostly touched all over.
 template <class T>
 class Zeros {
  public:
   explicit Zeros(std::size_t count)
       : data_(static_cast<T*>(std::calloc(count, sizeof(T))), &std::free) {
     if (data_ == nullptr && count > 0) throw std::bad_alloc();
+    topology::prefer_huge_pages(data_.get(), count * sizeof(T));
   }
   T& operator[](std::size_t i) { return data_[i]; }
   const T& operator[](std::size_t i) const { return data_[i]; }
