@@ -7,6 +7,7 @@
 
 #include "topology/routing/clos_routes.hpp"
 #include "topology/routing/distance_field.hpp"
+#include "topology/routing/moves.hpp"
 #include "topology/routing/walk.hpp"
 #include "topology/shapes/names.hpp"
 
@@ -49,18 +50,21 @@ struct Router::State {
   std::vector<char> dead;                // per bundle: one of its links is; empty: none is
   std::optional<DistanceFields> fields;  // made when first needed
   Trace trace;                           // for between()
+  Moves moves;
 
   State(const Cluster& c, const std::vector<LinkId>& dead_links)
       : cluster(c),
         layout(layout_of(c.spec).value()),
         closed_form(!links_change_paths(c, layout)),
-        bundles(c.graph.links()) {
+        bundles(c.graph.links()),
+        moves(cluster, layout, clos, closed_form) {
     find_clos();
     if (!dead_links.empty()) note_dead(dead_links);
   }
   void find_clos();
   void note_dead(const std::vector<LinkId>& links);
-  const ClosRoutes& routes_with(BundleId bundle) const;
+  std::size_t network_of(BundleId bundle) const;  // of several links
+  const ClosRoutes& routes_with(BundleId bundle) const { return *clos[network_of(bundle)]; }
   Seconds latency_of(const BundleShare& part) const;
   bool crosses_dead(const std::vector<BundleShare>& parts) const {
     return std::ranges::any_of(parts,
@@ -105,11 +109,11 @@ void Router::State::note_dead(const std::vector<LinkId>& links) {
   }
 }
 
-const ClosRoutes& Router::State::routes_with(BundleId bundle) const {
-  for (const auto& routes : clos)
-    if (routes && bundle.index < routes->end_bundle()) return *routes;
+std::size_t Router::State::network_of(BundleId bundle) const {
+  for (std::size_t n = 0; n < clos.size(); ++n)
+    if (clos[n] && bundle.index < clos[n]->end_bundle()) return n;
   assert(false && "no such bundle");
-  return *clos.back();
+  return 0;
 }
 
 Seconds Router::State::latency_of(const BundleShare& part) const {
@@ -305,6 +309,19 @@ LinkId Router::first_of(BundleId bundle) const {
 void Router::append_links_of(BundleId bundle, std::vector<LinkId>& links) const {
   if (is_link(bundle)) return links.push_back({bundle.index});
   state_->routes_with(bundle).append_links_of(bundle, links);
+}
+
+std::optional<Move> Router::move_between(std::span<const AcceleratorId> from,
+                                         std::span<const AcceleratorId> to) const {
+  const State& state = *state_;
+  if (!state.dead.empty()) return {};
+  return state.moves.between(from, to);
+}
+
+BundleId Router::moved(BundleId bundle, const Move& move) const {
+  if (is_link(bundle)) return {state_->moves.moved(LinkId{bundle.index}, move).index};
+  const std::size_t network = state_->network_of(bundle);
+  return state_->clos[network]->moved(bundle, move.networks[network]);
 }
 
 }  // namespace railwright::topology

@@ -8,6 +8,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
+#include <span>
 #include <vector>
 
 #include "topology/topology.hpp"
@@ -47,6 +49,17 @@ struct Trace {
   Seconds latency;
 };
 
+// Accelerators that lie to each other as others do: `nodes` further in their group of nodes, with
+// every leaf so many units and every pod so many pods further, by network.
+struct Move {
+  struct Shift {
+    int units = 0, pods = 0;
+    bool operator==(const Shift&) const = default;
+  };
+  int group = 0, nodes = 0;
+  std::vector<Shift> networks;
+};
+
 // Computes routes of one cluster; the cluster must outlive the router. Not thread-safe: one router
 // per thread.
 //
@@ -78,6 +91,17 @@ class Router {
   LinkId first_of(BundleId bundle) const;  // one of its links; all are of one class
   void append_links_of(BundleId bundle, std::vector<LinkId>& links) const;
   const Cluster& cluster() const;
+
+  // The move that carries each of `from` onto the one at its place in `to`, when every way among
+  // the former then goes where its ends go, whatever the flow: the bundles of one are the moved
+  // ones of the other, with equal shares and latency, and links of equal classes. Nothing where
+  // that is not known: with dead links, between nodes by any mode but spray and adaptive on Clos
+  // networks of shapes alone. Both as long, and not empty; what way an accelerator takes to itself
+  // is none.
+  std::optional<Move> move_between(std::span<const AcceleratorId> from,
+                                   std::span<const AcceleratorId> to) const;
+  // Of a bundle on a way among the accelerators that move.
+  BundleId moved(BundleId bundle, const Move& move) const;
 
  private:
   struct State;

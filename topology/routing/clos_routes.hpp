@@ -25,6 +25,10 @@ class ClosRoutes {
   Seconds latency_of(BundleId bundle) const;
   LinkId first_of(BundleId bundle) const;
   void append_links_of(BundleId bundle, std::vector<LinkId>& links) const;
+  // The same of a leaf or pod further on.
+  BundleId moved(BundleId bundle, Move::Shift shift) const {
+    return {bundle.index + (is_of_leaf(bundle) ? shift.units : shift.pods)};
+  }
 
  private:
   enum class Stretch : std::uint8_t { leaf_up, leaf_down, pod_up, pod_down };

@@ -13,8 +13,9 @@ using collectives::Schedule;
 using topology::AcceleratorId;
 using topology::BundleId;
 using topology::LinkId;
-using topology::VertexBlock;
 using workload::Dimension;
+
+constexpr std::size_t most_patterns = 8;
 
 int index_of(Dimension dimension) { return static_cast<int>(dimension); }
 
@@ -92,79 +93,66 @@ class GraphMaker {
           schedules, [&](const auto& other) { return other.first == schedule; });
       if (!known) schedules.push_back({schedule, kind.size});
     }
-    std::map<PlaceInNode, std::size_t> known;
+    alike_.clear();
+    const bool forwards = std::ranges::any_of(schedules, [](const auto& each) {
+      return collectives::switch_count(each.first) > 0 || !each.first.forest.routes.empty();
+    });
     const std::size_t before = made_.uses.size();
     for (std::int64_t group = 0; group < groups.count; ++group) {
       if (group == 1) expect_uses(groups.count, made_.uses.size() - before);
       add_meeting(index_of(dimension));
       if (schedules.empty()) continue;
-      const auto members = members_of(plan_, dimension, groups.first(group));
-      if (repeat_in_node(members, known)) continue;
+      auto members = members_of(plan_, dimension, groups.first(group));
+      if (repeat_alike(members, forwards)) continue;
       for (const auto& [schedule, size] : schedules) add_uses(schedule, size, members);
-      remember_in_node(members, known);
+      remember(std::move(members));
       if (made_.uses.size() > most_uses) return false;
     }
     return true;
   }
 
-  // ---- groups inside a node
+  // ---- groups that lie alike
 
-  // Which accelerators of a node, and of which nodes: all nodes of a group are alike.
-  using PlaceInNode = std::pair<int, std::vector<int>>;
+  // A group and what it does, for others to repeat.
+  struct Done {
+    std::size_t meeting;
+    std::vector<AcceleratorId> members;
+  };
 
-  // Nothing but for groups on the switch of one node: as long as no link is dead, no other way
-  // leads from one to the other.
-  std::optional<PlaceInNode> place_in_node(const std::vector<AcceleratorId>& members) const {
-    if (some_link_dies_) return std::nullopt;
-    const topology::Cluster& cluster = router_.cluster();
-    const int node = cluster.node_of(members.front());
-    PlaceInNode place{cluster.group_of(members.front()), {}};
-    if (cluster.spec.nodes[place.first].scale_up != topology::Shape::switched) return std::nullopt;
-    const int first = cluster.first_of_node(node).index;
-    for (const AcceleratorId member : members) {
-      if (cluster.node_of(member) != node) return std::nullopt;
-      place.second.push_back(member.index - first);
+  static std::pair<int, std::size_t> place_of(const std::vector<AcceleratorId>& members,
+                                              const topology::Cluster& cluster) {
+    const int first = cluster.first_of_node(cluster.node_of(members.front())).index;
+    return {members.front().index - first, members.size()};
+  }
+
+  void remember(std::vector<AcceleratorId> members) {
+    auto& known = alike_[place_of(members, router_.cluster())];
+    known.push_back({made_.meetings.size() - 1, std::move(members)});
+    if (known.size() > most_patterns) known.pop_front();
+  }
+
+  // As a group that lies alike, moved to where this one is. Where other routes follow, each group
+  // is looked at; and between nodes where switches do more than lead from member to member.
+  bool repeat_alike(const std::vector<AcceleratorId>& members, bool forwards) {
+    if (some_link_dies_) return false;
+    const auto known = alike_.find(place_of(members, router_.cluster()));
+    if (known == alike_.end()) return false;
+    for (const Done& other : known->second) {
+      const auto move = router_.move_between(other.members, members);
+      if (!move || (forwards && !move->networks.empty())) continue;
+      repeat(other.meeting, *move);
+      return true;
     }
-    return place;
+    return false;
   }
 
-  void remember_in_node(const std::vector<AcceleratorId>& members,
-                        std::map<PlaceInNode, std::size_t>& known) {
-    if (auto place = place_in_node(members))
-      known.emplace(std::move(*place), made_.meetings.size() - 1);
-    first_member_.resize(made_.meetings.size());
-    first_member_.back() = members.front();
-  }
-
-  // What the group of the same place in another node does, moved from node to node.
-  bool repeat_in_node(const std::vector<AcceleratorId>& members,
-                      const std::map<PlaceInNode, std::size_t>& known) {
-    const auto place = place_in_node(members);
-    const auto found = place ? known.find(*place) : known.end();
-    if (found == known.end()) return false;
-    const std::size_t like = found->second, end = made_.first_use[like + 1];
-    const topology::Cluster& cluster = router_.cluster();
-    const int nodes = cluster.node_of(members.front()) - cluster.node_of(first_member_[like]);
-    made_.meetings.back() = made_.meetings[like];
-    for (std::size_t u = made_.first_use[like]; u < end; ++u) {
+  void repeat(std::size_t meeting, const topology::Move& move) {
+    made_.meetings.back() = made_.meetings[meeting];
+    const std::size_t end = made_.first_use[meeting + 1];
+    for (std::size_t u = made_.first_use[meeting]; u < end; ++u) {
       const TypedGraph::Use use = made_.uses[u];
-      made_.uses.push_back({moved(LinkId{use.end}, nodes), use.weight});
+      made_.uses.push_back({router_.moved(BundleId{use.end}, move).index, use.weight});
     }
-    return true;
-  }
-
-  // The link of the same place so many nodes further.
-  int moved(LinkId link, int nodes) const {
-    const int from = graph_.source[link.index], to = moved_vertex(from, nodes);
-    const int at = graph_.first_link[to] + link.index - graph_.first_link[from];
-    assert(graph_.target[at] == moved_vertex(graph_.target[link.index], nodes));
-    return at;
-  }
-  // Blocks of a group of nodes count node by node.
-  int moved_vertex(int vertex, int nodes) const {
-    const auto after = std::ranges::upper_bound(graph_.blocks, vertex, {}, &VertexBlock::first);
-    const VertexBlock& block = *std::prev(after);
-    return vertex + nodes * (block.count / block.radix.front());
   }
 
   // Where others are like the first one: the memory that they need, once.
@@ -364,8 +352,9 @@ class GraphMaker {
   topology::Trace way_;
   ColourNumbers weight_numbers_;
   std::vector<int> weight_of_kind_;
-  std::vector<AcceleratorId> first_member_;  // by meeting, of those that others may repeat
-  std::map<int, Colour> fault_colour_;       // per link with faults
+  // By place in the node and size: of each way to lie, the first group; the latest few ways.
+  std::map<std::pair<int, std::size_t>, std::deque<Done>> alike_;
+  std::map<int, Colour> fault_colour_;  // per link with faults
   TypedGraph made_;
 };
 

@@ -1,0 +1,116 @@
+#include <algorithm>
+#include <catch2/catch.hpp>
+#include <random>
+
+#include "tests/topology/routes.hpp"
+#include "tests/topology/specs.hpp"
+#include "topology/routing.hpp"
+
+using namespace railwright;
+using namespace railwright::topology;
+
+namespace {
+
+using Members = std::vector<AcceleratorId>;
+
+// Some accelerators of the first third, and the same of nodes further on.
+Members some_of(const Cluster& cluster, std::mt19937_64& random) {
+  Members members;
+  const int third = std::max(1, cluster.accelerators() / 3);
+  const int count = 1 + static_cast<int>(random() % 6);
+  for (int i = 0; i < count; ++i)
+    members.push_back({static_cast<int>(random() % static_cast<unsigned>(third))});
+  return members;
+}
+
+Members further(const Members& members, int accelerators) {
+  Members moved;
+  for (const AcceleratorId member : members) moved.push_back({member.index + accelerators});
+  return moved;
+}
+
+std::vector<BundleShare> sorted(std::vector<BundleShare> parts) {
+  std::ranges::sort(parts, {}, &BundleShare::bundle);
+  return parts;
+}
+
+void check_carried(const Router& router, const Members& from, const Members& to, const Move& move) {
+  const Graph& graph = router.cluster().graph;
+  for (std::size_t i = 0; i < from.size(); ++i)
+    for (std::size_t j = 0; j < from.size(); ++j) {
+      Trace way, other;
+      router.trace(from[i], from[j], i + j, way);
+      router.trace(to[i], to[j], i + j, other);
+      CHECK(way.latency.value == other.latency.value);
+      for (BundleShare& part : way.parts) {
+        const BundleId moved = router.moved(part.bundle, move);
+        CHECK(graph.link_class[router.first_of(moved).index] ==
+              graph.link_class[router.first_of(part.bundle).index]);
+        CHECK(router.size_of(moved) == router.size_of(part.bundle));
+        part.bundle = moved;
+      }
+      CHECK(sorted(way.parts) == sorted(other.parts));
+    }
+}
+
+std::map<std::string, ClusterSpec> clusters() {
+  std::map<std::string, ClusterSpec> specs = all_shapes();
+  specs["rails, 3 tiers"] =
+      cluster_of(dgx_nodes(48, 4, 2), fat_tree(Shape::rail_fat_tree, 3, 4, 2, 2));
+  specs["3 tiers"] = cluster_of(dgx_nodes(48, 4), fat_tree(Shape::fat_tree, 3, 3, 2));
+  specs["leaves across nodes"] = cluster_of(bare_nodes(30, 2), fat_tree(Shape::fat_tree, 2, 3, 0));
+  return specs;
+}
+
+}  // namespace
+
+TEST_CASE("a move between accelerators that lie alike carries every way among them") {
+  std::mt19937_64 random(29);
+  int between_nodes = 0, inside = 0, refused = 0;
+  for (const auto& [name, spec] : clusters())
+    for (const RoutingMode mode : all_modes) {
+      ClusterSpec with_mode = spec;
+      with_mode.routing.mode = mode;
+      const Cluster cluster = built(with_mode);
+      const Router router(cluster);
+      for (int draw = 0; draw < 40; ++draw) {
+        const Members from = some_of(cluster, random);
+        const int each = cluster.spec.nodes[cluster.group_of(from.front())].accelerators;
+        const int nodes = static_cast<int>(random() % 9);
+        const Members to = further(from, nodes * each);
+        if (std::ranges::max(to).index >= cluster.accelerators()) continue;
+        INFO(name << ", mode " << static_cast<int>(mode) << ", " << nodes << " nodes on");
+        const auto move = router.move_between(from, to);
+        if (!move) {
+          ++refused;
+          continue;
+        }
+        (move->networks.empty() ? inside : between_nodes) += nodes > 0;
+        check_carried(router, from, to, *move);
+      }
+    }
+  CHECK(between_nodes > 100);
+  CHECK(inside > 100);
+  CHECK(refused > 100);
+}
+
+TEST_CASE("what lies otherwise, or may, is not taken for alike") {
+  ClusterSpec spec = cluster_of(dgx_nodes(32, 4), fat_tree(Shape::rail_fat_tree, 3, 4, 2));
+  spec.routing.mode = RoutingMode::spray;
+  const Cluster cluster = built(spec);
+  const Router router(cluster);
+  const Members across{{0}, {4 * 4}};  // one leaf, then the next one
+  CHECK(router.move_between(across, further(across, 4 * 8)));
+  CHECK(router.move_between(across, further(across, 4)));
+  const Members neighbours{{0}, {4}};
+  CHECK(router.move_between(neighbours, further(neighbours, 4 * 2)));
+  CHECK_FALSE(router.move_between(neighbours, further(neighbours, 4 * 3)));  // leaves part them
+  CHECK_FALSE(router.move_between(neighbours, further(neighbours, 1)));      // another rail
+  CHECK_FALSE(router.move_between(neighbours, Members{{4}, {0}}));
+  CHECK_FALSE(Router(cluster, {{0}}).move_between(neighbours, further(neighbours, 4 * 2)));
+  spec.routing.mode = RoutingMode::d_mod_k;
+  const Cluster single = built(spec);
+  CHECK_FALSE(Router(single).move_between(neighbours, further(neighbours, 4 * 2)));
+  const Members inside{{0}, {3}};
+  CHECK(Router(single).move_between(inside, further(inside, 4 * 31)));
+}

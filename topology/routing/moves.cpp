@@ -1,0 +1,87 @@
+#include "topology/routing/moves.hpp"
+
+#include <algorithm>
+#include <cassert>
+
+namespace railwright::topology {
+
+Moves::Place Moves::place_of(AcceleratorId accelerator, const GroupLayout& group) const {
+  const int offset = accelerator.index - group.first_accelerator;
+  return {offset / group.accelerators, offset % group.accelerators};
+}
+
+bool Moves::sprays() const {
+  return closed_form_ && std::ranges::all_of(clos_, [](const auto& routes) {
+           return routes && routes->end_bundle() > routes->first_bundle();
+         });
+}
+
+std::optional<Move> Moves::between(std::span<const AcceleratorId> from,
+                                   std::span<const AcceleratorId> to) const {
+  assert(from.size() == to.size() && !from.empty());
+  Move move{cluster_.group_of(from.front()), 0, {}};
+  const GroupLayout& group = layout_.groups[move.group];
+  const int first = group.first_accelerator, end = first + group.nodes * group.accelerators;
+  const Place place = place_of(from.front(), group);
+  move.nodes = place_of(to.front(), group).node - place.node;
+  const int on = move.nodes * group.accelerators;
+  bool one_node = true;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    const int index = from[i].index;
+    if (index < first || index >= end || to[i].index != index + on || to[i].index >= end) return {};
+    one_node = one_node && place_of(from[i], group).node == place.node;
+  }
+  if (one_node && group.scale_up.size() == 1 && std::holds_alternative<Star>(group.scale_up[0]))
+    return move;
+  return sprays() ? over_networks(from, std::move(move)) : std::nullopt;
+}
+
+std::optional<Move> Moves::over_networks(std::span<const AcceleratorId> from, Move move) const {
+  const GroupLayout& group = layout_.groups[move.group];
+  for (const NetworkLayout& network : layout_.networks) {
+    Move::Shift& shift = move.networks.emplace_back();
+    if (network.first_endpoint[move.group] < 0) continue;
+    const Clos& clos = std::get<Clos>(network.fabric);
+    for (const AcceleratorId accelerator : from) {
+      const Place place = place_of(accelerator, group);
+      const int endpoint = network.first_endpoint[move.group] + place.node * group.ends() +
+                           place.local / group.sharing;
+      const int before = clos.unit_of(endpoint);
+      const int after = clos.unit_of(endpoint + move.nodes * group.ends());
+      const Move::Shift own{after - before, clos.pod_of_unit(after) - clos.pod_of_unit(before)};
+      if (accelerator == from.front()) shift = own;
+      if (own != shift) return {};
+    }
+  }
+  return move;
+}
+
+VertexId Moves::moved(VertexId vertex, const Move& move) const {
+  for (std::size_t n = 0; n < layout_.networks.size(); ++n) {
+    const int site = vertex.index - layout_.networks[n].placement.first_switch;
+    const auto* clos = std::get_if<Clos>(&layout_.networks[n].fabric);
+    if (clos == nullptr || site < 0 || site >= clos->switches()) continue;
+    assert(site < clos->leaves() && "a spine on its own");
+    return {vertex.index + move.networks[n].units};
+  }
+  // Blocks of a group of nodes count node by node.
+  const auto after =
+      std::ranges::upper_bound(cluster_.graph.blocks, vertex.index, {}, &VertexBlock::first);
+  const VertexBlock& block = *std::prev(after);
+  return {vertex.index + move.nodes * (block.count / block.radix.front())};
+}
+
+LinkId Moves::moved(LinkId link, const Move& move) const {
+  const Graph& graph = cluster_.graph;
+  const VertexId from = moved(graph.source_of(link), move);
+  const VertexId to = moved(graph.target_of(link), move);
+  // Mostly at the same place among the links of its source.
+  const int at =
+      graph.first_link[from.index] + link.index - graph.first_link[graph.source_of(link).index];
+  if (at < graph.first_link[from.index + 1] && graph.target[at] == to.index) return {at};
+  const auto found = graph.link_between(from, to);
+  assert(found && "what lies alike has the same links");
+  return *found;
+}
+
+}  // namespace railwright::topology

@@ -1,0 +1,46 @@
+// Which sets of accelerators lie alike, and what of the graph takes whose place. Internal to the
+// router.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "topology/routing.hpp"
+#include "topology/routing/clos_routes.hpp"
+
+namespace railwright::topology {
+
+// A move carries all nodes of a set on by as many nodes of their group. Inside a node on one switch
+// that is all. Between nodes a way under spray depends only on which of them share a leaf, and
+// which a pod (ClosRoutes::spray), and loads what belongs to the nodes, the leaves and the pods of
+// its two ends: where all leaves move on by as many units, and all pods by as many pods, every way
+// among the set goes where its ends go, link by link and bundle by bundle, with the same shares and
+// links of the same classes.
+class Moves {
+ public:
+  // All must outlive it. `clos` by network; `closed_form`: all links are those of shapes.
+  Moves(const Cluster& cluster, const Layout& layout,
+        const std::vector<std::optional<ClosRoutes>>& clos, bool closed_form)
+      : cluster_(cluster), layout_(layout), clos_(clos), closed_form_(closed_form) {}
+
+  std::optional<Move> between(std::span<const AcceleratorId> from,
+                              std::span<const AcceleratorId> to) const;
+  LinkId moved(LinkId link, const Move& move) const;
+
+ private:
+  struct Place {
+    int node = 0, local = 0;  // in the group
+  };
+  Place place_of(AcceleratorId accelerator, const GroupLayout& group) const;
+  bool sprays() const;
+  std::optional<Move> over_networks(std::span<const AcceleratorId> from, Move move) const;
+  VertexId moved(VertexId vertex, const Move& move) const;
+
+  const Cluster& cluster_;
+  const Layout& layout_;
+  const std::vector<std::optional<ClosRoutes>>& clos_;
+  bool closed_form_;
+};
+
+}  // namespace railwright::topology
