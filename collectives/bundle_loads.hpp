@@ -15,7 +15,8 @@ class BundleLoads {
   BundleLoads(const topology::Router& router, const topology::Calibration& calibration);
   ~BundleLoads();
 
-  // As phase_loads; replaces what was found before.
+  // As phase_loads; replaces what was found before. A group that lies to an earlier one as
+  // Router::move_between tells does the same elsewhere, and is not traced again.
   void find(const Schedule& schedule, Bytes size,
             const std::vector<topology::AcceleratorId>& members);
   // Without their consumption, which is here: the bundles that some phase loads, each once, and
@@ -33,6 +34,9 @@ class BundleLoads {
 
  private:
   struct State;
+  void trace(const Schedule& schedule, Bytes size,
+             const std::vector<topology::AcceleratorId>& members);
+
   std::unique_ptr<State> state_;
   std::vector<PhaseLoad> phases_;
   std::vector<Use> uses_;

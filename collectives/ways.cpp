@@ -149,6 +149,14 @@ void Ways::trace(const Send& send, topology::Trace& way) const {
   way.latency = given.latency;
 }
 
+bool goes_with(const Schedule& schedule, const topology::Move& move,
+               const topology::Cluster& cluster) {
+  if (!schedule.forest.routes.empty()) return false;
+  return switch_count(schedule) == 0 ||
+         (move.networks.empty() &&
+          switches_reduce(cluster, cluster.spec.nodes[static_cast<std::size_t>(move.group)]));
+}
+
 Seconds Ways::software_latency(const Send& send) const {
   return send.source >= state_->schedule.ranks ? Seconds{} : state_->software;
 }

@@ -1,22 +1,62 @@
 #include "collectives/bundle_loads.hpp"
 
+#include <deque>
+
 #include "collectives/phase_loads/phase_terms.hpp"
+#include "collectives/ways.hpp"
 
 namespace railwright::collectives {
+
+namespace {
+
+constexpr std::size_t most_kept = 16, most_uses_kept = 1 << 20;
+
+// What a group was found to do.
+struct Known {
+  Schedule schedule;
+  Bytes size;
+  std::vector<topology::AcceleratorId> members;
+  std::vector<PhaseLoad> phases;
+  std::vector<BundleLoads::Use> uses;
+  std::vector<std::vector<double>> kinds;
+};
+
+}  // namespace
 
 struct BundleLoads::State {
   const topology::Router& router;
   const topology::Calibration& calibration;
   LinkLoads links;
   std::vector<double> patterns;
+  std::deque<Known> known;  // the latest last
 };
 
 BundleLoads::BundleLoads(const topology::Router& router, const topology::Calibration& calibration)
-    : state_(new State{router, calibration, LinkLoads(router), {}}) {}
+    : state_(new State{router, calibration, LinkLoads(router), {}, {}}) {}
 BundleLoads::~BundleLoads() = default;
 
 void BundleLoads::find(const Schedule& schedule, Bytes size,
                        const std::vector<topology::AcceleratorId>& members) {
+  const topology::Router& router = state_->router;
+  for (const Known& known : state_->known) {
+    if (known.size != size || known.members.size() != members.size()) continue;
+    if (known.schedule != schedule) continue;
+    const auto move = router.move_between(known.members, members);
+    if (!move || !goes_with(schedule, *move, router.cluster())) continue;
+    phases_ = known.phases;
+    uses_ = known.uses;
+    kinds_ = known.kinds;
+    for (Use& use : uses_) use.bundle = router.moved(use.bundle, *move);
+    return;
+  }
+  trace(schedule, size, members);
+  if (uses_.size() > most_uses_kept) return;
+  state_->known.push_back({schedule, size, members, phases_, uses_, kinds_});
+  if (state_->known.size() > most_kept) state_->known.pop_front();
+}
+
+void BundleLoads::trace(const Schedule& schedule, Bytes size,
+                        const std::vector<topology::AcceleratorId>& members) {
   LinkLoads& links = state_->links;
   links.clear();
   const auto terms =

@@ -5,11 +5,14 @@
 #include <algorithm>
 #include <map>
 #include <span>
+#include <thread>
 
 #include "emulator/step/folding/typed_graph.hpp"
 
 namespace railwright::emulator {
 namespace {
+
+constexpr std::size_t worth_a_thread = 1 << 20;  // uses of links
 
 class Refinement {
  public:
@@ -24,6 +27,11 @@ class Refinement {
   void refine();
   void refine_ranks(std::vector<Colour>& ranks) const;
   void refine_loads();
+  struct Seen {  // of an element
+    Colour colour, links;
+  };
+  void see(std::size_t first, std::size_t end, const std::vector<Seen>& elements,
+           const std::vector<Colour>& weights, std::vector<Colour>& users);
   void refine_meetings();
   Colour members_of_group(int dimension, std::int64_t group) const;
   void name_links(const topology::Router& router, Folding::LinkClasses& links) const;
@@ -46,32 +54,48 @@ void Refinement::refine_ranks(std::vector<Colour>& ranks) const {
   }
 }
 
-// A meeting sees every link of an element, a link every meeting that loads it.
+// A meeting sees every link of an element, a link every meeting that loads it. Two threads share
+// the meetings: sums of whole numbers are the same in any order.
 void Refinement::refine_loads() {
-  struct Element {
-    Colour colour, links;
-    Colour users = 0;
-  };
   std::vector<Colour> weights;  // as `joined` mixes them
   for (const Colour weight : graph_.weights) weights.push_back(mixed(weight));
-  std::vector<Element> elements;
+  std::vector<Seen> elements;
   elements.reserve(graph_.element.size());
   for (std::size_t e = 0; e < graph_.element.size(); ++e)
     elements.push_back({graph_.elements[e], static_cast<Colour>(graph_.element[e].links)});
-  for (std::size_t m = 0; m < graph_.meetings.size(); ++m) {
+  std::vector<Colour> users(elements.size(), 0);
+  const std::size_t half =
+      std::ranges::lower_bound(graph_.first_use, graph_.uses.size() / 2) - graph_.first_use.begin();
+  const std::size_t all = graph_.meetings.size();
+  if (graph_.uses.size() < worth_a_thread) {
+    see(0, all, elements, weights, users);
+  } else {
+    std::vector<Colour> others(elements.size(), 0);
+    {
+      const std::jthread thread([&] { see(std::min(half, all), all, elements, weights, others); });
+      see(0, std::min(half, all), elements, weights, users);
+    }
+    for (std::size_t e = 0; e < elements.size(); ++e) users[e] += others[e];
+  }
+  for (std::size_t e = 0; e < elements.size(); ++e)
+    graph_.elements[e] = joined(elements[e].colour, users[e]);
+}
+
+// Meetings from `first` up to `end`.
+void Refinement::see(std::size_t first, std::size_t end, const std::vector<Seen>& elements,
+                     const std::vector<Colour>& weights, std::vector<Colour>& users) {
+  for (std::size_t m = first; m < end; ++m) {
     Colour& meeting = graph_.meetings[m];
     Colour sum = 0;
     for (std::size_t u = graph_.first_use[m]; u < graph_.first_use[m + 1]; ++u) {
       const TypedGraph::Use& use = graph_.uses[u];
-      Element& element = elements[static_cast<std::size_t>(use.end)];
+      const Seen& element = elements[static_cast<std::size_t>(use.end)];
       const Colour weight = weights[static_cast<std::size_t>(use.weight)];
       sum += element.links * mixed(element.colour ^ weight);
-      element.users += mixed(meeting ^ weight);
+      users[static_cast<std::size_t>(use.end)] += mixed(meeting ^ weight);
     }
     meeting = joined(meeting, sum);
   }
-  for (std::size_t e = 0; e < elements.size(); ++e)
-    graph_.elements[e] = joined(elements[e].colour, elements[e].users);
 }
 
 void Refinement::refine_meetings() {

@@ -212,3 +212,39 @@ TEST_CASE("loads in bundles are the loads of their links") {
     }
   }
 }
+
+TEST_CASE("a group that lies as an earlier one has the loads of one that is traced") {
+  std::mt19937_64 random(8);
+  for (const topology::RoutingMode mode : modes) {
+    const topology::Cluster cluster = fat_tree(mode, 16);
+    const topology::Router router(cluster);
+    const topology::Calibration calibration;
+    BundleLoads kept(router, calibration);
+    int moved = 0;
+    for (const Schedule& schedule : all_schedules(6)) {
+      INFO(text_of(schedule) << ", mode " << static_cast<int>(mode));
+      auto members = shuffled(16, random);  // of the first half
+      members.resize(6);
+      for (const int nodes : {0, 1, 2, 4, 8}) {
+        std::vector<AcceleratorId> further;
+        for (const AcceleratorId member : members) further.push_back({member.index + 2 * nodes});
+        moved += nodes > 0 && router.move_between(members, further).has_value();
+        kept.find(schedule, mebibytes(3), further);
+        BundleLoads fresh(router, calibration);
+        fresh.find(schedule, mebibytes(3), further);
+        REQUIRE(kept.phases().size() == fresh.phases().size());
+        for (std::size_t p = 0; p < fresh.phases().size(); ++p) {
+          CHECK(kept.phases()[p].step_latency == fresh.phases()[p].step_latency);
+          CHECK(kept.phases()[p].bytes_per_step == fresh.phases()[p].bytes_per_step);
+        }
+        std::map<int, std::vector<double>> expected, found;
+        for (const auto& use : fresh.uses()) expected[use.bundle.index] = fresh.loads_of(use.kind);
+        for (const auto& use : kept.uses()) found[use.bundle.index] = kept.loads_of(use.kind);
+        REQUIRE(found == expected);
+      }
+    }
+    const bool sprays =
+        mode == topology::RoutingMode::spray || mode == topology::RoutingMode::adaptive;
+    CHECK((moved > 0) == sprays);
+  }
+}

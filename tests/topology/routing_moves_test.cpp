@@ -87,6 +87,9 @@ TEST_CASE("a move between accelerators that lie alike carries every way among th
         }
         (move->networks.empty() ? inside : between_nodes) += nodes > 0;
         check_carried(router, from, to, *move);
+        const auto back = router.move_between(to, from);
+        REQUIRE(back);
+        check_carried(router, to, from, *back);
       }
     }
   CHECK(between_nodes > 100);
@@ -111,6 +114,14 @@ TEST_CASE("what lies otherwise, or may, is not taken for alike") {
   spec.routing.mode = RoutingMode::d_mod_k;
   const Cluster single = built(spec);
   CHECK_FALSE(Router(single).move_between(neighbours, further(neighbours, 4 * 2)));
+  ClusterSpec two = spec;
+  two.routing.mode = RoutingMode::spray;
+  two.nodes.push_back(dgx_nodes(32, 4));
+  two.nodes.back().name = "other";
+  const Cluster mixed = built(two);
+  CHECK(Router(mixed).move_between(neighbours, further(neighbours, 4 * 2)));
+  CHECK_FALSE(Router(mixed).move_between(neighbours, further(neighbours, 4 * 32)));
+  CHECK_FALSE(Router(mixed).move_between(further(neighbours, 4 * 32), neighbours));
   const Members inside{{0}, {3}};
   CHECK(Router(single).move_between(inside, further(inside, 4 * 31)));
 }

@@ -25,10 +25,11 @@ std::optional<Move> Moves::between(std::span<const AcceleratorId> from,
   const Place place = place_of(from.front(), group);
   move.nodes = place_of(to.front(), group).node - place.node;
   const int on = move.nodes * group.accelerators;
+  const auto in_group = [&](int index) { return index >= first && index < end; };
   bool one_node = true;
   for (std::size_t i = 0; i < from.size(); ++i) {
     const int index = from[i].index;
-    if (index < first || index >= end || to[i].index != index + on || to[i].index >= end) return {};
+    if (!in_group(index) || !in_group(to[i].index) || to[i].index != index + on) return {};
     one_node = one_node && place_of(from[i], group).node == place.node;
   }
   if (one_node && group.scale_up.size() == 1 && std::holds_alternative<Star>(group.scale_up[0]))

@@ -4,6 +4,8 @@
 #include <deque>
 #include <numeric>
 
+#include "collectives/ways.hpp"
+
 namespace railwright::emulator {
 namespace {
 
@@ -81,10 +83,12 @@ class GraphMaker {
                  Colour(traits[rank].course)));
   }
 
+  using Schedules = std::vector<std::pair<Schedule, Bytes>>;  // with the size of its first use
+
   bool add_groups(Dimension dimension) {
     const GroupTable& groups = programs_.groups_of(dimension);
     made_.first_group[index_of(dimension)] = made_.meetings.size();
-    std::vector<std::pair<Schedule, Bytes>> schedules;
+    Schedules schedules;
     for (const MeetingKind& kind : programs_.meeting_kinds) {
       if (kind.group != dimension || groups.degree == 1) continue;
       const Schedule schedule =
@@ -94,16 +98,13 @@ class GraphMaker {
       if (!known) schedules.push_back({schedule, kind.size});
     }
     alike_.clear();
-    const bool forwards = std::ranges::any_of(schedules, [](const auto& each) {
-      return collectives::switch_count(each.first) > 0 || !each.first.forest.routes.empty();
-    });
     const std::size_t before = made_.uses.size();
     for (std::int64_t group = 0; group < groups.count; ++group) {
       if (group == 1) expect_uses(groups.count, made_.uses.size() - before);
       add_meeting(index_of(dimension));
       if (schedules.empty()) continue;
       auto members = members_of(plan_, dimension, groups.first(group));
-      if (repeat_alike(members, forwards)) continue;
+      if (repeat_alike(members, schedules)) continue;
       for (const auto& [schedule, size] : schedules) add_uses(schedule, size, members);
       remember(std::move(members));
       if (made_.uses.size() > most_uses) return false;
@@ -132,14 +133,17 @@ class GraphMaker {
   }
 
   // As a group that lies alike, moved to where this one is. Where other routes follow, each group
-  // is looked at; and between nodes where switches do more than lead from member to member.
-  bool repeat_alike(const std::vector<AcceleratorId>& members, bool forwards) {
+  // is looked at.
+  bool repeat_alike(const std::vector<AcceleratorId>& members, const Schedules& schedules) {
     if (some_link_dies_) return false;
     const auto known = alike_.find(place_of(members, router_.cluster()));
     if (known == alike_.end()) return false;
     for (const Done& other : known->second) {
       const auto move = router_.move_between(other.members, members);
-      if (!move || (forwards && !move->networks.empty())) continue;
+      const auto goes = [&](const auto& each) {
+        return collectives::goes_with(each.first, *move, router_.cluster());
+      };
+      if (!move || !std::ranges::all_of(schedules, goes)) continue;
       repeat(other.meeting, *move);
       return true;
     }
@@ -220,6 +224,8 @@ class GraphMaker {
   }
 
   bool add_sends() {
+    for (std::int64_t rank = 0; rank < programs_.ranks(); ++rank)
+      accelerators_.push_back(accelerator_of(rank, plan_.placement, plan_.degrees));
     std::vector<std::map<int, Bytes>> targets;  // of a stage: stages, and the size of one message
     for (const StageLayout& stage : programs_.stages) {
       targets.emplace_back();
@@ -243,8 +249,8 @@ class GraphMaker {
   void add_send(std::int64_t rank, std::int64_t target, Bytes size) {
     made_.sendings.push_back({rank, target});
     add_meeting(dimension_count);
-    const AcceleratorId from = accelerator_of(rank, plan_.placement, plan_.degrees);
-    const AcceleratorId to = accelerator_of(target, plan_.placement, plan_.degrees);
+    const AcceleratorId from = accelerators_[static_cast<std::size_t>(rank)];
+    const AcceleratorId to = accelerators_[static_cast<std::size_t>(target)];
     made_.meetings.back() = joined(made_.meetings.back(), Colour(size.count));
     router_.trace(from, to, 0, way_);
     add_way(way_, mixed(Colour(dimension_count)));
@@ -354,7 +360,8 @@ class GraphMaker {
   std::vector<int> weight_of_kind_;
   // By place in the node and size: of each way to lie, the first group; the latest few ways.
   std::map<std::pair<int, std::size_t>, std::deque<Done>> alike_;
-  std::map<int, Colour> fault_colour_;  // per link with faults
+  std::vector<AcceleratorId> accelerators_;  // per rank
+  std::map<int, Colour> fault_colour_;       // per link with faults
   TypedGraph made_;
 };
 
