@@ -3,7 +3,7 @@
 #include <numeric>
 #include <optional>
 
-#include "collectives/choice/layout.hpp"
+#include "collectives/choice/candidates.hpp"
 #include "collectives/cost.hpp"
 #include "collectives/maker.hpp"
 #include "collectives/ways.hpp"
@@ -65,13 +65,12 @@ int overlapped_segments(const Schedule& schedule, Bytes size, Hop hop) {
 }
 
 // One channel per NIC of a node, or two where both directions of a cable want to be used.
-void lay_ring(Schedule& schedule, const Members& members, const Cluster& cluster) {
-  const int inner = ranks_per_node(members, cluster);
-  const int nics = nics_per_node(members, cluster);
-  if (inner > 1 && inner < schedule.ranks && nics > 0) {
+void lay_ring(Schedule& schedule, const Layout& layout) {
+  const int inner = layout.ranks_per_node;
+  if (inner > 1 && inner < schedule.ranks && layout.nics_per_node > 0) {
     schedule.inner = inner;
-    schedule.channels = nics;
-  } else if (are_cabled(members, cluster)) {
+    schedule.channels = layout.nics_per_node;
+  } else if (layout.cabled) {
     schedule.channels = 2;
   }
 }
@@ -82,21 +81,38 @@ bool tells_nodes(Operation operation, Algorithm algorithm) {
          (algorithm == Algorithm::double_tree && operation == Operation::all_reduce);
 }
 
-void add_rings(Operation operation, Bytes size, const Members& members, const Cluster& cluster,
+// `algorithm` with the parameters that suit the layout: see schedule_for().
+Schedule laid(Operation operation, Algorithm algorithm, int ranks, const Layout& layout,
+              Bytes size) {
+  Schedule schedule{operation, algorithm, ranks};
+  if (tells_nodes(operation, algorithm)) schedule.inner = layout.ranks_per_node;
+  if (algorithm == Algorithm::ring) lay_ring(schedule, layout);
+  const bool on_torus = algorithm == Algorithm::torus || algorithm == Algorithm::swing ||
+                        algorithm == Algorithm::bine;
+  if (on_torus) schedule.dims = layout.torus;
+  // Halving distances suit more shapes than those that the dimensions fit.
+  if (algorithm != Algorithm::torus && !why_not(schedule).empty()) schedule.dims.clear();
+  const bool overlaps = algorithm == Algorithm::hierarchical && schedule.inner > 1 &&
+                        schedule.inner < schedule.ranks && operation == Operation::all_reduce;
+  if (overlaps) schedule.segments = overlapped_segments(schedule, size, layout.hop);
+  if (is_pipelined(algorithm) && ranks > 1 && why_not(schedule).empty())
+    schedule.segments = optimal_segments(schedule, size, layout.hop);
+  return schedule;
+}
+
+void add_rings(Operation operation, Bytes size, int ranks, const Layout& layout,
                std::vector<Schedule>& all) {
-  const int ranks = static_cast<int>(members.size());
   all.push_back({operation, Algorithm::ring, ranks});
   if (ranks > 2) all.push_back({operation, Algorithm::ring, ranks, 2});
-  const Schedule laid = schedule_for(operation, Algorithm::ring, members, cluster, size);
-  const bool affordable = std::int64_t{ranks} * laid.channels <= most_ring_hops;
-  if (laid.inner > 1 && affordable) all.push_back(laid);
+  const Schedule ring = laid(operation, Algorithm::ring, ranks, layout, size);
+  const bool affordable = std::int64_t{ranks} * ring.channels <= most_ring_hops;
+  if (ring.inner > 1 && affordable) all.push_back(ring);
 }
 
 // A double tree that knows of no nodes.
-Schedule flat_tree(Operation operation, Bytes size, const Members& members,
-                   const Cluster& cluster) {
-  Schedule tree{operation, Algorithm::double_tree, static_cast<int>(members.size())};
-  tree.segments = optimal_segments(tree, size, assumed_hop(members, cluster));
+Schedule flat_tree(Operation operation, Bytes size, int ranks, const Layout& layout) {
+  Schedule tree{operation, Algorithm::double_tree, ranks};
+  tree.segments = optimal_segments(tree, size, layout.hop);
   return tree;
 }
 
@@ -108,10 +124,9 @@ bool is_always_priced(Algorithm algorithm) {
 
 // Leaves out what promises nothing: of the others those that equal hops would not make faster than
 // these. Where members are neighbours on cables hops differ too much for that.
-void thin_out(std::vector<Schedule>& all, Bytes size, const Members& members,
-              const Cluster& cluster) {
-  if (members.size() < 2 || are_cabled(members, cluster)) return;
-  const Hop hop = assumed_hop(members, cluster);
+void thin_out(std::vector<Schedule>& all, Bytes size, int ranks, const Layout& layout) {
+  if (ranks < 2 || layout.cabled) return;
+  const Hop hop = layout.hop;
   std::optional<Seconds> least;
   for (const Schedule& schedule : all) {
     if (!is_always_priced(schedule.algorithm)) continue;
@@ -123,33 +138,6 @@ void thin_out(std::vector<Schedule>& all, Bytes size, const Members& members,
     return !is_always_priced(schedule.algorithm) && schedule.dims.empty() &&
            closed_form_time(schedule, size, hop) >= *least;
   });
-}
-
-// In the order in which ties are decided.
-std::vector<Schedule> candidates(Operation operation, Bytes size, const Members& members,
-                                 const Cluster& cluster) {
-  const int ranks = static_cast<int>(members.size());
-  const bool reducing = has_reducing_switches(cluster);
-  std::vector<Schedule> all;
-  add_rings(operation, size, members, cluster, all);
-  for (int i = 1; i < algorithm_count; ++i) {
-    const auto algorithm = static_cast<Algorithm>(i);
-    if (ranks > most_ranks(algorithm) || (needs_switches(algorithm) && !reducing)) continue;
-    Schedule schedule = schedule_for(operation, algorithm, members, cluster, size);
-    const bool flat = schedule.inner == 1 || schedule.inner == ranks;
-    if (algorithm == Algorithm::hierarchical && flat) continue;
-    if (algorithm == Algorithm::double_tree && schedule.inner > 1)
-      all.push_back(flat_tree(operation, size, members, cluster));
-    all.push_back(schedule);
-    if (algorithm != Algorithm::hierarchical || schedule.segments == 1) continue;
-    all.back().segments = 1;  // the simpler first
-    all.push_back(std::move(schedule));
-  }
-  std::erase_if(
-      all, [&](const Schedule& schedule) { return !why_not(schedule, members, cluster).empty(); });
-  thin_out(all, size, members, cluster);
-  if (all.empty()) all.push_back({operation, Algorithm::direct, ranks});
-  return all;
 }
 
 // What the software of its waiting steps takes, which no bandwidth can hide.
@@ -165,37 +153,36 @@ Seconds least_latency(const Schedule& schedule, Seconds software) {
 
 }  // namespace
 
-Schedule schedule_for(Operation operation, Algorithm algorithm, const Members& members,
-                      const Cluster& cluster, Bytes size) {
-  assert(!members.empty());
-  Schedule schedule{operation, algorithm, static_cast<int>(members.size())};
-  if (tells_nodes(operation, algorithm)) schedule.inner = ranks_per_node(members, cluster);
-  if (algorithm == Algorithm::ring) lay_ring(schedule, members, cluster);
-  const bool on_torus = algorithm == Algorithm::torus || algorithm == Algorithm::swing ||
-                        algorithm == Algorithm::bine;
-  if (on_torus) schedule.dims = torus_dimensions(members, cluster);
-  // Halving distances suit more shapes than those that the dimensions fit.
-  if (algorithm != Algorithm::torus && !why_not(schedule).empty()) schedule.dims.clear();
-  const bool overlaps = algorithm == Algorithm::hierarchical && schedule.inner > 1 &&
-                        schedule.inner < schedule.ranks && operation == Operation::all_reduce;
-  if (overlaps)
-    schedule.segments = overlapped_segments(schedule, size, assumed_hop(members, cluster));
-  if (is_pipelined(algorithm) && members.size() > 1 && why_not(schedule).empty())
-    schedule.segments = optimal_segments(schedule, size, assumed_hop(members, cluster));
-  return schedule;
+std::vector<Schedule> candidates(Operation operation, Bytes size, const Members& members,
+                                 const Layout& layout, const Cluster& cluster) {
+  const int ranks = static_cast<int>(members.size());
+  std::vector<Schedule> all;
+  add_rings(operation, size, ranks, layout, all);
+  for (int i = 1; i < algorithm_count; ++i) {
+    const auto algorithm = static_cast<Algorithm>(i);
+    if (ranks > most_ranks(algorithm) || (needs_switches(algorithm) && !layout.reducing)) continue;
+    Schedule schedule = laid(operation, algorithm, ranks, layout, size);
+    const bool flat = schedule.inner == 1 || schedule.inner == ranks;
+    if (algorithm == Algorithm::hierarchical && flat) continue;
+    if (algorithm == Algorithm::double_tree && schedule.inner > 1)
+      all.push_back(flat_tree(operation, size, ranks, layout));
+    all.push_back(schedule);
+    if (algorithm != Algorithm::hierarchical || schedule.segments == 1) continue;
+    all.back().segments = 1;  // the simpler first
+    all.push_back(std::move(schedule));
+  }
+  std::erase_if(
+      all, [&](const Schedule& schedule) { return !why_not(schedule, members, cluster).empty(); });
+  thin_out(all, size, ranks, layout);
+  if (all.empty()) all.push_back({operation, Algorithm::direct, ranks});
+  return all;
 }
 
-Schedule best_schedule(Operation operation, Bytes size, const Members& members,
-                       const topology::Router& router, const topology::Calibration& calibration) {
-  const std::vector<Schedule> all = candidates(operation, size, members, router.cluster());
-  if (all.size() == 1 || members.size() == 1) return all.front();
-  const auto time_of = [&](const Schedule& schedule) {
-    const auto loads = folded_phase_loads(schedule, size, members, router, calibration);
-    return idle_time(loads.phases, router.cluster().graph, calibration);
-  };
+Schedule fastest_of(const std::vector<Schedule>& all, Seconds software,
+                    const std::function<Seconds(const Schedule&)>& time_of) {
+  if (all.size() == 1 || all.front().ranks == 1) return all.front();
   // A gain below a millionth is rounding of chunk sizes, no reason for a less simple schedule.
   constexpr double worth_it = 1 - 1e-6;
-  const Seconds software = software_latency(calibration);
   const auto latency_of = [&](std::size_t i) { return least_latency(all[i], software); };
   std::vector<std::size_t> order(all.size());
   std::iota(order.begin(), order.end(), 0);
@@ -211,6 +198,23 @@ Schedule best_schedule(Operation operation, Bytes size, const Members& members,
   for (std::size_t i = 0; i < all.size(); ++i)
     if (times[i] && (!best || *times[i] < worth_it * *times[*best])) best = i;
   return all[*best];
+}
+
+Schedule schedule_for(Operation operation, Algorithm algorithm, const Members& members,
+                      const Cluster& cluster, Bytes size) {
+  assert(!members.empty());
+  return laid(operation, algorithm, static_cast<int>(members.size()), layout_of(members, cluster),
+              size);
+}
+
+Schedule best_schedule(Operation operation, Bytes size, const Members& members,
+                       const topology::Router& router, const topology::Calibration& calibration) {
+  const Layout layout = layout_of(members, router.cluster());
+  const auto all = candidates(operation, size, members, layout, router.cluster());
+  return fastest_of(all, software_latency(calibration), [&](const Schedule& schedule) {
+    const auto loads = folded_phase_loads(schedule, size, members, router, calibration);
+    return idle_time(loads.phases, router.cluster().graph, calibration);
+  });
 }
 
 }  // namespace railwright::collectives

@@ -3,7 +3,7 @@
 #include <set>
 
 #include "collectives/cost.hpp"
-#include "collectives/phase_loads/phase_terms.hpp"
+#include "collectives/phase_loads/known_patterns.hpp"
 
 namespace railwright::collectives {
 namespace {
@@ -128,6 +128,11 @@ void add_consumption(LinkId link, const std::vector<double>& loads,
     if (loads[i] > 0) phases[i].consumption.push_back({link, loads[i]});
 }
 
+struct LoadedSet {
+  LinkSet links;
+  std::vector<double> loads;  // by phase
+};
+
 // Puts links into sets.
 class SetMaker {
  public:
@@ -153,19 +158,13 @@ class SetMaker {
     if (set.lowest.size() > LinkSet::most_named) set.lowest.pop_back();
   }
 
-  void take(FoldedLoads& folded) && {
+  // Ascending by their lowest links.
+  std::vector<LoadedSet> take() && {
     std::ranges::sort(sets_, {}, [](const LoadedSet& set) { return set.links.lowest.front(); });
-    for (LoadedSet& set : sets_) {
-      add_consumption(set.links.lowest.front(), set.loads, folded.phases);
-      folded.sets.push_back(std::move(set.links));
-    }
+    return std::move(sets_);
   }
 
  private:
-  struct LoadedSet {
-    LinkSet links;
-    std::vector<double> loads;  // by phase
-  };
   int& known_set(int group, LinkId link) {
     const std::size_t key =
         static_cast<std::size_t>(group) * graph_.classes.size() + graph_.link_class[link.index];
@@ -179,6 +178,22 @@ class SetMaker {
   std::vector<LoadedSet> sets_;
 };
 
+void add_all(SetMaker& sets, const std::vector<PhaseTerms>& phases, const LinkLoads& loads,
+             const Router& router) {
+  LoadsOfLinks(phases, loads, router)
+      .for_runs(
+          [&](const std::vector<LinkId>& links, int group, const std::vector<double>& on_each) {
+            for (const LinkId link : links) sets.add(link, group, on_each);
+          });
+}
+
+// Each pattern as if it were a phase.
+std::vector<PhaseTerms> one_by_one(int patterns) {
+  std::vector<PhaseTerms> phases(static_cast<std::size_t>(patterns));
+  for (int i = 0; i < patterns; ++i) phases[static_cast<std::size_t>(i)].terms = {{i, 1}};
+  return phases;
+}
+
 }  // namespace
 
 Seconds software_latency(const topology::Calibration& calibration) {
@@ -189,7 +204,8 @@ std::vector<PhaseLoad> phase_loads(const Schedule& schedule, Bytes size, const M
                                    const Router& router, const topology::Calibration& calibration) {
   KeptLoads kept(router);
   LinkLoads& loads = *kept;
-  const auto terms = terms_of_phases(schedule, size, members, router, calibration, loads);
+  TracedLayers layers;
+  const auto terms = terms_of_phases(schedule, size, members, router, calibration, loads, layers);
   std::vector<PhaseLoad> phases = without_links(terms);
   LoadsOfLinks(terms, loads, router)
       .for_runs([&](const std::vector<LinkId>& links, int, const std::vector<double>& on_each) {
@@ -204,16 +220,43 @@ FoldedLoads folded_phase_loads(const Schedule& schedule, Bytes size, const Membe
                                const std::vector<LinkId>& apart) {
   KeptLoads kept(router);
   LinkLoads& loads = *kept;
-  const auto terms = terms_of_phases(schedule, size, members, router, calibration, loads);
+  TracedLayers layers;
+  const auto terms = terms_of_phases(schedule, size, members, router, calibration, loads, layers);
   FoldedLoads folded{without_links(terms), {}};
   SetMaker sets(router.cluster().graph, apart);
-  LoadsOfLinks(terms, loads, router)
-      .for_runs(
-          [&](const std::vector<LinkId>& links, int group, const std::vector<double>& on_each) {
-            for (const LinkId link : links) sets.add(link, group, on_each);
-          });
-  std::move(sets).take(folded);
+  add_all(sets, terms, loads, router);
+  for (LoadedSet& set : std::move(sets).take()) {
+    add_consumption(set.links.lowest.front(), set.loads, folded.phases);
+    folded.sets.push_back(std::move(set.links));
+  }
   return folded;
+}
+
+std::vector<PhaseTerms> known_terms(const Schedule& schedule, Bytes size, const Members& members,
+                                    const Router& router, const topology::Calibration& calibration,
+                                    KnownPatterns& known) {
+  const bool first = known.links.empty();
+  KeptLoads kept(router);
+  LinkLoads& loads = *kept;
+  const auto trace = [&] {
+    return terms_of_phases(schedule, size, members, router, calibration, loads, known.layers);
+  };
+  std::vector<PhaseTerms> terms = trace();
+  if (loads.patterns() == 0) return terms;
+  if (!first) {  // patterns besides those that are known: their numbers begin anew
+    loads.clear();
+    known = {};
+    terms = trace();
+  }
+  SetMaker sets(router.cluster().graph, {});
+  add_all(sets, one_by_one(loads.patterns()), loads, router);
+  const topology::Graph& graph = router.cluster().graph;
+  for (LoadedSet& set : std::move(sets).take()) {
+    const LinkId link = set.links.lowest.front();
+    const Bandwidth capacity = topology::effective_capacity(graph, link, calibration);
+    known.links.push_back({link, capacity.bytes_per_second, std::move(set.loads)});
+  }
+  return terms;
 }
 
 }  // namespace railwright::collectives

@@ -127,4 +127,12 @@ bool has_reducing_switches(const Cluster& cluster) {
              spec.nodes, [&](const NodeGroup& group) { return switches_reduce(cluster, group); });
 }
 
+Layout layout_of(const Members& members, const Cluster& cluster) {
+  Layout layout{ranks_per_node(members, cluster),   nics_per_node(members, cluster),
+                are_cabled(members, cluster),       has_reducing_switches(cluster),
+                torus_dimensions(members, cluster), {}};
+  if (members.size() > 1) layout.hop = assumed_hop(members, cluster);
+  return layout;
+}
+
 }  // namespace railwright::collectives

@@ -27,4 +27,13 @@ Hop assumed_hop(const Members& members, const topology::Cluster& cluster);
 // Whether some switch of the cluster reduces, as far as its kinds tell.
 bool has_reducing_switches(const topology::Cluster& cluster);
 
+// All of that, asked once for many schedules.
+struct Layout {
+  int ranks_per_node = 1, nics_per_node = 0;
+  bool cabled = false, reducing = false;
+  std::vector<int> torus;
+  Hop hop;  // assumed; none for a single member
+};
+Layout layout_of(const Members& members, const topology::Cluster& cluster);
+
 }  // namespace railwright::collectives

@@ -59,8 +59,9 @@ void BundleLoads::trace(const Schedule& schedule, Bytes size,
                         const std::vector<topology::AcceleratorId>& members) {
   LinkLoads& links = state_->links;
   links.clear();
+  TracedLayers layers;
   const auto terms =
-      terms_of_phases(schedule, size, members, state_->router, state_->calibration, links);
+      terms_of_phases(schedule, size, members, state_->router, state_->calibration, links, layers);
   phases_.clear();
   for (const PhaseTerms& phase : terms) phases_.push_back(phase.load);
   kinds_.resize(static_cast<std::size_t>(links.groups()) - 1);

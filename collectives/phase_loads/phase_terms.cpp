@@ -4,7 +4,6 @@
 #include <tuple>
 
 #include "collectives/maker.hpp"
-#include "collectives/phase_latency.hpp"
 #include "collectives/ways.hpp"
 
 namespace railwright::collectives {
@@ -35,11 +34,6 @@ struct Traced {
   int pattern = 0;  // of LinkLoads
   Seconds step_latency, software_latency;
 };
-// The same of one that a maker tells in layers.
-struct TracedLayer {
-  int pattern = 0;
-  std::vector<std::pair<int, HopSummary>> channels;
-};
 
 constexpr std::int64_t most_looks = 1 << 20;        // at steps of ranks
 constexpr std::size_t most_remembered = 1'000'000;  // connections
@@ -47,14 +41,16 @@ constexpr std::size_t most_remembered = 1'000'000;  // connections
 class Terms {
  public:
   Terms(const Schedule& schedule, Bytes size, const std::vector<topology::AcceleratorId>& members,
-        const topology::Router& router, const topology::Calibration& calibration, LinkLoads& links)
+        const topology::Router& router, const topology::Calibration& calibration, LinkLoads& links,
+        TracedLayers& layers)
       : schedule_(schedule),
         maker_(maker_of(schedule)),
         size_(size),
         tells_channels_(router.cluster().spec.routing.mode == topology::RoutingMode::ecmp_hash),
         ways_(schedule, members, router, calibration),
         software_(software_latency(calibration)),
-        links_(links) {}
+        links_(links),
+        layers_(layers) {}
 
   std::vector<PhaseTerms> all() {
     const std::vector<Phase> phases = phases_of(schedule_);
@@ -264,9 +260,9 @@ class Terms {
   Ways ways_;
   Seconds software_;
   LinkLoads& links_;
+  TracedLayers& layers_;
   topology::Trace way_;
   std::optional<HopLatencies> hops_;
-  std::map<std::pair<int, int>, TracedLayer> layers_;  // by pattern and channel
   std::vector<Pattern> seen_;
   std::vector<Traced> traced_;  // of each pattern seen
   std::size_t remembered_ = 0;
@@ -277,10 +273,10 @@ class Terms {
 std::vector<PhaseTerms> terms_of_phases(const Schedule& schedule, Bytes size,
                                         const std::vector<topology::AcceleratorId>& members,
                                         const topology::Router& router,
-                                        const topology::Calibration& calibration,
-                                        LinkLoads& links) {
+                                        const topology::Calibration& calibration, LinkLoads& links,
+                                        TracedLayers& known) {
   assert(static_cast<int>(members.size()) == schedule.ranks);
-  return Terms(schedule, size, members, router, calibration, links).all();
+  return Terms(schedule, size, members, router, calibration, links, known).all();
 }
 
 }  // namespace railwright::collectives

@@ -2,9 +2,12 @@
 #pragma once
 
 #include <algorithm>
+#include <map>
+#include <utility>
 #include <vector>
 
 #include "collectives/cost.hpp"
+#include "collectives/phase_latency.hpp"
 #include "collectives/phase_loads/link_loads.hpp"
 
 namespace railwright::collectives {
@@ -27,10 +30,20 @@ struct PhaseTerms {
   }
 };
 
-// Adds the patterns of the schedule to `links`, which must be empty.
+// What was found of a pattern that a maker tells in layers. It depends on neither size nor
+// segments.
+struct TracedLayer {
+  int pattern = 0;  // of LinkLoads
+  std::vector<std::pair<int, HopSummary>> channels;
+};
+using TracedLayers = std::map<std::pair<int, int>, TracedLayer>;  // by maker's pattern and channel
+
+// Adds the patterns of the schedule to `links`, which must be empty, but for those in `known`,
+// which is told of them. Patterns count from 0 in the order of both.
 std::vector<PhaseTerms> terms_of_phases(const Schedule& schedule, Bytes size,
                                         const std::vector<topology::AcceleratorId>& members,
                                         const topology::Router& router,
-                                        const topology::Calibration& calibration, LinkLoads& links);
+                                        const topology::Calibration& calibration, LinkLoads& links,
+                                        TracedLayers& known);
 
 }  // namespace railwright::collectives

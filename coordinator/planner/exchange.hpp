@@ -3,9 +3,12 @@
 #pragma once
 
 #include <map>
+#include <memory>
+#include <mutex>
 #include <tuple>
 
 #include "collectives/collectives.hpp"
+#include "collectives/group_costs.hpp"
 #include "coordinator/planner/causes.hpp"
 #include "topology/routing.hpp"
 
@@ -19,28 +22,54 @@ struct GroupPlace {
   auto operator<=>(const GroupPlace&) const = default;
 };
 
+// What groups of one cluster cost. Threads share it, so that none traces a group that another one
+// has traced: of a million ranks that takes seconds. Which thread comes first changes nothing.
+class GroupLines {
+ public:
+  struct Line {
+    CauseSeconds fixed, per_byte;
+  };
+  GroupLines(const topology::Cluster& cluster, const topology::Calibration& calibration)
+      : cluster_(cluster), calibration_(calibration) {}
+
+  // Of the schedule that is best for `size`, for any size. `router`: of the calling thread.
+  Line line(workload::Operation operation, Bytes size, const GroupPlace& place,
+            const topology::Router& router);
+
+ private:
+  struct Group {
+    std::mutex mutex;
+    std::unique_ptr<collectives::GroupCosts> costs;
+  };
+  Group& group_at(const GroupPlace& place);
+  collectives::GroupCosts& costs_of(Group& group, const GroupPlace& place,
+                                    const topology::Router& router) const;
+
+  const topology::Cluster& cluster_;
+  const topology::Calibration& calibration_;
+  std::mutex mutex_;
+  std::map<GroupPlace, Group> groups_;
+};
+
 // On one schedule the time is a straight line over the size: what its steps wait for, and what its
 // bytes take on the slowest link of each phase. The schedule is chosen once per power of two.
+// Not thread-safe: one per thread.
 class ExchangePrices {
  public:
-  ExchangePrices(const topology::Cluster& cluster, const topology::Calibration& calibration);
+  ExchangePrices(const topology::Cluster& cluster, std::shared_ptr<GroupLines> groups);
 
   // Time of the best schedule, by cause.
   const CauseSeconds& price(workload::Operation operation, Bytes size, const GroupPlace& place);
 
  private:
-  struct Line {
-    CauseSeconds fixed, per_byte;
-  };
   using Key = std::tuple<workload::Operation, std::uint64_t, GroupPlace>;
 
-  const Line& line(workload::Operation operation, Bytes size, const GroupPlace& place);
-  void add_phase(const collectives::PhaseLoad& phase, Bytes size, Line& line) const;
+  const GroupLines::Line& line(workload::Operation operation, Bytes size, const GroupPlace& place);
 
   const topology::Cluster& cluster_;
-  const topology::Calibration& calibration_;
   topology::Router router_;
-  std::map<Key, Line> lines_;  // by size at the low end of the line
+  std::shared_ptr<GroupLines> groups_;
+  std::map<Key, GroupLines::Line> lines_;  // by size at the low end of the line
   std::map<Key, CauseSeconds> prices_;
 };
 

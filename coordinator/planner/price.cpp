@@ -25,11 +25,12 @@ Bytes message_to_next(const workload::Program& program) {
 }  // namespace
 
 StepPricer::StepPricer(const topology::Cluster& cluster, const workload::Training& training,
-                       const topology::Calibration& calibration)
+                       const topology::Calibration& calibration, std::shared_ptr<GroupLines> groups)
     : cluster_(cluster),
       training_(training),
       calibration_(calibration),
-      exchanges_(cluster, calibration),
+      exchanges_(cluster,
+                 groups ? std::move(groups) : std::make_shared<GroupLines>(cluster, calibration)),
       groups_(cluster) {}
 
 const CauseSeconds& StepPricer::slowest(workload::Operation operation, Bytes size,

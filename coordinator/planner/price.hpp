@@ -30,8 +30,10 @@ struct StepPrice {
 // Not thread-safe: one per thread. Keeps what it has learnt about groups between points.
 class StepPricer {
  public:
+  // `groups`: what several pricers share of one cluster and calibration; null: its own.
   StepPricer(const topology::Cluster& cluster, const workload::Training& training,
-             const topology::Calibration& calibration);
+             const topology::Calibration& calibration,
+             std::shared_ptr<GroupLines> groups = nullptr);
 
   // The degrees must have no violations and fit on the cluster; rank r sits on accelerator r.
   StepPrice price(const Placed& placed);

@@ -32,9 +32,10 @@ StepPrice final_price(const PlanRequest& request, StepPricer& pricer, const Plac
 Pricing::Pricing(const PlanRequest& request) : request_(request) {
   const unsigned threads =
       request.threads > 0 ? request.threads : std::max(1u, std::thread::hardware_concurrency());
+  const auto groups = std::make_shared<GroupLines>(request.cluster, request.calibration);
   for (unsigned i = 0; i < threads; ++i)
-    pricers_.push_back(
-        std::make_unique<StepPricer>(request.cluster, request.training, request.calibration));
+    pricers_.push_back(std::make_unique<StepPricer>(request.cluster, request.training,
+                                                    request.calibration, groups));
 }
 
 std::vector<StepPrice> Pricing::prices(const std::vector<Placed>& points, By by,
