@@ -61,6 +61,9 @@ struct Maker {
   std::vector<Layer> (*layers)(const Schedule&, int phase) = nullptr;
   // The sends of a pattern, from rank to rank, channel by channel.
   void (*connections)(const Schedule&, int pattern, const ConnectionSink& sink) = nullptr;
+  // One schedule for all that have the same connections in their patterns, segments apart; null:
+  // the schedule itself.
+  Schedule (*with_same_patterns)(const Schedule&) = nullptr;
 };
 
 // Of a phase; the busiest step where the maker names none.

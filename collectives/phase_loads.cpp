@@ -235,7 +235,7 @@ FoldedLoads folded_phase_loads(const Schedule& schedule, Bytes size, const Membe
 std::vector<PhaseTerms> known_terms(const Schedule& schedule, Bytes size, const Members& members,
                                     const Router& router, const topology::Calibration& calibration,
                                     KnownPatterns& known) {
-  const bool first = known.links.empty();
+  const bool mixes = !known.layers.empty();
   KeptLoads kept(router);
   LinkLoads& loads = *kept;
   const auto trace = [&] {
@@ -243,11 +243,12 @@ std::vector<PhaseTerms> known_terms(const Schedule& schedule, Bytes size, const 
   };
   std::vector<PhaseTerms> terms = trace();
   if (loads.patterns() == 0) return terms;
-  if (!first) {  // patterns besides those that are known: their numbers begin anew
+  if (mixes) {  // patterns besides those that are known: their numbers begin anew
     loads.clear();
-    known = {};
+    known.layers.clear();
     terms = trace();
   }
+  known.links.clear();
   SetMaker sets(router.cluster().graph, {});
   add_all(sets, one_by_one(loads.patterns()), loads, router);
   const topology::Graph& graph = router.cluster().graph;

@@ -70,12 +70,26 @@ Bytes geometric_mean(Bytes a, Bytes b) {
   return {std::clamp(mean, a.count + 1, b.count)};
 }
 
+// Of the ranks below this the groups lie in all ways that there are: where groups stay inside of
+// equal nodes, every node is like the first.
+std::int64_t distinct_ranks(const Plan& plan, Dimension group, const topology::Cluster& cluster) {
+  const topology::ClusterSpec& spec = cluster.spec;
+  const int node = spec.nodes.front().accelerators;
+  const std::int64_t extent = stride_of(group, plan.degrees, plan.placement.order) *
+                              std::int64_t{degree_of(plan.degrees, group)};
+  const bool alike = spec.nodes.size() == 1 && plan.placement.exceptions.empty() &&
+                     plan.placement.first_accelerator % node == 0 && node % extent == 0 &&
+                     std::ranges::none_of(spec.networks, &topology::NetworkSpec::reduces) &&
+                     std::ranges::none_of(spec.switches, &topology::SwitchSpec::reduces);
+  return alike ? std::min<std::int64_t>(node, plan.degrees.world()) : plan.degrees.world();
+}
+
 // A group that cannot run it: it straddles nodes, or sits on some whose switch does not add.
 std::optional<std::vector<topology::AcceleratorId>> refuses(const Plan& plan, Dimension group,
                                                             const collectives::Schedule& schedule,
                                                             const topology::Cluster& cluster) {
   if (collectives::switch_count(schedule) == 0) return std::nullopt;
-  for (std::int64_t rank = 0; rank < plan.degrees.world(); ++rank) {
+  for (std::int64_t rank = 0; rank < distinct_ranks(plan, group, cluster); ++rank) {
     auto members = members_of(plan, group, rank);
     const bool first = members.front() == accelerator_of(rank, plan.placement, plan.degrees);
     if (first && !collectives::why_not(schedule, members, cluster).empty()) return members;
@@ -85,25 +99,27 @@ std::optional<std::vector<topology::AcceleratorId>> refuses(const Plan& plan, Di
 
 // The best for the first group, if all of them can run it, else for the first that cannot.
 collectives::Schedule schedule_for_all(const Plan& plan, Dimension group, Operation operation,
-                                       Bytes size, const topology::Router& router,
-                                       const topology::Calibration& calibration) {
-  auto schedule =
-      collectives::best_schedule(operation, size, members_of(plan, group, 0), router, calibration);
+                                       Bytes size,
+                                       const std::vector<topology::AcceleratorId>& first,
+                                       const topology::Router& router, const BestSchedule& choice) {
+  auto schedule = choice(operation, size, first, router);
   if (const auto others = refuses(plan, group, schedule, router.cluster()))
-    schedule = collectives::best_schedule(operation, size, *others, router, calibration);
+    schedule = choice(operation, size, *others, router);
   return schedule;
 }
 
 // Each priced size rules up to the geometric mean with the next one; equal neighbours join.
 void choose_schedules(Plan& plan, Dimension group, Operation operation,
                       const std::vector<Bytes>& sizes, const topology::Router& router,
-                      const topology::Calibration& calibration) {
+                      const BestSchedule& choice) {
   const std::vector<Bytes> priced = thinned(sizes);
+  const auto first = members_of(plan, group, 0);
   Bytes low{0};
   for (std::size_t i = 0; i < priced.size(); ++i) {
     const bool last = i + 1 == priced.size();
     const Bytes high = last ? no_upper_size : geometric_mean(priced[i], priced[i + 1]);
-    const auto schedule = schedule_for_all(plan, group, operation, priced[i], router, calibration);
+    const auto schedule =
+        schedule_for_all(plan, group, operation, priced[i], first, router, choice);
     const bool joins = low.count > 0 && plan.schedules.back().schedule == schedule;
     if (joins) plan.schedules.back().high = high;
     if (!joins) plan.schedules.push_back({group, operation, low, high, schedule});
@@ -162,7 +178,7 @@ Result<Plan> make_plan_in_order(const workload::RankOrder& order, const topology
                                 const workload::Training& training,
                                 const workload::Degrees& degrees,
                                 const topology::Calibration& calibration,
-                                std::int64_t first_accelerator) {
+                                std::int64_t first_accelerator, const BestSchedule& choice) {
   Errors errors = rules_broken(cluster, training, degrees, first_accelerator);
   if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
   Plan plan;
@@ -175,8 +191,12 @@ Result<Plan> make_plan_in_order(const workload::RankOrder& order, const topology
     plan.layers_per_stage.push_back(stage_layers(training.model, degrees, stage));
   plan.calibration_sha256 = sha256(topology::to_json(calibration));
   const topology::Router router(cluster);
+  const BestSchedule best = [&](Operation operation, Bytes size, const auto& members,
+                                const topology::Router& by) {
+    return collectives::best_schedule(operation, size, members, by, calibration);
+  };
   for (const auto& [key, sizes] : demand_of(training, degrees))
-    choose_schedules(plan, key.first, key.second, sizes, router, calibration);
+    choose_schedules(plan, key.first, key.second, sizes, router, choice ? choice : best);
   return plan;
 }
 

@@ -1,9 +1,16 @@
 // Plans whose ranks are numbered in another order than the default one.
 #pragma once
 
+#include <functional>
+
 #include "emulator/plan.hpp"
 
 namespace railwright::emulator {
+
+// What is best for a group, operation and size: collectives::best_schedule, or what remembers it.
+using BestSchedule = std::function<collectives::Schedule(
+    workload::Operation, Bytes, const std::vector<topology::AcceleratorId>&,
+    const topology::Router&)>;
 
 // As make_plan: rank r sits on accelerator first + r, ranks being numbered in `order`, which must
 // have groups (workload::has_groups).
@@ -11,6 +18,7 @@ Result<Plan> make_plan_in_order(const workload::RankOrder& order, const topology
                                 const workload::Training& training,
                                 const workload::Degrees& degrees,
                                 const topology::Calibration& calibration,
-                                std::int64_t first_accelerator = 0);
+                                std::int64_t first_accelerator = 0,
+                                const BestSchedule& choice = {});
 
 }  // namespace railwright::emulator

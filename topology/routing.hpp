@@ -103,6 +103,11 @@ class Router {
   // Of a bundle on a way among the accelerators that move.
   BundleId moved(BundleId bundle, const Move& move) const;
 
+  // Accelerators so far apart are alike: moving both ends of routes by this many, wherever these
+  // are, loads other links of the same classes, equal links by equal ones. 0: nothing is known to
+  // be alike. Told of clusters of equal nodes on one Clos of the file, by any mode but ecmp_hash.
+  int period() const;
+
  private:
   struct State;
   std::unique_ptr<State> state_;

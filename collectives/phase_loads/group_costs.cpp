@@ -3,16 +3,18 @@
 #include <algorithm>
 
 #include "collectives/choice/candidates.hpp"
+#include "collectives/maker.hpp"
 #include "collectives/phase_loads/known_patterns.hpp"
 
 namespace railwright::collectives {
 
 namespace {
 
-// Schedules that load links in the same patterns: those that differ in segments only, though one
-// segment may be a simpler algorithm than several.
+// The same for schedules that load links in the same patterns: those that differ in segments are
+// among them, though one segment may be a simpler algorithm than several.
 Schedule shape_of(const Schedule& schedule) {
-  Schedule shape = schedule;
+  const Maker& maker = maker_of(schedule);
+  Schedule shape = maker.with_same_patterns ? maker.with_same_patterns(schedule) : schedule;
   shape.segments = std::min(schedule.segments, 2);
   return shape;
 }

@@ -22,34 +22,47 @@ void add_phase(const collectives::PhaseLine& phase, GroupLines::Line& line) {
 
 }  // namespace
 
-GroupLines::Group& GroupLines::group_at(const GroupPlace& place) {
-  const std::lock_guard lock(mutex_);
-  return groups_[place];
-}
-
-collectives::GroupCosts& GroupLines::costs_of(Group& group, const GroupPlace& place,
-                                              const topology::Router& router) const {
-  if (!group.costs)
-    group.costs =
+template <class Act>
+auto GroupLines::with_costs(GroupPlace place, const topology::Router& router, Act act) {
+  if (const int period = router.period(); period > 0) place.first %= period;
+  Group* group = nullptr;
+  {
+    const std::lock_guard lock(mutex_);
+    group = &groups_[place];
+  }
+  const std::lock_guard lock(group->mutex);
+  if (!group->costs)
+    group->costs =
         std::make_unique<collectives::GroupCosts>(members_of(place), router, calibration_);
-  return *group.costs;
+  return act(*group->costs);
 }
 
 GroupLines::Line GroupLines::line(workload::Operation operation, Bytes size,
                                   const GroupPlace& place, const topology::Router& router) {
-  Group& group = group_at(place);
-  const std::lock_guard lock(group.mutex);
-  collectives::GroupCosts& costs = costs_of(group, place, router);
-  collectives::Schedule schedule;
-  schedule.operation = operation;
-  schedule.algorithm = collectives::Algorithm::direct;
-  schedule.ranks = place.count;
-  if (operation != workload::Operation::send) schedule = costs.best(operation, size, router);
   const std::size_t classes = cluster_.graph.classes.size();
   Line result{CauseSeconds(classes), CauseSeconds(classes)};
-  for (const collectives::PhaseLine& phase : costs.phases(schedule, router))
-    add_phase(phase, result);
+  with_costs(place, router, [&](collectives::GroupCosts& costs) {
+    collectives::Schedule schedule;
+    schedule.operation = operation;
+    schedule.algorithm = collectives::Algorithm::direct;
+    schedule.ranks = place.count;
+    if (operation != workload::Operation::send) schedule = costs.best(operation, size, router);
+    for (const collectives::PhaseLine& phase : costs.phases(schedule, router))
+      add_phase(phase, result);
+  });
   return result;
+}
+
+collectives::Schedule GroupLines::best(workload::Operation operation, Bytes size,
+                                       const std::vector<topology::AcceleratorId>& members,
+                                       const topology::Router& router) {
+  const int stride = members.size() > 1 ? members[1].index - members[0].index : 1;
+  const GroupPlace place{members.front().index, stride, static_cast<int>(members.size())};
+  if (members_of(place) != members)
+    return collectives::best_schedule(operation, size, members, router, calibration_);
+  return with_costs(place, router, [&](collectives::GroupCosts& costs) {
+    return costs.best(operation, size, router);
+  });
 }
 
 ExchangePrices::ExchangePrices(const topology::Cluster& cluster, std::shared_ptr<GroupLines> groups)

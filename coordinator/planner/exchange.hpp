@@ -24,6 +24,7 @@ struct GroupPlace {
 
 // What groups of one cluster cost. Threads share it, so that none traces a group that another one
 // has traced: of a million ranks that takes seconds. Which thread comes first changes nothing.
+// Groups that lie a multiple of the router's period apart are one.
 class GroupLines {
  public:
   struct Line {
@@ -35,15 +36,19 @@ class GroupLines {
   // Of the schedule that is best for `size`, for any size. `router`: of the calling thread.
   Line line(workload::Operation operation, Bytes size, const GroupPlace& place,
             const topology::Router& router);
+  // That schedule, of members that may lie anywhere.
+  collectives::Schedule best(workload::Operation operation, Bytes size,
+                             const std::vector<topology::AcceleratorId>& members,
+                             const topology::Router& router);
 
  private:
   struct Group {
     std::mutex mutex;
     std::unique_ptr<collectives::GroupCosts> costs;
   };
-  Group& group_at(const GroupPlace& place);
-  collectives::GroupCosts& costs_of(Group& group, const GroupPlace& place,
-                                    const topology::Router& router) const;
+  // Calls `act` with the costs of the group, while no other thread does.
+  template <class Act>
+  auto with_costs(GroupPlace place, const topology::Router& router, Act act);
 
   const topology::Cluster& cluster_;
   const topology::Calibration& calibration_;

@@ -32,15 +32,32 @@ const std::vector<GroupPlace>& GroupPlaces::distinct(Dimension dimension, const 
   return found->second;
 }
 
-// Node of each member, numbered as they come.
+// Node of each member, numbered as they come, and its kind: some may have slower links.
 std::vector<int> GroupPlaces::pattern(const GroupPlace& place) const {
   std::vector<int> nodes;
   std::map<int, int> number;
   for (int i = 0; i < std::min(place.count, ranks_looked_at); ++i) {
-    const int node = cluster_.node_of({place.first + i * place.stride});
+    const topology::AcceleratorId member{place.first + i * place.stride};
+    const int node = cluster_.node_of(member);
     nodes.push_back(number.emplace(node, static_cast<int>(number.size())).first->second);
+    nodes.push_back(cluster_.group_of(member));
   }
   return nodes;
+}
+
+// Ranks of the stage, counted from its first, from which groups are looked at: its first, and where
+// another kind of nodes begins.
+std::vector<std::int64_t> GroupPlaces::beginnings(std::int64_t first, std::int64_t stage_stride,
+                                                  int stages) const {
+  std::vector<std::int64_t> all = {0};
+  for (std::size_t i = 1; i < cluster_.spec.nodes.size(); ++i) {
+    // The k-th rank of a stage is the first one at or behind the border.
+    const std::int64_t border = cluster_.first_accelerator[i] - first;
+    const std::int64_t rounds = border / (stage_stride * stages);
+    const std::int64_t rest = std::min(border % (stage_stride * stages), stage_stride);
+    if (border > 0) all.push_back(rounds * stage_stride + rest);
+  }
+  return all;
 }
 
 std::vector<GroupPlace> GroupPlaces::find(const Key& key) const {
@@ -51,17 +68,20 @@ std::vector<GroupPlace> GroupPlaces::find(const Key& key) const {
   };
   std::vector<GroupPlace> places;
   std::set<std::vector<int>> patterns;
-  std::set<std::int64_t> firsts;
-  for (std::int64_t k = 0; k < ranks_looked_at && firsts.size() < groups_looked_at; ++k) {
-    // The k-th rank of the stage: stages lie stage_stride apart, every stage_stride x stages.
-    const std::int64_t rank = first + k / stage_stride * stage_stride * stages + k % stage_stride;
-    if (rank >= cluster_.accelerators()) break;
-    const std::int64_t start = rank - rank / stride % count * stride;
-    if (start + (count - 1) * stride >= cluster_.accelerators()) break;
-    if (!firsts.insert(start).second) continue;
-    const GroupPlace place{static_cast<int>(start), static_cast<int>(stride), count};
-    if (patterns.insert(pattern(place)).second) places.push_back(place);
-    if (whole_nodes(stride) && whole_nodes(stride * count)) break;  // all of them lie alike
+  for (const std::int64_t beginning : beginnings(first, stage_stride, stages)) {
+    std::set<std::int64_t> firsts;
+    for (std::int64_t i = 0; i < ranks_looked_at && firsts.size() < groups_looked_at; ++i) {
+      // The k-th rank of the stage: stages lie stage_stride apart, every stage_stride x stages.
+      const std::int64_t k = beginning + i;
+      const std::int64_t rank = first + k / stage_stride * stage_stride * stages + k % stage_stride;
+      if (rank >= cluster_.accelerators()) break;
+      const std::int64_t start = rank - rank / stride % count * stride;
+      if (start + (count - 1) * stride >= cluster_.accelerators()) break;
+      if (!firsts.insert(start).second) continue;
+      const GroupPlace place{static_cast<int>(start), static_cast<int>(stride), count};
+      if (patterns.insert(pattern(place)).second) places.push_back(place);
+      if (whole_nodes(stride) && whole_nodes(stride * count)) break;  // all of them lie alike
+    }
   }
   return places;
 }

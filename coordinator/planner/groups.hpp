@@ -33,6 +33,8 @@ class GroupPlaces {
   using Key = std::tuple<std::int64_t, std::int64_t, int, std::int64_t, int>;
   std::vector<GroupPlace> find(const Key& key) const;
   std::vector<int> pattern(const GroupPlace& place) const;
+  std::vector<std::int64_t> beginnings(std::int64_t first, std::int64_t stage_stride,
+                                       int stages) const;
 
   const topology::Cluster& cluster_;
   std::map<Key, std::vector<GroupPlace>> known_;

@@ -161,7 +161,8 @@ Result<Candidate> Planner::candidate(const PricedPoint& point) {
   const auto& [degrees, order] = point.placed;
   const StepPrice& price = point.price;
   auto plan = emulator::make_plan_in_order(order, request_.cluster, request_.training, degrees,
-                                           request_.calibration, request_.first_accelerator);
+                                           request_.calibration, request_.first_accelerator,
+                                           pricing_.schedules());
   if (!plan) return tl::unexpected(plan.error());
   if (!price.refused.empty()) return tl::unexpected(price.refused);
   if (price.step >= longest_step)

@@ -7,7 +7,6 @@
 
 #include "coordinator/planner/bound.hpp"
 #include "coordinator/planner/stages.hpp"
-#include "emulator/plan_order.hpp"
 #include "emulator/step.hpp"
 
 namespace railwright::coordinator {
@@ -29,8 +28,8 @@ StepPricer::StepPricer(const topology::Cluster& cluster, const workload::Trainin
     : cluster_(cluster),
       training_(training),
       calibration_(calibration),
-      exchanges_(cluster,
-                 groups ? std::move(groups) : std::make_shared<GroupLines>(cluster, calibration)),
+      lines_(groups ? std::move(groups) : std::make_shared<GroupLines>(cluster, calibration)),
+      exchanges_(cluster, lines_),
       groups_(cluster) {}
 
 const CauseSeconds& StepPricer::slowest(workload::Operation operation, Bytes size,
@@ -137,8 +136,8 @@ StepPrice StepPricer::emulated(const Placed& placed) const {
   const topology::Graph& graph = cluster_.graph;
   StepPrice price{
       {std::numeric_limits<double>::infinity()}, CauseSeconds(graph.classes.size()), {}};
-  const auto plan =
-      emulator::make_plan_in_order(placed.order, cluster_, training_, placed.degrees, calibration_);
+  const auto plan = emulator::make_plan_in_order(placed.order, cluster_, training_, placed.degrees,
+                                                 calibration_, 0, schedules_of(lines_));
   const auto step = plan ? emulator::emulate_step(cluster_, *plan, calibration_)
                          : Result<emulator::StepResult>(tl::unexpected<Errors>(plan.error()));
   if (!step) {
@@ -177,6 +176,14 @@ StepPrice StepPricer::closed_form(const Placed& placed) {
   // What is left is waiting for other stages.
   price.causes.of(Cause::pipeline_bubble) += std::max(0.0, price.step.value - price.causes.total());
   return price;
+}
+
+emulator::BestSchedule schedules_of(std::shared_ptr<GroupLines> groups) {
+  return [groups = std::move(groups)](workload::Operation operation, Bytes size,
+                                      const std::vector<topology::AcceleratorId>& members,
+                                      const topology::Router& router) {
+    return groups->best(operation, size, members, router);
+  };
 }
 
 emulator::Blame blame_of(const StepPrice& price, const topology::Graph& graph) {

@@ -17,7 +17,7 @@
 #include "coordinator/planner/groups.hpp"
 #include "coordinator/planner/pipeline.hpp"
 #include "coordinator/planner/walk.hpp"
-#include "emulator/plan.hpp"
+#include "emulator/plan_order.hpp"
 
 namespace railwright::coordinator {
 
@@ -65,9 +65,13 @@ class StepPricer {
   const topology::Cluster& cluster_;
   const workload::Training& training_;
   const topology::Calibration& calibration_;
+  std::shared_ptr<GroupLines> lines_;
   ExchangePrices exchanges_;
   GroupPlaces groups_;
 };
+
+// Schedules of plans, remembered for all of them.
+emulator::BestSchedule schedules_of(std::shared_ptr<GroupLines> groups);
 
 // Splits the step over its causes in whole picoseconds.
 emulator::Blame blame_of(const StepPrice& price, const topology::Graph& graph);

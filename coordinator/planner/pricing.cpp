@@ -29,13 +29,14 @@ StepPrice final_price(const PlanRequest& request, StepPricer& pricer, const Plac
   return pricer.price(point);
 }
 
-Pricing::Pricing(const PlanRequest& request) : request_(request) {
+Pricing::Pricing(const PlanRequest& request)
+    : request_(request),
+      groups_(std::make_shared<GroupLines>(request.cluster, request.calibration)) {
   const unsigned threads =
       request.threads > 0 ? request.threads : std::max(1u, std::thread::hardware_concurrency());
-  const auto groups = std::make_shared<GroupLines>(request.cluster, request.calibration);
   for (unsigned i = 0; i < threads; ++i)
     pricers_.push_back(std::make_unique<StepPricer>(request.cluster, request.training,
-                                                    request.calibration, groups));
+                                                    request.calibration, groups_));
 }
 
 std::vector<StepPrice> Pricing::prices(const std::vector<Placed>& points, By by,

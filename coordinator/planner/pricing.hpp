@@ -28,9 +28,12 @@ class Pricing {
   // thread remembers of groups is of use. `done` is told how many points of these are priced.
   std::vector<StepPrice> prices(const std::vector<Placed>& points, By by,
                                 const std::function<void(std::size_t)>& done = {});
+  // Of plans: knows what prices were made of.
+  emulator::BestSchedule schedules() const { return schedules_of(groups_); }
 
  private:
   const PlanRequest& request_;
+  std::shared_ptr<GroupLines> groups_;
   std::vector<std::unique_ptr<StepPricer>> pricers_;  // one per thread
 };
 

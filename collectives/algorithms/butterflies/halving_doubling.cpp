@@ -31,7 +31,38 @@ Blocks kept(const Schedule& schedule, int, int index, int round) {
 }
 
 constexpr Pairing pairing{one_copy, partner, kept, distance_of};
-constexpr Maker maker = butterfly_maker<pairing>(operations, no_refusal);
+
+// Who meets whom is told by the distance alone: the patterns are those of recursive doubling. The
+// folds of surplus ranks are left to `sends`.
+std::vector<Layer> layers(const Schedule& schedule, int phase) {
+  const Core core(schedule.ranks);
+  if (core.surplus > 0) return {};
+  int round = phase;  // of the reduce-scatter that this is, or undoes
+  if (schedule.operation == Operation::all_gather) round = core.rounds - 1 - phase;
+  if (phase >= core.rounds) round = 2 * core.rounds - 1 - phase;
+  const auto distance = static_cast<unsigned>(distance_of(schedule, round));
+  return {{.pattern = std::countr_zero(distance), .chunks = core.size >> (round + 1)}};
+}
+
+Schedule with_same_patterns(const Schedule& schedule) {
+  const Core core(schedule.ranks);
+  return core.surplus > 0
+             ? schedule
+             : Schedule{Operation::all_reduce, Algorithm::recursive_doubling, schedule.ranks};
+}
+
+void connections(const Schedule& schedule, int pattern, const ConnectionSink& sink) {
+  for (int rank = 0; rank < schedule.ranks; ++rank) sink(rank, rank ^ (1 << pattern), 0);
+}
+
+constexpr Maker maker_with_layers() {
+  Maker maker = butterfly_maker<pairing>(operations, no_refusal);
+  maker.layers = layers;
+  maker.connections = connections;
+  maker.with_same_patterns = with_same_patterns;
+  return maker;
+}
+constexpr Maker maker = maker_with_layers();
 
 }  // namespace
 

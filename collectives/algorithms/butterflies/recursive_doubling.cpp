@@ -76,14 +76,22 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
 }
 
 std::vector<Layer> layers(const Schedule& schedule, int phase) {
-  return gathers(schedule) ? std::vector<Layer>{} : std::vector<Layer>{{.pattern = phase}};
+  if (gathers(schedule)) return gathering().layers(schedule, phase);
+  return {{.pattern = phase}};
 }
 
+// An all-gather has layers without surplus ranks only, and then patterns are distances for both.
 void connections(const Schedule& schedule, int phase, const ConnectionSink& sink) {
   const Core core(schedule.ranks);
   const int round = round_of(core, phase);
   for (int rank = 0; rank < schedule.ranks; ++rank)
     if (const auto send = send_from(core, rank, round)) sink(rank, send->target, 0);
+}
+
+Schedule with_same_patterns(const Schedule& schedule) {
+  return {gathers(schedule) && Core(schedule.ranks).surplus > 0 ? Operation::all_gather
+                                                                : Operation::all_reduce,
+          Algorithm::recursive_doubling, schedule.ranks};
 }
 
 constexpr Maker maker{.operations = operations,
@@ -97,7 +105,8 @@ constexpr Maker maker{.operations = operations,
                       .sends = add_sends,
                       .closed_form = closed_form,
                       .layers = layers,
-                      .connections = connections};
+                      .connections = connections,
+                      .with_same_patterns = with_same_patterns};
 
 }  // namespace
 

@@ -133,6 +133,13 @@ void connections(const Schedule& schedule, int pattern, const ConnectionSink& si
     sink(rank, neighbour(schedule, stage, rank, 1), 0);
 }
 
+// Whatever the operation, data go round the same way.
+Schedule with_same_patterns(const Schedule& schedule) {
+  Schedule same = schedule;
+  if (!is_exchange(schedule)) same.operation = Operation::all_reduce;
+  return same;
+}
+
 constexpr Maker maker{.operations = operations,
                       .refusal = refusal,
                       .chunk_count = chunk_count,
@@ -144,7 +151,8 @@ constexpr Maker maker{.operations = operations,
                       .sends = add_sends,
                       .closed_form = closed_form,
                       .layers = layers,
-                      .connections = connections};
+                      .connections = connections,
+                      .with_same_patterns = with_same_patterns};
 
 }  // namespace
 
