@@ -53,7 +53,8 @@ struct Candidate {
   std::string bound_by;        // largest cause of blame
   Dollars cost;                // of a step: economics.hpp
   Joules energy;
-  Seconds linear_step;  // with ranks in the default order; 0: that is the order
+  bool emulated = false;  // else the prediction is the closed form's
+  Seconds linear_step;    // with ranks in the default order; 0: that is the order
 };
 
 // A plan that no other beats in step, memory and cost at once.
@@ -82,6 +83,8 @@ struct Planning {
   // The first is the sum of the other three. Evaluated: priced in closed form.
   std::int64_t points_total = 0, points_rejected_memory = 0, points_pruned = 0;
   std::int64_t points_evaluated = 0;
+  // Of those that were priced last; on large clusters the best only, which then come first.
+  std::int64_t points_emulated = 0;
   bool pruned = false;  // the search was: of the front only what was priced is known
   std::string infeasible_reason, infeasible_hint;  // set when candidates is empty
 };

@@ -88,6 +88,9 @@ class Planner {
   void add_front(const std::vector<PricedPoint>& priced, std::vector<PricedPoint>& chosen) const;
   void emulate(std::vector<PricedPoint>& points);
   void price_again(std::vector<PricedPoint>& points, By by);
+  void emulate_first(std::vector<PricedPoint>& points);
+  // Of a point that is shown beside the best.
+  By by_of_best() const { return planning_.points_emulated > 0 ? By::emulation : By::closed_form; }
   Result<Candidate> candidate(const PricedPoint& point);
   std::optional<Errors> add_candidates(const std::vector<PricedPoint>& ranked);
   std::optional<Errors> add_baseline(const std::vector<Degrees>& points);
@@ -152,9 +155,25 @@ void Planner::price_again(std::vector<PricedPoint>& points, By by) {
 
 // Emulates where that is quick, and ranks by what it says.
 void Planner::emulate(std::vector<PricedPoint>& points) {
+  const auto too_idle = [&](const PricedPoint& point) { return !within_bubble(request_, point); };
   price_again(points, emulates(request_) ? By::emulation : By::closed_form);
-  std::erase_if(points, [&](const PricedPoint& point) { return !within_bubble(request_, point); });
+  std::erase_if(points, too_idle);
   keep_best_orders(points);
+  if (!emulates(request_)) emulate_first(points);
+  planning_.points_emulated = std::count_if(
+      points.begin(), points.end(), [](const PricedPoint& point) { return point.price.emulated; });
+}
+
+// The closed form sees no contention and promises more than emulation holds, so the two are not
+// ranked against each other: what is emulated comes first.
+void Planner::emulate_first(std::vector<PricedPoint>& points) {
+  const auto affordable = static_cast<std::size_t>(most_ranks_in_all / request_.accelerators);
+  std::vector<PricedPoint> first = first_of(points, std::min(affordable, emulated_points));
+  points.erase(points.begin(), points.begin() + static_cast<std::ptrdiff_t>(first.size()));
+  price_again(first, By::emulation);
+  std::erase_if(first, [&](const PricedPoint& point) { return !within_bubble(request_, point); });
+  std::sort(first.begin(), first.end(), better);
+  points.insert(points.begin(), first.begin(), first.end());
 }
 
 Result<Candidate> Planner::candidate(const PricedPoint& point) {
@@ -170,13 +189,14 @@ Result<Candidate> Planner::candidate(const PricedPoint& point) {
                    "use more accelerators, or a smaller --global-batch or --sequence");
   plan->prediction = prediction_of(price, request_.training, degrees, request_.cluster);
   Candidate candidate{
-      std::move(*plan), workload::peak_memory(request_.training, degrees), {}, {}, {}, {}};
+      std::move(*plan), workload::peak_memory(request_.training, degrees), {}, {}, {}, {}, {}};
   const auto& blame = candidate.plan.prediction.blame;
   if (!blame.empty()) candidate.bound_by = blame.front().cause;
   const Seconds step = candidate.plan.prediction.step_time;
   candidate.cost = economy_.cost(step);
   candidate.energy = economy_.energy(step, point.work.busy);
   candidate.linear_step = point.linear;
+  candidate.emulated = price.emulated;
   return candidate;
 }
 
@@ -200,7 +220,7 @@ std::optional<Errors> Planner::add_baseline(const std::vector<Degrees>& points) 
   const RuleOfThumb rule =
       rule_of_thumb(points, fixed_, node, [&](const Degrees& degrees) { return fits(degrees); });
   std::vector<PricedPoint> point = {{{rule.degrees}, memory_of(rule.degrees), {}, {}, 0, {}}};
-  price_again(point, emulates(request_) ? By::emulation : By::closed_form);
+  price_again(point, by_of_best());
   auto made = candidate(point.front());
   if (!made) return made.error();
   planning_.baseline = std::move(*made);

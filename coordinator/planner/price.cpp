@@ -135,7 +135,7 @@ StepPrice StepPricer::price(const Placed& placed) {
 StepPrice StepPricer::emulated(const Placed& placed) const {
   const topology::Graph& graph = cluster_.graph;
   StepPrice price{
-      {std::numeric_limits<double>::infinity()}, CauseSeconds(graph.classes.size()), {}};
+      {std::numeric_limits<double>::infinity()}, CauseSeconds(graph.classes.size()), false, {}};
   const auto plan = emulator::make_plan_in_order(placed.order, cluster_, training_, placed.degrees,
                                                  calibration_, 0, schedules_of(lines_));
   const auto step = plan ? emulator::emulate_step(cluster_, *plan, calibration_)
@@ -144,6 +144,7 @@ StepPrice StepPricer::emulated(const Placed& placed) const {
     price.refused = step.error();
     return price;
   }
+  price.emulated = true;
   price.step = in_seconds(step->step_time);
   for (const emulator::BlameEntry& entry : step->blame)
     price.causes.add(entry.cause, in_seconds(entry.time), graph);
@@ -169,8 +170,10 @@ StepPrice StepPricer::closed_form(const Placed& placed) {
     if (meeting(i) > meeting(latest)) latest = i;
     if (stages[i]->walk.after_meeting > stages[longest]->walk.after_meeting) longest = i;
   }
-  StepPrice price{
-      {meeting(latest) + stages[longest]->walk.after_meeting}, busiest_stage(stages, count), {}};
+  StepPrice price{{meeting(latest) + stages[longest]->walk.after_meeting},
+                  busiest_stage(stages, count),
+                  false,
+                  {}};
   price.causes.add(stages[latest]->walk.before_causes);
   price.causes.add(stages[longest]->walk.after_causes);
   // What is left is waiting for other stages.

@@ -24,7 +24,8 @@ namespace railwright::coordinator {
 struct StepPrice {
   Seconds step;
   CauseSeconds causes = CauseSeconds(0);  // in proportion; add up to the step within rounding
-  Errors refused;                         // why there is no price: the emulator refuses the step
+  bool emulated = false;
+  Errors refused;  // why there is no price: the emulator refuses the step
 };
 
 // Not thread-safe: one per thread. Keeps what it has learnt about groups between points.

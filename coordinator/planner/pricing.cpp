@@ -23,10 +23,9 @@ std::vector<std::size_t> runs_of(const std::vector<Placed>& points) {
 
 }  // namespace
 
-StepPrice final_price(const PlanRequest& request, StepPricer& pricer, const Placed& point) {
-  if (request.accelerators <= most_emulated_ranks)
-    if (StepPrice price = pricer.emulated(point); price.refused.empty()) return price;
-  return pricer.price(point);
+StepPrice final_price(StepPricer& pricer, const Placed& point) {
+  StepPrice price = pricer.emulated(point);
+  return price.refused.empty() ? price : pricer.price(point);
 }
 
 Pricing::Pricing(const PlanRequest& request)
@@ -50,8 +49,7 @@ std::vector<StepPrice> Pricing::prices(const std::vector<Placed>& points, By by,
     for (std::size_t run = next_run++; run + 1 < runs.size(); run = next_run++)
       for (std::size_t i = runs[run]; i < runs[run + 1]; ++i) {
         const Placed& point = points[i];
-        prices[i] =
-            by == By::emulation ? final_price(request_, pricer, point) : pricer.price(point);
+        prices[i] = by == By::emulation ? final_price(pricer, point) : pricer.price(point);
         const std::lock_guard lock(mutex);
         if (++count; done) done(count);
       }

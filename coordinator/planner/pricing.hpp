@@ -14,11 +14,13 @@ enum class By : std::uint8_t { closed_form, emulation };
 
 // A longer step has no place in event time.
 inline constexpr Seconds longest_step = in_seconds(emulator::latest_end - Instant{});
-// Steps of more ranks take too long to be emulated before an answer.
+// Up to so many accelerators all that is priced last is emulated.
 inline constexpr std::int64_t most_emulated_ranks = 8192;
+// Beyond, the best so far as their ranks add up to this: a rank takes some 35 us.
+inline constexpr std::int64_t most_ranks_in_all = 1 << 19;
 
-// By the closed form where the step has too many ranks, or emulation refuses it as too large.
-StepPrice final_price(const PlanRequest& request, StepPricer& pricer, const Placed& point);
+// By the closed form where emulation refuses the step as too large.
+StepPrice final_price(StepPricer& pricer, const Placed& point);
 
 class Pricing {
  public:

@@ -64,6 +64,7 @@ Json candidate_json(const Candidate& candidate) {
   const auto tokens = static_cast<double>(training.global_batch * training.sequence);
   if (candidate.cost.value > 0) json["tokens_per_dollar"] = tokens / candidate.cost.value;
   if (candidate.energy.value > 0) json["tokens_per_joule"] = tokens / candidate.energy.value;
+  json["emulated"] = candidate.emulated;
   if (candidate.linear_step.value > 0) json["placement_gain"] = candidate.linear_step / p.step_time;
   if (d.shard > 0) json["shard"] = d.shard;
   if (d.etp > 1) json["etp"] = d.etp;
@@ -174,6 +175,7 @@ Json planning_json(const Planning& planning, double wall_s) {
   document["points_rejected_memory"] = planning.points_rejected_memory;
   document["points_pruned"] = planning.points_pruned;
   document["points_evaluated"] = planning.points_evaluated;
+  document["points_emulated"] = planning.points_emulated;
   if (!planning.infeasible_reason.empty())
     document.update({{"infeasible_reason", planning.infeasible_reason},
                      {"infeasible_hint", planning.infeasible_hint}});
@@ -194,9 +196,11 @@ std::string planning_text(const Planning& planning, double wall_s) {
   if (!shows_other)
     for (auto& row : rows) row.erase(row.begin() + other);
   return table(rows) + gain_line(planning) + reasons_text(planning) + pareto_text(planning) +
-         fmt::format("{} points: {} do not fit into memory, {} pruned, {} priced, in {:.2f} s.\n",
-                     planning.points_total, planning.points_rejected_memory, planning.points_pruned,
-                     planning.points_evaluated, wall_s);
+         fmt::format(
+             "{} points: {} do not fit into memory, {} pruned, {} priced; {} plans emulated; in "
+             "{:.2f} s.\n",
+             planning.points_total, planning.points_rejected_memory, planning.points_pruned,
+             planning.points_evaluated, planning.points_emulated, wall_s);
 }
 
 }  // namespace railwright::coordinator

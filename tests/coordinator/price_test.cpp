@@ -109,6 +109,47 @@ TEST_CASE("the closed form agrees with emulation on tied embeddings and mixed ac
         Approx(1).margin(0.05));
 }
 
+// Of four nodes the last has NVLink, or PCIe, of a tenth. Its tensor-parallel groups sit in one
+// node as all others do; of the data-parallel ones each has a member in it.
+TEST_CASE("of the groups of a kind the slowest is priced, wherever it is") {
+  const auto equal = *topology::load_cluster("dgx-h100-4");
+  const auto slowed = [&](bool inside) {
+    topology::ClusterSpec spec = equal.spec;
+    topology::NodeGroup slow = spec.nodes.front();
+    const topology::ClassId usual = inside ? *slow.scale_up_class : slow.nic->pcie;
+    topology::LinkClass slow_class = spec.link_classes[static_cast<std::size_t>(usual.index)];
+    slow_class.name = "slow";
+    slow_class.capacity = 0.1 * slow_class.capacity;
+    const topology::ClassId made{static_cast<std::uint16_t>(spec.link_classes.size())};
+    spec.link_classes.push_back(slow_class);
+    (inside ? *slow.scale_up_class : slow.nic->pcie) = made;
+    slow.name = "slow";
+    slow.count = 1;
+    spec.nodes.front().count = 3;
+    spec.nodes.push_back(slow);
+    auto cluster = topology::build_cluster(std::move(spec));
+    if (!cluster) FAIL(to_string(cluster.error()));
+    return std::move(*cluster);
+  };
+  const auto training = training_of("llama-3.1-8b", 64, 4096);
+  const auto step = [&](const topology::Cluster& cluster, const char* degrees) {
+    StepPricer pricer(cluster, training, topology::default_calibration());
+    return pricer.price(*workload::parse_degrees(degrees)).step.value;
+  };
+  const auto inside = slowed(true), outside = slowed(false);
+  for (const char* degrees : {"tp=8,pp=1,dp=4,sequence_parallel=true", "tp=8,pp=2,dp=2",
+                              "tp=4,pp=1,dp=8,sequence_parallel=true"}) {
+    INFO(degrees);
+    CHECK(step(inside, degrees) > 1.5 * step(equal, degrees));
+    // A plan has all groups use the schedule that is best for the first; here each has its own.
+    CHECK(ratio_of(inside, training, degrees) == Approx(1).margin(0.08));
+  }
+  for (const char* degrees : {"tp=8,pp=1,dp=4", "dp=32"}) {
+    INFO(degrees);
+    CHECK(step(outside, degrees) > 1.05 * step(equal, degrees));
+  }
+}
+
 TEST_CASE("blame of a price adds up to the step and names only causes of the contract") {
   const auto cluster = *topology::load_cluster("dgx-h100-4");
   const auto training = training_of("llama-3.1-8b", 64, 4096);

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 
 #include "coordinator/planner/memory_gate.hpp"
+#include "coordinator/planner/request.hpp"
 #include "coordinator/planner/search.hpp"
 #include "requests.hpp"
 
@@ -13,15 +14,39 @@ using workload::Degrees;
 namespace {
 
 std::vector<FittingPoint> fitting_of(const PlanRequest& request) {
+  const topology::Cluster gate = with_headroom(request.cluster, request.memory_headroom);
   std::vector<FittingPoint> fitting;
   for (const Degrees& point : points_of(request.training, request.accelerators, {}))
-    if (tightest_stage(request.cluster, request.training, point).fits())
+    if (tightest_stage(gate, request.training, point).fits())
       fitting.push_back({point, workload::peak_memory(request.training, point).total()});
   return fitting;
 }
 
 Economy economy_of(const PlanRequest& request) {
   return {request.cluster, request.accelerators, request.price_per_hour};
+}
+
+// Returns how many points the bounds left out.
+std::int64_t check_same_best(const PlanRequest& request) {
+  INFO(request.training.model.name << " on " << request.cluster.spec.name << ", objective "
+                                   << static_cast<int>(request.objective) << ", bubble "
+                                   << request.max_bubble << ", head-room "
+                                   << request.memory_headroom);
+  const auto points = fitting_of(request);
+  const Economy economy = economy_of(request);
+  Pricing pricing(request);
+  const Selection all = search_all(request, economy, points, pricing);
+  const Selection some = search_pruned(request, economy, points, pricing, 8);
+  CHECK(all.pruned == 0);
+  CHECK(all.evaluated == static_cast<std::int64_t>(points.size()));
+  CHECK(some.evaluated + some.pruned == all.evaluated);
+  const std::size_t kept = std::min<std::size_t>(8, all.priced.size());
+  REQUIRE(some.priced.size() >= kept);
+  for (std::size_t i = 0; i < kept; ++i) {
+    CHECK(some.priced[i].placed == all.priced[i].placed);
+    CHECK(some.priced[i].price.step == all.priced[i].price.step);
+  }
+  return some.pruned;
 }
 
 }  // namespace
@@ -46,24 +71,23 @@ TEST_CASE("no point is priced below its bound") {
 TEST_CASE("the pruned search finds the best points of the exhaustive one") {
   std::int64_t pruned_somewhere = 0;
   for (PlanRequest request : test::spaces())
-    for (const Objective objective : {Objective::time, Objective::energy}) {
+    for (const Objective objective : {Objective::time, Objective::cost, Objective::energy}) {
       request.objective = objective;
-      INFO(request.training.model.name << " on " << request.cluster.spec.name);
-      const auto points = fitting_of(request);
-      const Economy economy = economy_of(request);
-      Pricing pricing(request);
-      const Selection all = search_all(request, economy, points, pricing);
-      const Selection some = search_pruned(request, economy, points, pricing, 8);
-      CHECK(all.pruned == 0);
-      CHECK(all.evaluated == static_cast<std::int64_t>(points.size()));
-      CHECK(some.evaluated + some.pruned == all.evaluated);
-      pruned_somewhere += some.pruned;
-      REQUIRE(some.priced.size() >= std::min<std::size_t>(8, points.size()));
-      for (std::size_t i = 0; i < std::min<std::size_t>(8, points.size()); ++i) {
-        CHECK(some.priced[i].placed == all.priced[i].placed);
-        CHECK(some.priced[i].price.step == all.priced[i].price.step);
-      }
+      pruned_somewhere += check_same_best(request);
     }
+  CHECK(pruned_somewhere > 0);
+}
+
+TEST_CASE("the pruned search finds the best of what bubble and memory head-room leave") {
+  std::int64_t pruned_somewhere = 0;
+  for (PlanRequest request : test::spaces())
+    for (const auto& [bubble, headroom] : {std::pair(0.05, 0.0), {0.2, 0.3}, {1.0, 0.5}})
+      for (const Objective objective : {Objective::cost, Objective::energy}) {
+        request.objective = objective;
+        request.max_bubble = bubble;
+        request.memory_headroom = headroom;
+        pruned_somewhere += check_same_best(request);
+      }
   CHECK(pruned_somewhere > 0);
 }
 
