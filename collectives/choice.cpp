@@ -211,10 +211,11 @@ Schedule best_schedule(Operation operation, Bytes size, const Members& members,
                        const topology::Router& router, const topology::Calibration& calibration) {
   const Layout layout = layout_of(members, router.cluster());
   const auto all = candidates(operation, size, members, layout, router.cluster());
-  return fastest_of(all, software_latency(calibration), [&](const Schedule& schedule) {
-    const auto loads = folded_phase_loads(schedule, size, members, router, calibration);
-    return idle_time(loads.phases, router.cluster().graph, calibration);
-  });
+  return fastest_of(
+      all, software_latency(calibration, router.cluster()), [&](const Schedule& schedule) {
+        const auto loads = folded_phase_loads(schedule, size, members, router, calibration);
+        return idle_time(loads.phases, router.cluster().graph, calibration);
+      });
 }
 
 }  // namespace railwright::collectives

@@ -52,8 +52,11 @@ struct PhaseLoad {
   bool stationary = false;
 };
 
-// What software adds to every send before it is complete at its target (library:nccl).
-Seconds software_latency(const topology::Calibration& calibration);
+// What software adds to every send before it is complete at its target: that of NCCL, or of the
+// worker's own backend (library:shm) on a cluster whose ranks share memory, which is one of one
+// group of nodes that scale up by links of the kind "shared-memory".
+Seconds software_latency(const topology::Calibration& calibration,
+                         const topology::Cluster& cluster);
 
 // Loads of each phase when group rank i sits on members[i]. Routes are asked once per connection.
 std::vector<PhaseLoad> phase_loads(const Schedule& schedule, Bytes size,

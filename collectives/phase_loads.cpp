@@ -196,8 +196,14 @@ std::vector<PhaseTerms> one_by_one(int patterns) {
 
 }  // namespace
 
-Seconds software_latency(const topology::Calibration& calibration) {
-  return seconds(calibration.value_or("library:nccl", "software_latency", 0));
+Seconds software_latency(const topology::Calibration& calibration,
+                         const topology::Cluster& cluster) {
+  const topology::NodeGroup& nodes = cluster.spec.nodes.front();
+  const bool shared =
+      cluster.spec.nodes.size() == 1 && nodes.scale_up_class &&
+      cluster.spec.link_classes[nodes.scale_up_class->index].kind == "shared-memory";
+  const char* library = shared ? "library:shm" : "library:nccl";
+  return seconds(calibration.value_or(library, "software_latency", 0));
 }
 
 std::vector<PhaseLoad> phase_loads(const Schedule& schedule, Bytes size, const Members& members,

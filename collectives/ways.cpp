@@ -109,7 +109,7 @@ Ways::Ways(const Schedule& schedule, const std::vector<AcceleratorId>& members,
     : state_(new State{schedule,
                        members,
                        router,
-                       collectives::software_latency(calibration),
+                       collectives::software_latency(calibration, router.cluster()),
                        {},
                        calibration.value_or("library:nccl", "nvls_efficiency", 1)}) {
   state_->find_trees();

@@ -115,7 +115,7 @@ Hop assumed_hop(const Members& members, const Cluster& cluster) {
     hop.latency = (one_node ? 2 : 4) * graph.class_of({link}).latency;
   }
   assert(hop.bandwidth.bytes_per_second > 0 && "an accelerator without links");
-  hop.latency += software_latency(topology::default_calibration());
+  hop.latency += software_latency(topology::default_calibration(), cluster);
   return hop;
 }
 

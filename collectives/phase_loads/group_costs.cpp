@@ -83,7 +83,7 @@ const std::vector<PhaseLine>& GroupCosts::phases(const Schedule& schedule,
 Schedule GroupCosts::best(Operation operation, Bytes size, const topology::Router& router) {
   const auto all = candidates(operation, size, state_->members, state_->layout, router.cluster());
   return fastest_of(
-      all, collectives::software_latency(state_->calibration),
+      all, collectives::software_latency(state_->calibration, router.cluster()),
       [&](const Schedule& schedule) { return time_of(phases(schedule, router), size); });
 }
 

@@ -48,7 +48,7 @@ class Terms {
         size_(size),
         tells_channels_(router.cluster().spec.routing.mode == topology::RoutingMode::ecmp_hash),
         ways_(schedule, members, router, calibration),
-        software_(software_latency(calibration)),
+        software_(software_latency(calibration, router.cluster())),
         links_(links),
         layers_(layers) {}
 

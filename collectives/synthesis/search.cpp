@@ -25,7 +25,7 @@ class Search {
       : task_(task),
         fabric_(fabric_of(task.members, cluster, calibration, towards)),
         rooted_(rooted) {
-    software_ = software_latency(calibration).value;
+    software_ = software_latency(calibration, cluster).value;
     find_tight_groups(cluster, calibration, towards);
   }
 

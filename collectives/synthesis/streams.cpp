@@ -208,7 +208,7 @@ StreamMaker::StreamMaker(const SynthesisTask& task, const topology::Cluster& clu
       in_parts_(in_parts(task.operation)),
       fabric_(fabric_of(task.members, cluster, calibration,
                         backwards() ? Towards::reversed : Towards::forward)),
-      software_latency_(software_latency(calibration).value) {
+      software_latency_(software_latency(calibration, cluster).value) {
   if (both_ways())
     take_spanning(cluster.graph);
   else if (!in_parts_ || fabric_.ranks() <= most_ranks_in_parts)

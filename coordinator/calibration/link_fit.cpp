@@ -12,7 +12,7 @@ namespace {
 
 using workload::Operation;
 
-constexpr double piece_width = 16;    // of sizes, from the largest down
+constexpr double piece_width = 4;     // of sizes, from the largest down
 constexpr double latency_part = 0.1;  // sizes whose bytes take less show the latency
 constexpr double bytes_part = 0.2;    // sizes whose bytes take more show the efficiency
 constexpr double least_efficiency = 1e-3;

@@ -51,7 +51,7 @@ class GraphMaker {
         router_(routes.router(0)),
         graph_(routes.cluster().graph),
         faults_(faults),
-        software_(collectives::software_latency(calibration)),
+        software_(collectives::software_latency(calibration, routes.cluster())),
         some_link_dies_(routes.epochs() > 1) {
     for (int epoch = 0; epoch < routes.epochs(); ++epoch)
       loads_.emplace_back(routes.router(epoch), calibration);
