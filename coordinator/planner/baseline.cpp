@@ -16,11 +16,11 @@ bool is_usual(const Degrees& d, const FixedDegrees& fixed) {
          (fixed.has("sequence_parallel") || d.sequence_parallel == (d.tp > 1));
 }
 
-// Less recomputation first, then tensor parallelism inside the node, then stages; tensor
-// parallelism beyond the node is the last resort.
+// Less recomputation first, then whole sequences, then tensor parallelism inside the node, then
+// stages; tensor parallelism beyond the node is the last resort.
 auto order_of(const Degrees& d, int node_size) {
   const bool beyond = d.tp > node_size;
-  return std::tuple(d.recompute, beyond, d.tp < node_size ? d.pp > 1 : false, d.pp, d.tp);
+  return std::tuple(d.recompute, d.cp, beyond, d.tp < node_size ? d.pp > 1 : false, d.pp, d.tp);
 }
 
 }  // namespace

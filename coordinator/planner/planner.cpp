@@ -84,7 +84,8 @@ class Planner {
   }
   void sort_out(const std::vector<Degrees>& points);
   Selection search();
-  std::vector<PricedPoint> with_variants(std::vector<PricedPoint> best);
+  std::vector<PricedPoint> with_variants(std::vector<PricedPoint> best,
+                                         const std::vector<PricedPoint>& idle);
   void add_front(const std::vector<PricedPoint>& priced, std::vector<PricedPoint>& chosen) const;
   void emulate(std::vector<PricedPoint>& points);
   void price_again(std::vector<PricedPoint>& points, By by);
@@ -95,7 +96,7 @@ class Planner {
   std::optional<Errors> add_candidates(const std::vector<PricedPoint>& ranked);
   std::optional<Errors> add_baseline(const std::vector<Degrees>& points);
   void explain_no_fit(const std::vector<Degrees>& points);
-  void explain_bubble(double least);
+  void explain_bubble();
 
   const PlanRequest& request_;
   const FixedDegrees& fixed_;
@@ -106,6 +107,7 @@ class Planner {
   std::vector<FittingPoint> fitting_;
   std::vector<Degrees> rejected_;  // do not fit into memory
   Planning planning_;
+  double least_bubble_ = 1;  // share of the step, of all that was priced
 };
 
 void Planner::sort_out(const std::vector<Degrees>& points) {
@@ -121,21 +123,25 @@ void Planner::sort_out(const std::vector<Degrees>& points) {
 
 Selection Planner::search() {
   planning_.pruned = prunes(request_, fitting_.size());
-  Selection selection = planning_.pruned ? search_pruned(request_, economy_, fitting_, pricing_,
-                                                         std::max(request_.top, emulated_points))
-                                         : search_all(request_, economy_, fitting_, pricing_);
+  const std::size_t kept = std::max(request_.top, emulated_points);
+  Selection selection =
+      (planning_.pruned ? search_pruned : search_all)(request_, economy_, fitting_, pricing_, kept);
+  least_bubble_ = selection.least_bubble;
   planning_.points_evaluated = selection.evaluated;
   planning_.points_pruned = selection.pruned;
   return selection;
 }
 
-// The same points in better orders, and as other pipelines.
-std::vector<PricedPoint> Planner::with_variants(std::vector<PricedPoint> best) {
+// The same points in better orders, and as other pipelines; the idle as such alone.
+std::vector<PricedPoint> Planner::with_variants(std::vector<PricedPoint> best,
+                                                const std::vector<PricedPoint>& idle) {
+  std::vector<PricedPoint> pipelined = first_of(best, pipelined_points);
+  const auto others = first_of(idle, pipelined_points);
+  pipelined.insert(pipelined.end(), others.begin(), others.end());
   const auto orders =
       request_.linear_only ? std::vector<PricedPoint>{} : better_orders(request_, best, pricing_);
   if (emulates(request_))
-    for (const Degrees& degrees :
-         pipeline_variants(request_.training, first_of(best, pipelined_points), fixed_))
+    for (const Degrees& degrees : pipeline_variants(request_.training, pipelined, fixed_))
       if (fits(degrees)) best.push_back({{degrees}, memory_of(degrees), {}, {}, 0, {}});
   best.insert(best.end(), orders.begin(), orders.end());
   return best;
@@ -157,6 +163,8 @@ void Planner::price_again(std::vector<PricedPoint>& points, By by) {
 void Planner::emulate(std::vector<PricedPoint>& points) {
   const auto too_idle = [&](const PricedPoint& point) { return !within_bubble(request_, point); };
   price_again(points, emulates(request_) ? By::emulation : By::closed_form);
+  for (const PricedPoint& point : points)
+    least_bubble_ = std::min(least_bubble_, point.bubble() / point.step());
   std::erase_if(points, too_idle);
   keep_best_orders(points);
   if (!emulates(request_)) emulate_first(points);
@@ -238,13 +246,13 @@ void Planner::explain_no_fit(const std::vector<Degrees>& points) {
       what_would_fit(gate(), request_.training, request_.accelerators, fixed_);
 }
 
-void Planner::explain_bubble(double least) {
+void Planner::explain_bubble() {
   planning_.baseline_fits = false;
   planning_.infeasible_reason = fmt::format(
       "no point spends {:.1f} % or less of the step waiting for other stages: the least "
       "is {:.1f} %",
-      100 * request_.max_bubble, 100 * least);
-  planning_.infeasible_hint = fmt::format("write --max-bubble {:.0f}%", 100 * least + 1);
+      100 * request_.max_bubble, 100 * least_bubble_);
+  planning_.infeasible_hint = fmt::format("write --max-bubble {:.0f}%", 100 * least_bubble_ + 1);
 }
 
 // Points of the front that are not among the chosen, so that they are emulated too.
@@ -270,11 +278,11 @@ Result<Planning> Planner::plan(const std::vector<Degrees>& points) {
   Selection selection = search();
   std::vector<PricedPoint> chosen =
       first_of(selection.priced, std::max(request_.top, emulated_points));
-  chosen = with_variants(std::move(chosen));
+  chosen = with_variants(std::move(chosen), selection.idle);
   add_front(selection.priced, chosen);
   emulate(chosen);
   if (chosen.empty()) {
-    explain_bubble(selection.least_bubble);
+    explain_bubble();
     return planning_;
   }
   if (auto errors = add_candidates(chosen)) return tl::unexpected(*errors);

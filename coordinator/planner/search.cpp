@@ -18,6 +18,8 @@ using workload::Degrees;
 using workload::Recompute;
 using workload::Training;
 
+constexpr std::int64_t shortest_part = 8192;  // tokens of a sequence that the search cuts
+
 std::vector<std::int64_t> choices(const FixedDegrees& fixed, const std::string& name, int value,
                                   std::int64_t divisible) {
   if (!fixed.has(name)) return divisors(divisible);
@@ -140,7 +142,6 @@ Degrees only_fixed(const Degrees& given) {
   base.overlap_gradients = given.overlap_gradients;
   base.vpp = given.vpp;
   base.schedule = given.schedule;
-  base.cp = given.cp;
   base.context = given.context;
   base.ep = given.ep;
   base.etp = given.etp;
@@ -156,6 +157,17 @@ std::vector<int> expert_choices(const workload::Model& model, const FixedDegrees
   for (std::int64_t ep = 1; model.experts.count % ep == 0 && ranks % ep == 0; ep *= 2)
     choices.push_back(static_cast<int>(ep));
   return choices;
+}
+
+// Long sequences are cut into parts of 8,192 tokens or more, in halves, quarters, ...
+std::vector<int> context_choices(const Training& training, const FixedDegrees& fixed,
+                                 std::int64_t accelerators) {
+  if (fixed.has("cp")) return {fixed.values.cp};
+  std::vector<int> choices;
+  for (std::int64_t cp = 1; accelerators % cp == 0 && cp <= training.sequence / shortest_part;
+       cp *= 2)
+    choices.push_back(static_cast<int>(cp));
+  return choices.empty() ? std::vector<int>{1} : choices;
 }
 
 bool needs_sequence(const workload::Model& model, const Degrees& degrees) {
@@ -175,11 +187,30 @@ bool selective_differs(const Training& training) {
 
 bool simpler(const Degrees& a, const Degrees& b) {
   const auto key = [](const Degrees& d) {
-    return std::tuple(d.tp, d.pp, d.ep, d.zero_stage, d.recompute, d.sequence_parallel,
+    return std::tuple(d.tp, d.pp, d.cp, d.ep, d.zero_stage, d.recompute, d.sequence_parallel,
                       d.micro_batch, d.dp);
   };
   return key(a) < key(b);
 }
+
+namespace {
+
+// The options of one (tp, pp, cp, dp), if it may be at all.
+void add_degrees(const Training& training, Degrees base, const FixedDegrees& fixed, bool selective,
+                 std::vector<Degrees>& points) {
+  // Where it must be on, it is no choice.
+  base.sequence_parallel = fixed.values.sequence_parallel || needs_sequence(training.model, base);
+  if (fixed.has("dp") && base.dp != fixed.values.dp) return;
+  if (training.global_batch % base.dp != 0) return;
+  const std::int64_t ranks = std::int64_t{base.tp} * base.cp * base.dp;
+  for (const int ep : expert_choices(training.model, fixed, ranks)) {
+    base.ep = ep;
+    if (!workload::violations(workload::shortest(training, base), base).empty()) continue;
+    add_options(training, base, fixed, selective, points);
+  }
+}
+
+}  // namespace
 
 std::vector<Degrees> points_of(const Training& training, std::int64_t accelerators,
                                const FixedDegrees& fixed) {
@@ -187,26 +218,19 @@ std::vector<Degrees> points_of(const Training& training, std::int64_t accelerato
   // program.
   if (!workload::violations(workload::shortest(training, {}), {}).empty()) return {};
   const bool selective = selective_differs(training);
-  const int cp = fixed.values.cp;
-  if (accelerators % cp != 0) return {};
   std::vector<Degrees> points;
-  for (const std::int64_t tp : choices(fixed, "tp", fixed.values.tp, accelerators / cp))
-    for (const std::int64_t pp : choices(fixed, "pp", fixed.values.pp, accelerators / cp / tp)) {
-      Degrees base = only_fixed(fixed.values);
-      base.tp = static_cast<int>(tp);
-      base.pp = static_cast<int>(pp);
-      base.dp = static_cast<int>(accelerators / cp / tp / pp);
-      // Where it must be on, it is no choice.
-      base.sequence_parallel =
-          fixed.values.sequence_parallel || needs_sequence(training.model, base);
-      if (fixed.has("dp") && base.dp != fixed.values.dp) continue;
-      if (training.global_batch % base.dp != 0) continue;
-      for (const int ep : expert_choices(training.model, fixed, accelerators / pp)) {
-        base.ep = ep;
-        if (!workload::violations(workload::shortest(training, base), base).empty()) continue;
-        add_options(training, base, fixed, selective, points);
+  for (const int cp : context_choices(training, fixed, accelerators)) {
+    if (accelerators % cp != 0) continue;
+    for (const std::int64_t tp : choices(fixed, "tp", fixed.values.tp, accelerators / cp))
+      for (const std::int64_t pp : choices(fixed, "pp", fixed.values.pp, accelerators / cp / tp)) {
+        Degrees base = only_fixed(fixed.values);
+        base.cp = cp;
+        base.tp = static_cast<int>(tp);
+        base.pp = static_cast<int>(pp);
+        base.dp = static_cast<int>(accelerators / cp / tp / pp);
+        add_degrees(training, base, fixed, selective, points);
       }
-    }
+  }
   std::sort(points.begin(), points.end(), simpler);
   return points;
 }

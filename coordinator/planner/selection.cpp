@@ -27,7 +27,8 @@ void add_priced(const PlanRequest& request, const Economy& economy, PricedPoint 
   point.score = score_of(request.objective, economy, point.step(), point.work.busy);
   selection.least_bubble = std::min(selection.least_bubble, point.bubble() / point.step());
   ++selection.evaluated;
-  if (within_bubble(request, point)) selection.priced.push_back(std::move(point));
+  auto& points = within_bubble(request, point) ? selection.priced : selection.idle;
+  points.push_back(std::move(point));
 }
 
 // Prices some of the points and adds them; `so_far` of all were priced before.
@@ -56,6 +57,14 @@ double threshold_of(const Selection& selection, std::size_t kept) {
   return *last;
 }
 
+void sort(Selection& selection, std::size_t kept) {
+  std::erase_if(selection.idle, [most = threshold_of(selection, kept)](const PricedPoint& point) {
+    return point.score > most;
+  });
+  std::sort(selection.priced.begin(), selection.priced.end(), better);
+  std::sort(selection.idle.begin(), selection.idle.end(), better);
+}
+
 }  // namespace
 
 double score_of(Objective objective, const Economy& economy, Seconds step, Seconds busy) {
@@ -81,14 +90,14 @@ bool within_bubble(const PlanRequest& request, const PricedPoint& point) {
 }
 
 Selection search_all(const PlanRequest& request, const Economy& economy,
-                     const std::vector<FittingPoint>& points, Pricing& pricing) {
+                     const std::vector<FittingPoint>& points, Pricing& pricing, std::size_t kept) {
   Selection selection;
   std::vector<std::size_t> all(points.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
   const auto works = request.objective == Objective::energy ? works_of(request, points)
                                                             : std::vector<StepWork>(points.size());
   price_some(request, economy, points, works, all, pricing, selection);
-  std::sort(selection.priced.begin(), selection.priced.end(), better);
+  sort(selection, kept);
   return selection;
 }
 
@@ -115,7 +124,7 @@ Selection search_pruned(const PlanRequest& request, const Economy& economy,
     next = end;
   }
   selection.pruned = static_cast<std::int64_t>(order.size() - next);
-  std::sort(selection.priced.begin(), selection.priced.end(), better);
+  sort(selection, kept);
   return selection;
 }
 

@@ -39,17 +39,19 @@ bool within_bubble(const PlanRequest& request, const PricedPoint& point);
 // What was priced of a space, best first.
 struct Selection {
   std::vector<PricedPoint> priced;
+  // Their bubble is too large, though they would be among the best: other pipelines may have less.
+  std::vector<PricedPoint> idle;
   std::int64_t evaluated = 0, pruned = 0;
   double least_bubble = 1;  // share of the step, of all that was priced
 };
 
-// Prices every point.
+// Prices every point. `kept`: how many of the best count, as below.
 Selection search_all(const PlanRequest& request, const Economy& economy,
-                     const std::vector<FittingPoint>& points, Pricing& pricing);
+                     const std::vector<FittingPoint>& points, Pricing& pricing, std::size_t kept);
 
 // Prices points in the order of their bounds (bound.hpp), a batch at a time, until the bound of the
 // next is beyond the score of the `kept`-th best: no point that is left can be among these. Batches
-// do not depend on the number of threads. The best `kept` are those of search_all().
+// do not depend on the number of threads. The best `kept` are those of search_all(), and the idle.
 Selection search_pruned(const PlanRequest& request, const Economy& economy,
                         const std::vector<FittingPoint>& points, Pricing& pricing,
                         std::size_t kept);

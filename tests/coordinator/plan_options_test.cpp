@@ -75,6 +75,15 @@ TEST_CASE("head-room is kept, and a limit of the bubble too") {
                                    "tp=1 --max-bubble 1%");
   CHECK(none.status == 3);
   CHECK_THAT(none.err, Contains("waiting for other stages") && Contains("--max-bubble"));
+  // The limit is that of the pipeline as it would run: plain 1F1B waits longer than this.
+  const std::string fixed = "--top 40 --fix pp=4,micro_batch=1,dp=4,tp=1,recompute=full";
+  const double plain = bubble(planned(fixed + ",vpp=1,schedule=1f1b")["plans"][0]);
+  const auto others = planned(fixed + " --max-bubble " + std::to_string(0.6 * plain));
+  REQUIRE_FALSE(others["plans"].empty());
+  for (const auto& plan : others["plans"]) {
+    CHECK(bubble(plan) <= 0.6 * plain);
+    CHECK((plan["vpp"] > 1 || plan["schedule"] == "zb-h1"));
+  }
 }
 
 TEST_CASE("exhaustive and pruned search end with the same best plans") {

@@ -165,6 +165,27 @@ TEST_CASE("context parallelism takes its ranks from data parallelism") {
   }
 }
 
+TEST_CASE("long sequences are searched in parts, and no fixed number of parts is faster") {
+  auto request = request_of("llama-3.1-8b", "dgx-h100-4", 32, 32, 131072);
+  const auto whole = plan_training(request);
+  REQUIRE(whole.has_value());
+  REQUIRE_FALSE(whole->candidates.empty());
+  CHECK(whole->points_total ==
+        whole->points_rejected_memory + whole->points_pruned + whole->points_evaluated);
+  CHECK(whole->candidates.front().plan.degrees.cp > 1);  // 4: a tenth faster than any of one part
+  for (const char* fix : {"cp=1", "cp=2", "cp=4", "cp=8"}) {
+    INFO(fix);
+    request.fix = fix;
+    const auto fixed = plan_training(request);
+    REQUIRE(fixed.has_value());
+    for (const Candidate& candidate : fixed->candidates)
+      CHECK(step_of(whole->candidates.front()) <= step_of(candidate) * (1 + 1e-12));
+  }
+  for (const Degrees& point :
+       points_of(request_of("llama-3.1-8b", "dgx-h100-4", 32, 32, 8192).training, 32, {}))
+    REQUIRE(point.cp == 1);
+}
+
 TEST_CASE("what cannot fit says which memory binds and by how much") {
   const auto planning = plan_training(request_of("llama-3.1-405b", "dgx-h100-4", 8, 8, 4096));
   REQUIRE(planning.has_value());

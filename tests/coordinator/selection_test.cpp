@@ -35,7 +35,7 @@ std::int64_t check_same_best(const PlanRequest& request) {
   const auto points = fitting_of(request);
   const Economy economy = economy_of(request);
   Pricing pricing(request);
-  const Selection all = search_all(request, economy, points, pricing);
+  const Selection all = search_all(request, economy, points, pricing, 8);
   const Selection some = search_pruned(request, economy, points, pricing, 8);
   CHECK(all.pruned == 0);
   CHECK(all.evaluated == static_cast<std::int64_t>(points.size()));
@@ -46,6 +46,9 @@ std::int64_t check_same_best(const PlanRequest& request) {
     CHECK(some.priced[i].placed == all.priced[i].placed);
     CHECK(some.priced[i].price.step == all.priced[i].price.step);
   }
+  REQUIRE(some.idle.size() == all.idle.size());
+  for (std::size_t i = 0; i < all.idle.size(); ++i)
+    CHECK(some.idle[i].placed == all.idle[i].placed);
   return some.pruned;
 }
 
@@ -135,7 +138,7 @@ TEST_CASE("of the front no point is beaten by another, and every other point is"
   const PlanRequest request = test::spaces().front();
   const Economy economy = economy_of(request);
   Pricing pricing(request);
-  const auto priced = search_all(request, economy, fitting_of(request), pricing).priced;
+  const auto priced = search_all(request, economy, fitting_of(request), pricing, 8).priced;
   const auto front = pareto_front(priced, economy);
   REQUIRE(front.size() > 1);
   const auto beats = [&](std::size_t a, std::size_t b) {

@@ -80,7 +80,9 @@ pipeline_parallel_degree = {}
   if (d.pp > 1)
     text += fmt::format(
         "pipeline_parallel_schedule = \"{}\"\npipeline_parallel_microbatch_size = {}\n"
-        "pipeline_parallel_layers_per_stage = {}\n",
+        "pipeline_parallel_layers_per_stage = {}\n"
+        "pipeline_parallel_first_stage_less_layers = 0\n"  // 1 by default, for the embedding
+        "pipeline_parallel_last_stage_less_layers = 0\n",
         schedule_word(d), d.micro_batch, plan.training.model.layers / d.pp / d.vpp);
   if (plan.training.model.experts.count > 0)
     text += fmt::format("expert_parallel_degree = {}\n", d.ep);
