@@ -134,7 +134,7 @@ TEST_CASE("whatever the bytes are, reading ends and never throws") {
 
 TEST_CASE("a file that is not there or is a folder is an error with its name") {
   CHECK(to_string(read_text_file("/nowhere/x.yaml").error()) ==
-        "/nowhere/x.yaml: error: no such file\n");
+        "/nowhere/x.yaml: error: no such file; check the path\n");
   CHECK(to_string(read_text_file("/").error()) == "/: error: this is a folder, not a file\n");
 }
 

@@ -232,7 +232,7 @@ TEST_CASE("files that are no cluster at all are refused in one line") {
   CHECK(errors_of("- 1\n") ==
         "c.yaml:1:1: error: expected a map of keys and values, found a list\n");
   CHECK(to_string(load_cluster("./nowhere.yaml").error()) ==
-        "./nowhere.yaml: error: no such file\n");
+        "./nowhere.yaml: error: no such file; check the path\n");
 }
 
 TEST_CASE("an unknown ready cluster offers the closest names") {
