@@ -90,7 +90,7 @@ TEST_CASE("well-known figures are those of the data sheets") {
   CHECK_FALSE(accelerator("a100-sxm4-80gb").peak.contains(Precision::fp8));
   CHECK(link_kind("nvlink-4").capacity == gigabytes_per_second(450));
   CHECK(link_kind("infiniband-ndr").capacity == gigabits_per_second(400));
-  CHECK(link_kind("shared-memory").capacity == gigabytes_per_second(50));
+  CHECK(link_kind("shared-memory").capacity == gigabytes_per_second(40));
 }
 
 // What drivers show as the total, in MiB (MI300X: 206,141,652,992 B): a little is kept by the

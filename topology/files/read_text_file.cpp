@@ -17,8 +17,7 @@ Result<std::string> read_text_file(const std::string& path) {
   const Place place{path, 0, 0};
   std::error_code error;
   const auto status = std::filesystem::status(path, error);
-  if (!std::filesystem::exists(status))
-    return failure(place, "no such file", "check the path");
+  if (!std::filesystem::exists(status)) return failure(place, "no such file", "check the path");
   if (std::filesystem::is_directory(status)) return failure(place, "this is a folder, not a file");
   const std::uintmax_t size = std::filesystem::file_size(path, error);
   if (!error && size > max_file_size) return failure(place, "larger than 64 MiB");
