@@ -58,6 +58,8 @@ class GraphMaker {
   }
 
   std::optional<TypedGraph> make() {
+    for (std::int64_t rank = 0; rank < programs_.ranks(); ++rank)
+      accelerators_.push_back(accelerator_of(rank, plan_.placement, plan_.degrees));
     colour_ranks();
     for (int d = 0; d < dimension_count; ++d)
       if (!add_groups(static_cast<Dimension>(d))) return std::nullopt;
@@ -103,13 +105,23 @@ class GraphMaker {
       if (group == 1) expect_uses(groups.count, made_.uses.size() - before);
       add_meeting(index_of(dimension));
       if (schedules.empty()) continue;
-      auto members = members_of(plan_, dimension, groups.first(group));
+      auto members = members_in(groups, group);
+      assert(group > 0 || members == members_of(plan_, dimension, groups.first(group)));
       if (repeat_alike(members, schedules)) continue;
       for (const auto& [schedule, size] : schedules) add_uses(schedule, size, members);
       remember(std::move(members));
       if (made_.uses.size() > most_uses) return false;
     }
     return true;
+  }
+
+  std::vector<AcceleratorId> members_in(const GroupTable& groups, std::int64_t group) const {
+    std::vector<AcceleratorId> members;
+    members.reserve(static_cast<std::size_t>(groups.degree));
+    for (std::int64_t i = 0; i < groups.degree; ++i)
+      members.push_back(
+          accelerators_[static_cast<std::size_t>(groups.first(group) + i * groups.stride)]);
+    return members;
   }
 
   // ---- groups that lie alike
@@ -224,8 +236,6 @@ class GraphMaker {
   }
 
   bool add_sends() {
-    for (std::int64_t rank = 0; rank < programs_.ranks(); ++rank)
-      accelerators_.push_back(accelerator_of(rank, plan_.placement, plan_.degrees));
     std::vector<std::map<int, Bytes>> targets;  // of a stage: stages, and the size of one message
     for (const StageLayout& stage : programs_.stages) {
       targets.emplace_back();
