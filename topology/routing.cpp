@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cassert>
 #include <map>
-#include <numeric>
 #include <optional>
 
 #include "topology/routing/clos_routes.hpp"
@@ -325,26 +324,6 @@ BundleId Router::moved(BundleId bundle, const Move& move) const {
   return state_->clos[network]->moved(bundle, move.networks[network]);
 }
 
-// Moving by whole pods keeps leaves together; what d_mod_k divides by must divide the way, too
-// (Clos::key).
-int Router::period() const {
-  const Cluster& cluster = state_->cluster;
-  const ClusterSpec& spec = cluster.spec;
-  const bool plain = spec.nodes.size() == 1 && spec.networks.size() == 1 && spec.links.empty() &&
-                     cluster.graph.lanes.empty() && state_->dead.empty();
-  if (!plain || !state_->clos.front() || spec.routing.mode == RoutingMode::ecmp_hash) return 0;
-  const Clos& clos = std::get<Clos>(state_->layout.networks.front().fabric);
-  std::int64_t members = std::lcm<std::int64_t>(clos.members_per_unit, clos.uplinks);
-  if (clos.tiers == 3) {
-    const std::int64_t turns =
-        clos.cores_per_group() / std::gcd(clos.cores_per_group(), clos.rails);
-    members =
-        std::lcm<std::int64_t>(clos.members_per_unit * clos.units_per_pod, clos.uplinks * turns);
-  }
-  const GroupLayout& nodes = state_->layout.groups.front();
-  const std::int64_t period =
-      std::lcm<std::int64_t>(nodes.accelerators, members * clos.rails * nodes.sharing);
-  return period < cluster.accelerators() ? static_cast<int>(period) : 0;
-}
+int Router::period() const { return state_->dead.empty() ? state_->moves.period() : 0; }
 
 }  // namespace railwright::topology

@@ -104,8 +104,8 @@ class Router {
   BundleId moved(BundleId bundle, const Move& move) const;
 
   // Accelerators so far apart are alike: moving both ends of routes by this many, wherever these
-  // are, loads other links of the same classes, equal links by equal ones. 0: nothing is known to
-  // be alike. Told of clusters of equal nodes on one Clos of the file, by any mode but ecmp_hash.
+  // are, is a move as above. 0: nothing is known to be alike. Told of clusters of equal nodes on
+  // one Clos of the file, by any mode but ecmp_hash.
   int period() const;
 
  private:

@@ -55,6 +55,12 @@ int LinkLoads::close() {
   return patterns_++;
 }
 
+void LinkLoads::drop() {
+  for_touched([&](int bundle) { open_[bundle] = 0; });
+  touched_.clear();
+  listed_ = true;
+}
+
 void LinkLoads::clear() {
   for_loaded([&](int bundle) { group_[bundle] = 0; });
   loaded_.clear();

@@ -49,6 +49,8 @@ class LinkLoads {
   }
   // Ends the open pattern; patterns count from 0.
   int close();
+  // Forgets the open pattern.
+  void drop();
   // Forgets everything, and takes no time but for what was loaded.
   void clear();
 

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "collectives/maker.hpp"
+#include "collectives/phase_loads/repeats.hpp"
 #include "collectives/ways.hpp"
 
 namespace railwright::collectives {
@@ -50,7 +51,8 @@ class Terms {
         ways_(schedule, members, router, calibration),
         software_(software_latency(calibration, router.cluster())),
         links_(links),
-        layers_(layers) {}
+        layers_(layers),
+        repeats_(Repeats::among(members, router)) {}
 
   std::vector<PhaseTerms> all() {
     const std::vector<Phase> phases = phases_of(schedule_);
@@ -110,23 +112,45 @@ class Terms {
   }
 
   TracedLayer trace_layer(const Layer& layer) {
-    TracedLayer traced;
     if (!hops_) hops_.emplace(schedule_.ranks, true);
+    TracedLayer traced;
+    if (repeats_) {
+      repeats_->begin_pattern();
+      traced.channels = trace_hops(layer, &*repeats_);
+      if (!repeats_->end_pattern(links_)) {
+        links_.drop();
+        traced.channels.clear();
+      }
+    }
+    if (traced.channels.empty()) traced.channels = trace_hops(layer, nullptr);
+    traced.pattern = links_.close();
+    return traced;
+  }
+
+  // The hops by channel. Traces those alone that repeat none.
+  std::vector<std::pair<int, HopSummary>> trace_hops(const Layer& layer, Repeats* repeats) {
+    std::vector<std::pair<int, HopSummary>> channels;
     int current = 0;
     const auto end_channel = [&](int next) {
+      if (repeats != nullptr) repeats->end_channel();
       if (const HopSummary hops = hops_->take(); hops.count > 0)
-        traced.channels.push_back({current, hops});
+        channels.push_back({current, hops});
       current = next;
     };
     maker_.connections(schedule_, layer.pattern, [&](int source, int target, int channel) {
+      if (repeats != nullptr && repeats->failed()) return;
       if (channel != current) end_channel(channel);
+      Seconds latency;
+      if (repeats != nullptr && repeats->repeated(source, target, latency))
+        return hops_->add(source, target, latency);
       ways_.trace({source, target, {}, Action::copy, layer.channel + channel}, way_);
       for (const topology::BundleShare& part : way_.parts) links_.add(part.bundle, part.share);
-      hops_->add(source, target, way_.latency + software_);
+      latency = way_.latency + software_;
+      hops_->add(source, target, latency);
+      if (repeats != nullptr) repeats->add(source, target, latency, way_);
     });
     end_channel(0);
-    traced.pattern = links_.close();
-    return traced;
+    return channels;
   }
 
   // ---- from sends
@@ -263,6 +287,7 @@ class Terms {
   TracedLayers& layers_;
   topology::Trace way_;
   std::optional<HopLatencies> hops_;
+  std::optional<Repeats> repeats_;
   std::vector<Pattern> seen_;
   std::vector<Traced> traced_;  // of each pattern seen
   std::size_t remembered_ = 0;

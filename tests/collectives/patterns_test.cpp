@@ -243,8 +243,6 @@ TEST_CASE("a group that lies as an earlier one has the loads of one that is trac
         REQUIRE(found == expected);
       }
     }
-    const bool sprays =
-        mode == topology::RoutingMode::spray || mode == topology::RoutingMode::adaptive;
-    CHECK((moved > 0) == sprays);
+    CHECK((moved > 0) == (mode != topology::RoutingMode::ecmp_hash));
   }
 }

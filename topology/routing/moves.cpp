@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <numeric>
 
 namespace railwright::topology {
 
@@ -34,7 +35,30 @@ std::optional<Move> Moves::between(std::span<const AcceleratorId> from,
   }
   if (one_node && group.scale_up.size() == 1 && std::holds_alternative<Star>(group.scale_up[0]))
     return move;
-  return sprays() ? over_networks(from, std::move(move)) : std::nullopt;
+  const bool alike = sprays() || (period() > 0 && on % period() == 0);
+  return alike ? over_networks(from, std::move(move)) : std::nullopt;
+}
+
+// Moving by whole pods keeps leaves together; what d_mod_k divides by must divide the way, too
+// (Clos::key).
+int Moves::find_period() const {
+  const ClusterSpec& spec = cluster_.spec;
+  const bool plain = spec.nodes.size() == 1 && spec.networks.size() == 1 && spec.links.empty() &&
+                     cluster_.graph.lanes.empty();
+  const auto* fabric = plain ? std::get_if<Clos>(&layout_.networks.front().fabric) : nullptr;
+  if (fabric == nullptr || spec.routing.mode == RoutingMode::ecmp_hash) return 0;
+  const Clos& clos = *fabric;
+  std::int64_t members = std::lcm<std::int64_t>(clos.members_per_unit, clos.uplinks);
+  if (clos.tiers == 3) {
+    const std::int64_t turns =
+        clos.cores_per_group() / std::gcd(clos.cores_per_group(), clos.rails);
+    members =
+        std::lcm<std::int64_t>(clos.members_per_unit * clos.units_per_pod, clos.uplinks * turns);
+  }
+  const GroupLayout& nodes = layout_.groups.front();
+  const std::int64_t period =
+      std::lcm<std::int64_t>(nodes.accelerators, members * clos.rails * nodes.sharing);
+  return period < cluster_.accelerators() ? static_cast<int>(period) : 0;
 }
 
 std::optional<Move> Moves::over_networks(std::span<const AcceleratorId> from, Move move) const {
@@ -62,8 +86,10 @@ VertexId Moves::moved(VertexId vertex, const Move& move) const {
     const int site = vertex.index - layout_.networks[n].placement.first_switch;
     const auto* clos = std::get_if<Clos>(&layout_.networks[n].fabric);
     if (clos == nullptr || site < 0 || site >= clos->switches()) continue;
-    assert(site < clos->leaves() && "a spine on its own");
-    return {vertex.index + move.networks[n].units};
+    const Move::Shift& shift = move.networks[n];
+    if (site < clos->leaves()) return {vertex.index + shift.units};
+    const bool core = site >= clos->leaves() + clos->spines();
+    return {vertex.index + (core ? 0 : shift.pods * clos->uplinks)};
   }
   // Blocks of a group of nodes count node by node.
   const auto after =

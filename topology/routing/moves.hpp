@@ -16,13 +16,21 @@ namespace railwright::topology {
 // which a pod (ClosRoutes::spray), and loads what belongs to the nodes, the leaves and the pods of
 // its two ends: where all leaves move on by as many units, and all pods by as many pods, every way
 // among the set goes where its ends go, link by link and bundle by bundle, with the same shares and
-// links of the same classes.
+// links of the same classes. By modes that choose one path (but by hash) the same holds of moves by
+// whole periods.
 class Moves {
  public:
   // All must outlive it. `clos` by network; `closed_form`: all links are those of shapes.
   Moves(const Cluster& cluster, const Layout& layout,
         const std::vector<std::optional<ClosRoutes>>& clos, bool closed_form)
-      : cluster_(cluster), layout_(layout), clos_(clos), closed_form_(closed_form) {}
+      : cluster_(cluster),
+        layout_(layout),
+        clos_(clos),
+        closed_form_(closed_form),
+        period_(find_period()) {}
+
+  // As of the router, which knows of dead links besides.
+  int period() const { return period_; }
 
   std::optional<Move> between(std::span<const AcceleratorId> from,
                               std::span<const AcceleratorId> to) const;
@@ -33,6 +41,7 @@ class Moves {
     int node = 0, local = 0;  // in the group
   };
   Place place_of(AcceleratorId accelerator, const GroupLayout& group) const;
+  int find_period() const;
   bool sprays() const;
   std::optional<Move> over_networks(std::span<const AcceleratorId> from, Move move) const;
   VertexId moved(VertexId vertex, const Move& move) const;
@@ -41,6 +50,7 @@ class Moves {
   const Layout& layout_;
   const std::vector<std::optional<ClosRoutes>>& clos_;
   bool closed_form_;
+  int period_;
 };
 
 }  // namespace railwright::topology
