@@ -28,11 +28,15 @@ struct Sensitivity {
   bool operator==(const Sensitivity&) const = default;
 };
 
+// Causes in proportion.
+using BlameParts = std::vector<std::pair<std::string, Seconds>>;
+// `time` in proportion to `parts`, one after another, exactly (largest remainder, ties by order).
+std::vector<Picoseconds> split(const BlameParts& parts, Picoseconds time);
+
 class BlameBuilder {
  public:
   void add(const std::string& cause, Picoseconds time);
-  // Splits `time` over causes in proportion to `parts`, exactly (largest remainder, ties by order).
-  void add_split(const std::vector<std::pair<std::string, Seconds>>& parts, Picoseconds time);
+  void add_split(const BlameParts& parts, Picoseconds time);
   Blame build() const;
   Picoseconds total() const;
 

@@ -27,7 +27,7 @@ struct Constants {
   FlopRate tensor_rate, vector_rate;
   Bandwidth memory;
   int units = 0;
-  double gemm, half_depth, attention, hbm, hbm_half, launch;
+  double sustained, gemm, half_depth, attention, hbm, hbm_half, launch;
   double host_launch, host_exposed, vector_traffic, shard;  // of the framework
 };
 
@@ -36,14 +36,14 @@ Constants constants_of(const AcceleratorKind& accelerator, Precision precision,
   const auto value = [&](const char* parameter, double fallback) {
     return calibration.value_or(accelerator.subject(), parameter, fallback);
   };
-  const double sustained = value("sustained_rate", default_sustained_rate);
   return {peak_rate(accelerator, precision),
           peak_rate(accelerator, Precision::fp32),
           accelerator.memory_bandwidth,
           accelerator.compute_units,
-          sustained * value("gemm_efficiency", default_gemm_efficiency),
+          value("sustained_rate", default_sustained_rate),
+          value("gemm_efficiency", default_gemm_efficiency),
           value("gemm_half_depth", default_gemm_half_depth),
-          sustained * value("attention_efficiency", default_attention_efficiency),
+          value("attention_efficiency", default_attention_efficiency),
           value("hbm_efficiency", default_hbm_efficiency),
           value("hbm_half_size", default_hbm_half_size),
           value("launch_floor", default_launch_floor),
@@ -59,6 +59,7 @@ double ramped_seconds(double amount, double half, double rate) {
   return (amount + half) / rate;
 }
 
+// At the full clock.
 double tensor_seconds(const Kernel& kernel, const Constants& c) {
   switch (kernel.kind) {
     case KernelKind::vector:
@@ -79,13 +80,13 @@ double tensor_seconds(const Kernel& kernel, const Constants& c) {
   return ramped_seconds(kernel.flops.count, 0, rate.per_second);
 }
 
-ComputeTime time_of(const Kernel& kernel, const Constants& c) {
+ComputeTime time_of(const Kernel& kernel, const Constants& c, double clock) {
   if (kernel.kind == KernelKind::call) return {};
   if (kernel.kind == KernelKind::shard) return {{}, {}, {}, {}, {kernel.count * c.shard}};
   const bool vector = kernel.kind == KernelKind::vector;
   const double rate = (vector ? c.vector_rate : c.tensor_rate).per_second;
   const double peak = ramped_seconds(kernel.flops.count, 0, rate);
-  const double tensor = std::max(peak, tensor_seconds(kernel, c));
+  const double tensor = std::max(peak, tensor_seconds(kernel, c) / clock);
   const double bytes = vector ? c.vector_traffic * kernel.bytes : kernel.bytes;
   const double half = vector ? c.hbm_half : 0;  // a product loads its operands while it computes
   const double memory = ramped_seconds(bytes, half, c.hbm * c.memory.bytes_per_second);
@@ -95,6 +96,40 @@ ComputeTime time_of(const Kernel& kernel, const Constants& c) {
           {count * std::max(0.0, memory - tensor)},
           {count * c.launch},
           {}};
+}
+
+ComputeTime time_at(double clock, const std::vector<Kernel>& kernels, const Constants& constants) {
+  ComputeTime sum;
+  double launches = 0;
+  Seconds shards;
+  for (const Kernel& kernel : kernels) {
+    if (kernel.kind != KernelKind::shard) launches += kernel.count;
+    const ComputeTime one = time_of(kernel, constants, clock);
+    sum.tensor_peak += one.tensor_peak;
+    sum.tensor_inefficiency += one.tensor_inefficiency;
+    sum.hbm += one.hbm;
+    sum.launch += one.launch;
+    shards += one.host;
+  }
+  const double host = launches * constants.host_launch, busy = sum.total().value;
+  sum.host = {std::max(0.0, host - busy) + constants.host_exposed * std::min(host, busy)};
+  sum.host += shards;
+  return sum;
+}
+
+// The clock f at which the mean power stays within the limit. Switching takes C V^2 f, and the
+// voltage goes with the clock: f^3, while tensor units work, a share u = T / (T + O f) of the time
+// (T, O: tensor and other time at the full clock). The limit is met at u = 1 by f = s, so that
+// f^3 u = s^3: the one positive root of f^3 = s^3 (1 + f O / T), or the full clock.
+double clock_under(const ComputeTime& cold, double sustained) {
+  const double tensor = (cold.tensor_peak + cold.tensor_inefficiency).value;
+  const double cube = sustained * sustained * sustained;
+  const double slope = cube * (cold.total().value - tensor) / tensor;
+  if (!(tensor > 0) || cube + slope >= 1) return 1;
+  double clock = 1;  // of a convex function, from above: Newton's steps fall to the root
+  for (int step = 0; step < 8; ++step)
+    clock -= (clock * clock * clock - slope * clock - cube) / (3 * clock * clock - slope);
+  return clock;
 }
 
 std::initializer_list<Precision> wider(Precision precision) {
@@ -147,22 +182,9 @@ ComputeTime compute_time(const Kernel& kernel, const AcceleratorKind& accelerato
 ComputeTime compute_time(const std::vector<Kernel>& kernels, const AcceleratorKind& accelerator,
                          Precision precision, const Calibration& calibration) {
   const Constants constants = constants_of(accelerator, precision, calibration);
-  ComputeTime sum;
-  double launches = 0;
-  Seconds shards;
-  for (const Kernel& kernel : kernels) {
-    if (kernel.kind != KernelKind::shard) launches += kernel.count;
-    const ComputeTime one = time_of(kernel, constants);
-    sum.tensor_peak += one.tensor_peak;
-    sum.tensor_inefficiency += one.tensor_inefficiency;
-    sum.hbm += one.hbm;
-    sum.launch += one.launch;
-    shards += one.host;
-  }
-  const double host = launches * constants.host_launch, busy = sum.total().value;
-  sum.host = {std::max(0.0, host - busy) + constants.host_exposed * std::min(host, busy)};
-  sum.host += shards;
-  return sum;
+  const ComputeTime cold = time_at(1, kernels, constants);
+  const double clock = clock_under(cold, constants.sustained);
+  return clock < 1 ? time_at(clock, kernels, constants) : cold;
 }
 
 }  // namespace railwright::workload

@@ -154,11 +154,9 @@ class PathWalk {
     return found;
   }
 
-  using Parts = std::vector<std::pair<std::string, Seconds>>;
-
   // On the main stage a span belongs to its parts. On another stage it does so only while the main
   // stage is busy too; while that has nothing to run, the pipeline has a bubble.
-  void charge(const OpOfActor& at, const Parts& parts, Instant from, Instant to) {
+  void charge(const OpOfActor& at, const BlameParts& parts, Instant from, Instant to) {
     const bool main = layout_.stage_of(at.actor) == main_stage_;
     const Picoseconds own = main ? to - from : busy_->within(from, to);
     if (own.count > 0) blame_.add_split(parts, own);
@@ -203,10 +201,9 @@ class PathWalk {
       assert(piece.link.index >= 0 && "transfers of a step have no cap of their own");
       const std::string cause = "link:" + graph_.class_of(piece.link).name;
       const double own = 1 / static_cast<double>(piece.slowdown);
-      charge(at, {{cause, seconds(own)}, {"interference", seconds(1 - own)}}, from, to);
-      const std::int64_t span = (to - from).count;
-      limits_[piece.link] +=
-          own < 1 ? static_cast<std::int64_t>(own * static_cast<double>(span)) : span;
+      const BlameParts parts = {{cause, seconds(own)}, {"interference", seconds(1 - own)}};
+      charge(at, parts, from, to);
+      limits_[piece.link] += split(parts, to - from).front().count;
     };
     const auto gap = [&](Instant from, Instant to) { blame_.add("recovery", to - from); };
     const std::int64_t index = layout_.exchange(at.actor, at.op);

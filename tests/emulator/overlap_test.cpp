@@ -70,6 +70,7 @@ bool near(double a, double b) { return std::abs(a - b) <= 8; }  // picoseconds
 }  // namespace
 
 TEST_CASE("an op and a transfer that begin together end when the closed form says") {
+  int link_last = 0;
   for (const double flops : {1e11, 1e12, 1e13})
     for (const std::uint64_t size : {1, 64, 4096})
       for (const auto& [f, g] : {std::pair(1.2, 1.5), {1.0, 1.5}, {1.2, 1.0}, {2.0, 2.0}}) {
@@ -89,7 +90,15 @@ TEST_CASE("an op and a transfer that begin together end when the closed form say
         const double factor = compute_last ? f : g;
         CHECK(std::abs(lost - first * (1 - 1 / factor)) <= 8 + 1e-6 * first);
         CHECK(time_of(both.step.blame, "straggler").count == 0);
+        // What links are told to have held back is what they are blamed for, to the picosecond.
+        std::int64_t held_back = 0, blamed = 0;
+        for (const LinkLoad& load : both.step.links) held_back += load.critical.count;
+        for (const BlameEntry& entry : both.step.blame)
+          if (entry.cause.starts_with("link:")) blamed += entry.time.count;
+        CHECK(held_back == blamed);
+        link_last += blamed > 0;
       }
+  CHECK(link_last > 0);
 }
 
 TEST_CASE("interference moves the same bytes, over a longer time") {
