@@ -82,6 +82,42 @@ Result<Measurement> bench_run(const json& document, const std::string& file,
   return run;
 }
 
+// railwright-worker probe: {"probe": backend, "bytes", "pairs": [{"ranks", "same_machine",
+// "latency_s", "bandwidth_bytes_per_s", "back_bandwidth_bytes_per_s"}]}. To send from one rank to
+// another is to broadcast over the two: once nothing, once the message.
+Result<std::vector<Measurement>> probe_rows(const json& document, const std::string& file,
+                                            const RunHints& hints) {
+  Measurement run;
+  run.operation = workload::Operation::broadcast;
+  run.group = file;
+  run.library = text_in(document, "probe");
+  run.accelerator = hints.accelerator.empty() ? "cpu-core" : hints.accelerator;
+  run.ranks = 2;
+  run.nic = hints.nic;
+  run.interconnect = hints.interconnect;
+  const double size = number_in(document, "bytes");
+  std::vector<Measurement> rows;
+  for (const json& pair : document.value("pairs", json::array())) {
+    const bool known = pair.is_object() && pair.value("same_machine", json()).is_boolean();
+    const double latency = known ? number_in(pair, "latency_s") : 0;
+    const double there = known ? number_in(pair, "bandwidth_bytes_per_s") : 0;
+    const double back = known ? number_in(pair, "back_bandwidth_bytes_per_s") : 0;
+    const double time = latency + size * (1 / there + 1 / back) / 2;
+    if (!(there > 0) || !(back > 0) || !plausible(size, time) || !(latency > 0))
+      return failure({file, 1, 1}, fmt::format("pair {} is not whole", rows.size() / 2));
+    run.nodes = pair["same_machine"].get<bool>() ? 1 : 2;
+    run.per_node = run.ranks / run.nodes;
+    for (const double bytes_sent : {8.0, size}) {
+      run.id = fmt::format("{}:{}:{:.0f}", file, rows.size() / 2, bytes_sent);
+      run.size = bytes(static_cast<std::uint64_t>(bytes_sent));
+      run.time = seconds(bytes_sent == size ? time : latency);
+      rows.push_back(run);
+    }
+  }
+  if (rows.empty()) return failure({file, 1, 1}, "no 'pairs' in it");
+  return rows;
+}
+
 Result<std::vector<Measurement>> rows_of(const json& document, const Measurement& run, bool bench,
                                          const std::string& file, const RunHints& hints) {
   std::vector<Measurement> measurements;
@@ -111,6 +147,7 @@ Result<std::vector<Measurement>> read_json_runs(std::string_view text, const std
   const json document = json::parse(text, nullptr, false);
   if (document.is_discarded() || !document.is_object())
     return failure({file, 1, 1}, "not one JSON document");
+  if (document.contains("probe")) return probe_rows(document, file, hints);
   const bool bench = document.contains("backend");
   const auto run = bench ? bench_run(document, file, hints) : nccl_tests_run(document, file, hints);
   if (!run) return tl::unexpected<Errors>(run.error());

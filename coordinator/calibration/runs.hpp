@@ -1,6 +1,6 @@
-// Runs of a benchmark as measurements. Three kinds of files are told by their content:
+// Runs of a benchmark as measurements. Four kinds of files are told by their content:
 //   nccl-tests and rccl-tests: the table they print, or their JSON (-J FILE)
-//   railwright-worker bench: its JSON (--json FILE)
+//   railwright-worker bench and probe: their JSON (--json FILE)
 //   a table of measurements: docs/validate.md
 #pragma once
 

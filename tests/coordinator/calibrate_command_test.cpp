@@ -81,6 +81,30 @@ TEST_CASE("old tables, tags of mpirun and a missing operation are understood or 
   CHECK(runs->back().time.value == Approx(130.2e-6));
 }
 
+TEST_CASE("the JSON of a probe is read: what each pair takes for nothing and for a message") {
+  const std::string head = R"({"probe":"p2p","bytes":1048576,"pairs":[)";
+  const std::string pair =
+      R"({"ranks":[0,1],"same_machine":true,"latency_s":1e-6,"bandwidth_bytes_per_s":1e10,)"
+      R"("back_bandwidth_bytes_per_s":5e9})";
+  const auto rows = read_runs(head + pair + "]}", "probe.json", {});
+  REQUIRE(rows);
+  REQUIRE(rows->size() == 2);
+  CHECK(rows->front().operation == workload::Operation::broadcast);
+  CHECK(rows->front().library == "p2p");
+  CHECK(rows->front().ranks == 2);
+  CHECK(rows->front().nodes == 1);
+  CHECK(rows->front().time == microseconds(1));
+  CHECK(rows->back().size == mebibytes(1));
+  CHECK(rows->back().time.value == Approx(1e-6 + 1048576 * (1 / 1e10 + 1 / 5e9) / 2));
+  for (const std::string broken :
+       {R"({"ranks":[0,1]})", R"({"same_machine":true,"latency_s":1})", "7"}) {
+    const auto error = read_runs(head + broken + "]}", "probe.json", {});
+    REQUIRE_FALSE(error);
+    CHECK(error.error().front().message == "pair 0 is not whole");
+  }
+  CHECK_FALSE(read_runs(head + "]}", "probe.json", {}));
+}
+
 TEST_CASE("the JSON of nccl-tests and of our own bench are read") {
   const auto nccl = read(json_sweep);
   REQUIRE(nccl);

@@ -82,6 +82,19 @@ void add_engine_options(CLI::App& app, Words& words, BenchOptions& options) {
       ->capture_default_str();
 }
 
+// Flags that nccl-tests needs where one process has several ranks: here mpirun starts them all.
+void add_one_rank_options(CLI::App& app) {
+  static const auto one = CLI::Validator(
+      [](std::string& text) {
+        return text == "1" ? std::string() : "each process is one rank: mpirun -n starts more";
+      },
+      "1");
+  for (const char* name : {"-t,--nthreads", "-g,--ngpus"})
+    app.add_option_function<int>(
+           name, [](int) {}, "1: as of nccl-tests")
+        ->check(one);
+}
+
 void add_run_options(CLI::App& app, Words& words, BenchOptions& options) {
   app.add_option("-n,--iters", words.iterations, "Timed iterations [20; 40 with --compare]");
   app.add_option("-w,--warmup_iters", options.warmup, "Iterations before")->capture_default_str();
@@ -92,7 +105,7 @@ void add_run_options(CLI::App& app, Words& words, BenchOptions& options) {
       ->check(CLI::IsMember({"mpi"}));
   app.add_option("--cluster", options.cluster,
                  "Cluster file or name: choose algorithms for it, print expected time and bound");
-  app.add_option("--json", options.json_path, "Write the results to this file, SI units");
+  app.add_option("-J,--json", options.json_path, "Write the results to this file, SI units");
   app.add_option("--timeout", words.timeout_s, "Seconds after which a silent peer is lost")
       ->check(seconds_above(0, false))
       ->capture_default_str();
@@ -107,6 +120,7 @@ void add_bench_command(CommandLine& line) {
   add_size_options(*app, *words, *options);
   add_engine_options(*app, *words, *options);
   add_run_options(*app, *words, *options);
+  add_one_rank_options(*app);
   app->footer("Example: mpirun -n 4 railwright-worker bench -b 8 -e 64M -f 2 --compare mpi");
   app->callback([=, &line] {
     if (options->backend == "mpi" && !words->compare.empty())
