@@ -14,7 +14,7 @@ using topology::Precision;
 constexpr double default_gemm_efficiency = 0.70;
 constexpr double default_attention_efficiency = 0.50;
 constexpr double default_gemm_half_depth = 200;
-constexpr double default_sustained_rate = 0.8;
+constexpr double default_sustained_rate = 0.75;
 constexpr double default_hbm_efficiency = 0.83;
 constexpr double default_hbm_half_size = 14e6;
 constexpr double default_launch_floor = 3e-6;

@@ -11,7 +11,7 @@
 //
 // Calibration of the accelerator's subject (topology/calibration.hpp), and what is used where it is
 // silent (the values that data/calibration.json gives for "*"):
-//   gemm_efficiency 0.70, gemm_half_depth 200, attention_efficiency 0.50, sustained_rate 0.8,
+//   gemm_efficiency 0.70, gemm_half_depth 200, attention_efficiency 0.50, sustained_rate 0.75,
 //   hbm_efficiency 0.83, hbm_half_size 14e6 B, launch_floor 3e-6 s;
 // of the framework (subject "framework", chosen by topology::with_framework):
 //   host_launch 0 s per kernel, vector_traffic 1.5 x the bytes of fused element-wise kernels,

@@ -1,6 +1,7 @@
 // Small graphs for the tests of the network: n accelerators around one switch.
 #pragma once
 
+#include "emulator/network.hpp"
 #include "topology/calibration.hpp"
 #include "topology/graph.hpp"
 
@@ -24,6 +25,11 @@ inline topology::LinkId up(const topology::Graph& graph, int accelerator) {
 }
 inline topology::LinkId down(const topology::Graph& graph, int accelerator) {
   return *graph.link_between({graph.vertices() - 1}, {accelerator});
+}
+
+// A transfer over the switch.
+inline Transfer between(const topology::Graph& graph, int source, int target, double bytes) {
+  return {{{up(graph, source)}, {down(graph, target)}}, bytes};
 }
 
 }  // namespace railwright::emulator
