@@ -131,10 +131,12 @@ std::string short_words(const Degrees& d) {
   std::string words = fmt::format("tp={} pp={} dp={}", d.tp, d.pp, d.dp);
   if (d.cp > 1) words += fmt::format(" cp={}", d.cp);
   if (d.ep > 1) words += fmt::format(" ep={}", d.ep);
+  if (d.etp > 1) words += fmt::format(" etp={}", d.etp);
   if (d.vpp > 1) words += fmt::format(" vpp={}", d.vpp);
   if (d.schedule != workload::PipelineSchedule::one_forward_one_backward)
     words += " " + workload::to_string(d.schedule);
   words += fmt::format(" micro_batch={} zero_stage={}", d.micro_batch, d.zero_stage);
+  if (d.shard > 0) words += fmt::format(" shard={}", d.shard);
   if (d.sequence_parallel) words += " sequence_parallel";
   if (d.recompute != workload::Recompute::none)
     words += " recompute=" + workload::to_string(d.recompute);

@@ -46,8 +46,10 @@ Json candidate_json(const Candidate& candidate) {
                {"vpp", d.vpp},
                {"cp", d.cp},
                {"ep", d.ep},
+               {"etp", d.etp},
                {"dp", d.dp},
                {"zero_stage", d.zero_stage},
+               {"shard", d.zero_stage == 0 ? 1 : d.shard_ranks()},
                {"sequence_parallel", d.sequence_parallel},
                {"micro_batch", d.micro_batch},
                {"recompute", workload::to_string(d.recompute)},
@@ -66,8 +68,6 @@ Json candidate_json(const Candidate& candidate) {
   if (candidate.energy.value > 0) json["tokens_per_joule"] = tokens / candidate.energy.value;
   json["emulated"] = candidate.emulated;
   if (candidate.linear_step.value > 0) json["placement_gain"] = candidate.linear_step / p.step_time;
-  if (d.shard > 0) json["shard"] = d.shard;
-  if (d.etp > 1) json["etp"] = d.etp;
   if (d.cp > 1) json["context"] = workload::to_string(d.context);
   if (!d.layers.empty()) json["layers_per_stage"] = d.layers;
   return json;

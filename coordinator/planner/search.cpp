@@ -39,6 +39,19 @@ std::vector<int> zero_choices(const FixedDegrees& fixed, int ranks) {
   return ranks > 1 ? std::vector<int>{0, 1, 2, 3} : std::vector<int>{0};
 }
 
+// Copies of the shards (HSDP): 2, 4, ... ranks that share one, under FSDP without stages. With
+// stages they have no closed form (price.cpp).
+std::vector<int> shard_choices(const Training& training, const Degrees& base,
+                               const FixedDegrees& fixed, int zero) {
+  std::vector<int> choices = {fixed.values.shard};
+  if (fixed.has("shard") || zero != 3 || base.pp > 1 || training.model.experts.count > 0)
+    return choices;
+  const std::int64_t ranks = std::int64_t{base.dp} * base.cp;
+  for (std::int64_t shard = 2; shard < ranks && ranks % shard == 0; shard *= 2)
+    choices.push_back(static_cast<int>(shard));
+  return choices;
+}
+
 std::vector<bool> sequence_choices(const FixedDegrees& fixed, int tp) {
   if (fixed.has("sequence_parallel")) return {fixed.values.sequence_parallel};
   return tp > 1 ? std::vector<bool>{false, true} : std::vector<bool>{false};
@@ -50,13 +63,17 @@ void add_options(const Training& training, const Degrees& base, const FixedDegre
   const std::int64_t share = training.global_batch / base.dp;
   const int copies = base.tp * base.cp * base.dp / (base.ep * base.etp);  // of each expert
   const int sharing = std::max(base.dp * base.cp, training.model.experts.count > 0 ? copies : 1);
+  std::vector<Degrees> sharded;
   for (const int zero : zero_choices(fixed, sharing))
+    for (const int shard : shard_choices(training, base, fixed, zero)) {
+      sharded.push_back(base);
+      sharded.back().zero_stage = zero;
+      sharded.back().shard = shard;
+    }
+  for (Degrees point : sharded)
     for (const Recompute recompute : recompute_choices(fixed, selective))
       for (const bool sequence : sequence_choices(fixed, base.tp))
         for (const auto batch : choices(fixed, "micro_batch", fixed.values.micro_batch, share)) {
-          Degrees point = base;
-          point.zero_stage = zero;
-          point.shard = fixed.values.shard;
           point.recompute = recompute;
           point.sequence_parallel = sequence;
           point.micro_batch = static_cast<int>(batch);
@@ -143,8 +160,6 @@ Degrees only_fixed(const Degrees& given) {
   base.vpp = given.vpp;
   base.schedule = given.schedule;
   base.context = given.context;
-  base.ep = given.ep;
-  base.etp = given.etp;
   base.layers = given.layers;
   return base;
 }
@@ -156,6 +171,16 @@ std::vector<int> expert_choices(const workload::Model& model, const FixedDegrees
   std::vector<int> choices;
   for (std::int64_t ep = 1; model.experts.count % ep == 0 && ranks % ep == 0; ep *= 2)
     choices.push_back(static_cast<int>(ep));
+  return choices;
+}
+
+// Each expert's tensors are split over as many ranks as other tensors at most, in halves.
+std::vector<int> expert_tensor_choices(const workload::Model& model, const FixedDegrees& fixed,
+                                       int tp) {
+  if (fixed.has("etp") || model.experts.count == 0) return {fixed.values.etp};
+  std::vector<int> choices;
+  for (int etp = 1; tp % etp == 0 && model.experts.ffn_hidden % etp == 0; etp *= 2)
+    choices.push_back(etp);
   return choices;
 }
 
@@ -187,8 +212,8 @@ bool selective_differs(const Training& training) {
 
 bool simpler(const Degrees& a, const Degrees& b) {
   const auto key = [](const Degrees& d) {
-    return std::tuple(d.tp, d.pp, d.cp, d.ep, d.zero_stage, d.recompute, d.sequence_parallel,
-                      d.micro_batch, d.dp);
+    return std::tuple(d.tp, d.pp, d.cp, d.ep, d.etp, d.zero_stage, d.shard, d.recompute,
+                      d.sequence_parallel, d.micro_batch, d.dp);
   };
   return key(a) < key(b);
 }
@@ -203,11 +228,13 @@ void add_degrees(const Training& training, Degrees base, const FixedDegrees& fix
   if (fixed.has("dp") && base.dp != fixed.values.dp) return;
   if (training.global_batch % base.dp != 0) return;
   const std::int64_t ranks = std::int64_t{base.tp} * base.cp * base.dp;
-  for (const int ep : expert_choices(training.model, fixed, ranks)) {
-    base.ep = ep;
-    if (!workload::violations(workload::shortest(training, base), base).empty()) continue;
-    add_options(training, base, fixed, selective, points);
-  }
+  for (const int ep : expert_choices(training.model, fixed, ranks))
+    for (const int etp : expert_tensor_choices(training.model, fixed, base.tp)) {
+      base.ep = ep;
+      base.etp = etp;
+      if (!workload::violations(workload::shortest(training, base), base).empty()) continue;
+      add_options(training, base, fixed, selective, points);
+    }
 }
 
 }  // namespace

@@ -153,6 +153,27 @@ TEST_CASE("experts are planned with sequence parallelism wherever tensors are sp
   CHECK(split > 0);
 }
 
+TEST_CASE("no fixed split of experts and no fixed size of a shard beats the search") {
+  const auto check = [](PlanRequest request, std::initializer_list<const char*> fixes) {
+    const auto free = plan_training(request);
+    REQUIRE(free.has_value());
+    CHECK(free->points_total ==
+          free->points_rejected_memory + free->points_pruned + free->points_evaluated);
+    for (const char* fix : fixes) {
+      INFO(request.training.model.name << " " << fix);
+      request.fix = fix;
+      const auto fixed = plan_training(request);
+      REQUIRE(fixed.has_value());
+      REQUIRE_FALSE(fixed->candidates.empty());
+      CHECK(workload::to_string(fixed->candidates.front().plan.degrees).find(fix) !=
+            std::string::npos);
+      CHECK(step_of(free->candidates.front()) <= step_of(fixed->candidates.front()) * (1 + 1e-12));
+    }
+  };
+  check(request_of("mixtral-8x7b", "dgx-h100-4", 16, 32, 4096), {"etp=2", "etp=4", "etp=8"});
+  check(request_of("llama-2-7b", "dgx-h100-4", 32, 64, 4096), {"shard=4", "shard=8", "shard=16"});
+}
+
 TEST_CASE("context parallelism takes its ranks from data parallelism") {
   auto request = request_of("llama-3.1-8b", "dgx-h100-4", 32, 16, 32768);
   request.fix = "cp=4";
