@@ -117,6 +117,25 @@ TEST_CASE("Megatron FSDP is written for ZeRO-2 and 3, and layers with their norm
   CHECK_THAT(arguments(plan), Contains("--max-position-embeddings 1048576\n"));
 }
 
+TEST_CASE("precisions are written as the recipes of each framework") {
+  auto plan = plan_of("llama-3.1-8b", "dgx-h100-4", 128, 4096, "dp=32,zero_stage=1");
+  const auto with = [&](topology::Precision precision) {
+    plan.training.precision = precision;
+    return *emit(Framework::megatron, plan);
+  };
+  using topology::Precision;
+  CHECK_THAT(with(Precision::mxfp8), Contains("--bf16\n--fp8-format e4m3\n--fp8-recipe mxfp8\n"));
+  CHECK_THAT(with(Precision::nvfp4), Contains("--bf16\n--fp4-format e2m1\n--fp4-recipe nvfp4\n"));
+  CHECK_THAT(with(Precision::fp8), Contains("--bf16\n--fp8-format hybrid\n"));
+  CHECK_THAT(with(Precision::fp8), !Contains("recipe"));
+  CHECK_THAT(with(Precision::fp32), !Contains("--bf16"));
+  for (const Precision precision : {Precision::mxfp8, Precision::nvfp4}) {
+    plan.training.precision = precision;
+    CHECK_THAT(refusal(Framework::torchtitan, plan), Contains("precision"));
+    CHECK_THAT(refusal(Framework::deepspeed, plan), Contains("precision"));
+  }
+}
+
 TEST_CASE("a job script asks for the plan's nodes and quotes the plan's name") {
   const auto plan = plan_of("llama-3.1-8b", "dgx-h100-4", 128, 4096, "tp=4,dp=4,zero_stage=1");
   check_golden("job.sbatch", *emit_sbatch(plan, "plans/8b.json"));

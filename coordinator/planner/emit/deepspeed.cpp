@@ -37,7 +37,7 @@ Errors deepspeed_refusals(const Plan& plan) {
   if (plan.placement.order != workload::default_order)
     refuse("placement: its ranks are numbered tp-dp-pp", "plan with --placement linear");
   const std::string precision = precision_word(plan.training);
-  if (precision == "fp8" || precision == "fp4")
+  if (is_narrow(plan.training.precision))
     refuse("precision " + precision, "plan with --precision bf16");
   return errors;
 }

@@ -53,8 +53,7 @@ const char* connections(const Degrees& d) {
 }
 
 bool trains_bf16(const workload::Training& training) {
-  using enum topology::Precision;
-  return training.precision != fp32 && training.precision != tf32 && training.precision != fp16;
+  return training.precision == topology::Precision::bf16 || is_narrow(training.precision);
 }
 
 using Lines = std::vector<std::string>;
@@ -175,10 +174,17 @@ void add_batch(const workload::Training& training, const Degrees& d, Lines& line
   add(lines, "--micro-batch-size {}", d.micro_batch);
   add(lines, "--global-batch-size {}", training.global_batch);
   const std::string precision = precision_word(training);
-  if (precision == "bf16" || precision == "fp16") add(lines, "--{}", precision);
-  if (precision == "fp8") {
-    add(lines, "--bf16");
-    add(lines, "--fp8-format hybrid");
+  if (precision == "bf16" || precision == "fp16") return add(lines, "--{}", precision);
+  if (precision == "fp32" || precision == "tf32") return;
+  add(lines, "--bf16");  // what 8- and 4-bit recipes keep between their matrix products
+  if (precision == "fp8") add(lines, "--fp8-format hybrid");
+  if (precision == "mxfp8") {
+    add(lines, "--fp8-format e4m3");
+    add(lines, "--fp8-recipe mxfp8");
+  }
+  if (precision == "nvfp4") {
+    add(lines, "--fp4-format e2m1");
+    add(lines, "--fp4-recipe nvfp4");
   }
 }
 
@@ -205,7 +211,7 @@ Errors megatron_refusals(const Plan& plan) {
            "plan with --fix zero_stage=1 or pp=1");
   if (is_uneven(plan) && !ends_differ_only(plan.layers_per_stage))
     refuse(errors, "layers: inner stages of different sizes", "let only the ends differ");
-  if (precision == "fp4") refuse(errors, "precision fp4", "plan with --precision fp8");
+  if (precision == "fp4") refuse(errors, "precision fp4", "plan with --precision nvfp4 or fp8");
   if (!same_numbering(plan.placement.order, workload::default_order, d) &&
       !same_numbering(plan.placement.order, stages_inside, d))
     refuse(errors, "placement: ranks in an order other than tp-cp-dp-pp and tp-cp-pp-dp",
