@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cmath>
-#include <numeric>
 #include <tuple>
 
 #include "coordinator/training.hpp"
@@ -79,46 +77,6 @@ void add_options(const Training& training, const Degrees& base, const FixedDegre
           point.micro_batch = static_cast<int>(batch);
           if (workload::violations(training, point).empty()) points.push_back(point);
         }
-}
-
-std::string joined(const std::vector<std::string>& lines) {
-  std::string out;
-  for (const std::string& line : lines) out += (out.empty() ? "" : "; ") + line;
-  return out;
-}
-
-// Rules that the fixed degrees break by themselves, whatever the others are.
-std::vector<std::string> own_violations(const Training& training, const FixedDegrees& fixed) {
-  Degrees alone = fixed.values;
-  const bool divides = training.global_batch % (std::int64_t{alone.dp} * alone.micro_batch) == 0;
-  return workload::violations(divides ? workload::shortest(training, alone) : training, alone);
-}
-
-// Of the rules that own_violations() finds broken, the one to look at first.
-std::string remedy(const Training& training, const Degrees& given) {
-  const workload::Model& model = training.model;
-  if (given.zero_stage > 3) return "write zero_stage=0, 1, 2 or 3";
-  if (model.learned_positions && training.sequence > model.positions)
-    return fmt::format("write --sequence {} or less", model.positions);
-  if (given.tp > 1 && std::gcd(model.heads, model.kv_heads) % given.tp != 0)
-    return fmt::format("write tp={}",
-                       fmt::join(divisors(std::gcd(model.heads, model.kv_heads)), " or "));
-  return "choose degrees that divide";
-}
-
-std::string product_text(const Degrees& given) {
-  return given.cp > 1 ? fmt::format("tp x pp x cp x dp = {} x {} x {} x {}", given.tp, given.pp,
-                                    given.cp, given.dp)
-                      : fmt::format("tp x pp x dp = {} x {} x {}", given.tp, given.pp, given.dp);
-}
-
-std::vector<std::string> examples_of_dp(std::int64_t accelerators, const Training& training) {
-  std::vector<std::string> list;
-  for (const std::int64_t dp : divisors(accelerators)) {
-    if (training.global_batch % dp != 0) continue;
-    list.push_back(std::to_string(dp));
-  }
-  return list;
 }
 
 }  // namespace
@@ -260,34 +218,6 @@ std::vector<Degrees> points_of(const Training& training, std::int64_t accelerato
   }
   std::sort(points.begin(), points.end(), simpler);
   return points;
-}
-
-ConfigError why_no_points(const Training& training, std::int64_t accelerators,
-                          const FixedDegrees& fixed) {
-  const Degrees& given = fixed.values;
-  const double product = 1.0 * given.tp * given.pp * given.cp * given.dp;
-  if (std::fmod(static_cast<double>(accelerators), product) != 0)
-    return {{},
-            fmt::format("--fix: {} = {:.0f} does not divide {} accelerators", product_text(given),
-                        product, accelerators),
-            "choose degrees whose product divides --accelerators"};
-  const std::vector<std::string> broken = own_violations(training, fixed);
-  if (!broken.empty())
-    return {{}, (fixed.names.empty() ? "" : "--fix: ") + joined(broken), remedy(training, given)};
-  if (fixed.has("tp") && fixed.has("pp") && fixed.has("dp"))
-    return {{},
-            fmt::format("--fix: {} = {:.0f} is not {} accelerators", product_text(given), product,
-                        accelerators),
-            "leave one of them out, or set --accelerators to their product"};
-  const auto dps = examples_of_dp(accelerators, training);
-  return {{},
-          fmt::format("no tensor and pipeline degrees divide both {} ({} layers, {} heads) and {} "
-                      "accelerators with global batch {}",
-                      training.model.name, training.model.layers, training.model.heads,
-                      accelerators, training.global_batch),
-          fmt::format("data-parallel degrees that divide the batch: {}; change --accelerators or "
-                      "--global-batch",
-                      fmt::join(dps, ", "))};
 }
 
 }  // namespace railwright::coordinator

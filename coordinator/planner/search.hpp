@@ -24,10 +24,6 @@ tl::expected<FixedDegrees, ConfigError> parse_fixed(std::string_view text);
 std::vector<workload::Degrees> points_of(const workload::Training& training,
                                          std::int64_t accelerators, const FixedDegrees& fixed);
 
-// Why points_of() is empty, in words with a hint.
-ConfigError why_no_points(const workload::Training& training, std::int64_t accelerators,
-                          const FixedDegrees& fixed);
-
 // Whether selective recomputation is any different from none for this training.
 bool selective_differs(const workload::Training& training);
 
