@@ -127,6 +127,11 @@ std::string gain_line(const Planning& planning) {
   return fmt::format("The best plan is {:.2f} x as fast as the rule of thumb.\n", ratio);
 }
 
+std::string uncertainty_line(const Planning& planning) {
+  return fmt::format("Steps are predicted to +- {:.0f} % (one standard deviation).\n",
+                     100 * planning.uncertainty);
+}
+
 std::string reasons_text(const Planning& planning) {
   std::string text;
   for (const Reason& reason : planning.reasons)
@@ -160,7 +165,10 @@ Json blame_json(const emulator::Blame& blame) {
 
 Json planning_json(const Planning& planning, double wall_s) {
   Json plans = Json::array();
-  for (const Candidate& candidate : planning.candidates) plans.push_back(candidate_json(candidate));
+  for (const Candidate& candidate : planning.candidates) {
+    plans.push_back(candidate_json(candidate));
+    plans.back()["uncertainty"] = planning.uncertainty;
+  }
   Json document = {{"plans", plans}};
   if (planning.baseline_fits) document["baseline"] = candidate_json(planning.baseline);
   if (!planning.candidates.empty()) {
@@ -195,7 +203,8 @@ std::string planning_text(const Planning& planning, double wall_s) {
                                        [](const auto& row) { return !row[other].empty(); });
   if (!shows_other)
     for (auto& row : rows) row.erase(row.begin() + other);
-  return table(rows) + gain_line(planning) + reasons_text(planning) + pareto_text(planning) +
+  return table(rows) + gain_line(planning) + uncertainty_line(planning) + reasons_text(planning) +
+         pareto_text(planning) +
          fmt::format(
              "{} points: {} do not fit into memory, {} pruned, {} priced; {} plans emulated; in "
              "{:.2f} s.\n",

@@ -4,6 +4,7 @@
 
 #include "coordinator/coordinator.hpp"
 #include "coordinator/planner/baseline.hpp"
+#include "coordinator/planner/memory_gate.hpp"
 #include "coordinator/planner/search.hpp"
 #include "requests.hpp"
 
@@ -214,6 +215,50 @@ TEST_CASE("what cannot fit says which memory binds and by how much") {
   CHECK(planning->points_evaluated == 0);
   CHECK_FALSE(planning->baseline_fits);
   CHECK_THAT(planning->infeasible_reason, Catch::Matchers::Contains("GiB too much"));
+}
+
+TEST_CASE("the sequence that is named where nothing fits is the longest one that fits") {
+  for (auto request : {request_of("llama-3.1-8b", "dgx-h100-4", 8, 8, 524288),
+                       request_of("llama-3.1-70b", "dgx-h100-4", 16, 16, 32768)}) {
+    const auto planning = plan_training(request);
+    REQUIRE(planning.has_value());
+    REQUIRE(planning->candidates.empty());
+    INFO(planning->infeasible_hint);
+    const auto at = planning->infeasible_hint.find("--sequence ");
+    REQUIRE(at != std::string::npos);
+    const std::int64_t longest = std::stoll(planning->infeasible_hint.substr(at + 11));
+    const std::int64_t unit = std::min<std::int64_t>(1024, request.training.sequence / 64);
+    const auto any_fits = [&](std::int64_t sequence) {
+      request.training.sequence = sequence;
+      const auto points = points_of(request.training, request.accelerators, {});
+      return std::any_of(points.begin(), points.end(), [&](const Degrees& point) {
+        return tightest_stage(request.cluster, request.training, point).fits();
+      });
+    };
+    CHECK(any_fits(longest));
+    CHECK_FALSE(any_fits(longest + unit));
+  }
+}
+
+TEST_CASE("baseline and placement are always among the reasons") {
+  const auto reason = [](const PlanRequest& request, const std::string& about) {
+    const auto planning = plan_training(request);
+    REQUIRE(planning.has_value());
+    for (const Reason& reason : planning->reasons)
+      if (reason.about == about) return reason.text;
+    return std::string();
+  };
+  auto request = request_of("llama-3.1-8b", "dgx-h100-4", 32, 128, 8192);
+  CHECK_THAT(reason(request, "baseline"), Catch::Matchers::Contains("Megatron's rule of thumb"));
+  for (const char* fix : {"", "tp=2,pp=2", "tp=4,pp=2,vpp=2", "dp=32"}) {
+    request.fix = fix;
+    INFO(fix);
+    CHECK_FALSE(reason(request, "placement").empty());
+  }
+  CHECK_THAT(reason(request, "placement"), Catch::Matchers::Contains("one order only"));
+  request.fix = "tp=2,pp=2";
+  request.linear_only = true;
+  CHECK_THAT(reason(request, "placement"), Catch::Matchers::Contains("--placement linear"));
 }
 
 TEST_CASE("the rule of thumb takes the least tensor parallelism that fits, then stages") {
