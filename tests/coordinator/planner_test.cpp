@@ -244,8 +244,8 @@ TEST_CASE("baseline and placement are always among the reasons") {
   const auto reason = [](const PlanRequest& request, const std::string& about) {
     const auto planning = plan_training(request);
     REQUIRE(planning.has_value());
-    for (const Reason& reason : planning->reasons)
-      if (reason.about == about) return reason.text;
+    for (const Reason& one : planning->reasons)
+      if (one.about == about) return one.text;
     return std::string();
   };
   auto request = request_of("llama-3.1-8b", "dgx-h100-4", 32, 128, 8192);
