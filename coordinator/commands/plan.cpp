@@ -80,8 +80,7 @@ void add_options(CLI::App& command, Options& options) {
       ->check(CLI::Range(1, 1000));
   command
       .add_option("--precision", options.precision,
-                  "of weights and activations: fp32, tf32, bf16, fp16, fp8, fp4, mxfp8, "
-                  "nvfp4")
+                  "fp32, tf32, bf16, fp16, fp8, fp4, mxfp8 or nvfp4")
       ->capture_default_str();
   command.add_option("--calibration", options.calibration,
                      "calibration.json, laid over the defaults");
