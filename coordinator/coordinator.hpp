@@ -67,8 +67,8 @@ struct ParetoPoint {
   Joules energy;
 };
 
-// Why the best plan is the best, in words, by subject: "limit", "next", "baseline", "memory",
-// "links".
+// Why the best plan is the best, in words, by subject: "limit", "next", "baseline", "placement",
+// "memory", "links".
 struct Reason {
   std::string about, text;
 };
@@ -77,7 +77,8 @@ struct Planning {
   std::vector<Candidate> candidates;  // best first, at most `top`
   std::vector<ParetoPoint> pareto;    // of what was priced last, by step
   std::vector<Reason> reasons;
-  std::vector<std::string> assumptions;  // about prices and power
+  std::vector<std::string> assumptions;  // about prices, power and rates
+  double uncertainty = 0;                // of each step, a fraction: training.hpp
   Candidate baseline;                    // the rule of thumb; empty when nothing fits
   bool baseline_fits = true;             // false: it is shown, but does not fit into memory
   // The first is the sum of the other three. Evaluated: priced in closed form.

@@ -1,6 +1,7 @@
 #include "coordinator/training.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <iostream>
@@ -9,6 +10,7 @@
 #include "topology/calibration_range.hpp"
 #include "topology/files/names.hpp"
 #include "topology/routing.hpp"
+#include "workload/uncertainty.hpp"
 
 namespace railwright::coordinator {
 
@@ -25,6 +27,18 @@ std::string rates_of(const AcceleratorKind& kind) {
   for (const auto& [name, precision] : topology::precision_names)
     if (kind.peak.contains(precision)) names += (names.empty() ? "" : ", ") + std::string(name);
   return names;
+}
+
+// "b200-sxm-180gb, mi355x": of the catalogue, those with a rate for it.
+std::string owners_of(topology::Precision precision) {
+  constexpr std::size_t most = 12;
+  std::vector<std::string> names;
+  for (const AcceleratorKind& kind : topology::accelerator_catalogue())
+    if (kind.peak.contains(precision)) names.push_back(kind.name);
+  const std::size_t left_out = names.size() - std::min(most, names.size());
+  names.resize(names.size() - left_out);
+  std::string text = fmt::format("{}", fmt::join(names, ", "));
+  return left_out > 0 ? fmt::format("{} and {} more", text, left_out) : text;
 }
 
 void add_kernel(UsedRanges& used, const std::string& subject, const workload::Kernel& kernel) {
@@ -111,8 +125,32 @@ std::optional<ConfigError> missing_precision(const std::vector<const Accelerator
           {},
           fmt::format("accelerator '{}' has no rate for {}", kind->name,
                       topology::name_of(topology::precision_names, precision)),
-          fmt::format("choose --precision among those that it has: {}", rates_of(*kind))};
+          fmt::format("choose --precision among those that it has: {}; those with a rate for {}: "
+                      "{}",
+                      rates_of(*kind), topology::name_of(topology::precision_names, precision),
+                      owners_of(precision))};
   return std::nullopt;
+}
+
+double uncertainty_of(const std::vector<const AcceleratorKind*>& kinds,
+                      const topology::Calibration& calibration) {
+  double most = 0;
+  for (const AcceleratorKind* kind : kinds)
+    most = std::max(most, workload::prediction_uncertainty(*kind, calibration));
+  return most;
+}
+
+std::optional<std::string> assumed_rate(const AcceleratorKind& kind,
+                                        topology::Precision precision) {
+  using topology::Precision;
+  if (precision != Precision::mxfp8 && precision != Precision::nvfp4) return std::nullopt;
+  const Precision width = precision == Precision::mxfp8 ? Precision::fp8 : Precision::fp4;
+  const auto own = kind.peak.find(precision), same = kind.peak.find(width);
+  if (own == kind.peak.end() || same == kind.peak.end() || own->second != same->second)
+    return std::nullopt;
+  return fmt::format("no rate of its own is known of '{}' for {}: that for {} is taken", kind.name,
+                     topology::name_of(topology::precision_names, precision),
+                     topology::name_of(topology::precision_names, width));
 }
 
 std::vector<std::string> notes_of(const Plan& plan, const Cluster& cluster,

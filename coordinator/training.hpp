@@ -10,7 +10,7 @@
 
 namespace railwright::coordinator {
 
-// "fp32", "tf32", "bf16", "fp16", "fp8" or "fp4".
+// "fp32", "tf32", "bf16", "fp16", "fp8", "fp4", "mxfp8" or "nvfp4".
 tl::expected<topology::Precision, ConfigError> parse_precision(const std::string& text);
 
 // Both from 1 to 2^31, so that their product is still a count.
@@ -25,6 +25,12 @@ Result<std::int64_t> first_accelerator(int node, const topology::Cluster& cluste
 // Every kind must name a rate for the precision: another one's would pass for it.
 std::optional<ConfigError> missing_precision(
     const std::vector<const topology::AcceleratorKind*>& kinds, topology::Precision precision);
+// How far a step may be off, as a fraction (workload/uncertainty.hpp): that of the least known.
+double uncertainty_of(const std::vector<const topology::AcceleratorKind*>& kinds,
+                      const topology::Calibration& calibration);
+// In words, where the rate of a block format is only that of its width: a default of its class.
+std::optional<std::string> assumed_rate(const topology::AcceleratorKind& kind,
+                                        topology::Precision precision);
 
 // What is allowed and yet worth a line on stderr: a sequence longer than the model was made for
 // ("warning: ..."), and calibration used for sizes that nobody measured ("note: ...", one line per

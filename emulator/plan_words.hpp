@@ -64,12 +64,14 @@ inline constexpr Words<workload::ContextExchange, 2> contexts{
 inline constexpr Words<workload::PipelineSchedule, 2> pipelines{
     {{"1f1b", workload::PipelineSchedule::one_forward_one_backward},
      {"zb-h1", workload::PipelineSchedule::zero_bubble_h1}}};
-inline constexpr Words<workload::Precision, 6> precisions{{{"fp32", workload::Precision::fp32},
+inline constexpr Words<workload::Precision, 8> precisions{{{"fp32", workload::Precision::fp32},
                                                            {"tf32", workload::Precision::tf32},
                                                            {"bf16", workload::Precision::bf16},
                                                            {"fp16", workload::Precision::fp16},
                                                            {"fp8", workload::Precision::fp8},
-                                                           {"fp4", workload::Precision::fp4}}};
+                                                           {"fp4", workload::Precision::fp4},
+                                                           {"mxfp8", workload::Precision::mxfp8},
+                                                           {"nvfp4", workload::Precision::nvfp4}}};
 
 template <class T, std::size_t n>
 constexpr std::string_view word_of(const Words<T, n>& words, T value) {

@@ -31,6 +31,16 @@ double middle_of(const CsvRow& row, std::string_view low, std::string_view high)
   return a > 0 && b > 0 ? (a + b) / 2 : std::max(a, b);
 }
 
+// No vendor names a rate of its own for block-scaled formats: that of their width is taken.
+void add_block_formats(std::string_view formats, AcceleratorKind& kind) {
+  for (const auto& [format, width] :
+       {std::pair(Precision::mxfp8, Precision::fp8), std::pair(Precision::nvfp4, Precision::fp4)}) {
+    if (formats.find(name_of(precision_names, format)) == std::string_view::npos) continue;
+    assert(kind.peak.contains(width) && "a block format without a rate of its width");
+    kind.peak[format] = kind.peak.at(width);
+  }
+}
+
 AcceleratorKind accelerator_of(const CsvRow& row) {
   AcceleratorKind kind;
   kind.name = row.text("name");
@@ -38,6 +48,7 @@ AcceleratorKind accelerator_of(const CsvRow& row) {
   for (const auto& [name, precision] : precision_names)
     if (const double rate = row.number(std::string(name) + "_tflops"); rate > 0)
       kind.peak[precision] = teraflops(rate);
+  add_block_formats(row.text("block_formats"), kind);
   kind.memory = *parse_bytes(row.text("memory_gibibytes") + " GiB");
   kind.memory_bandwidth = gigabytes_per_second(row.number("memory_gigabytes_per_second"));
   kind.compute_units = static_cast<int>(row.number("compute_units"));

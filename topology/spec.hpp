@@ -13,7 +13,9 @@
 
 namespace railwright::topology {
 
-enum class Precision : std::uint8_t { fp32, tf32, bf16, fp16, fp8, fp4 };
+// mxfp8 and nvfp4 scale blocks of 32 and 16 values in the matrix units: a part with an 8- or 4-bit
+// rate need not have them.
+enum class Precision : std::uint8_t { fp32, tf32, bf16, fp16, fp8, fp4, mxfp8, nvfp4 };
 
 // Where a thing was written. Not part of its value: specs that say the same are equal wherever they
 // stand.

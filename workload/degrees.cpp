@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cassert>
 
 namespace railwright::workload {
@@ -31,10 +32,25 @@ bool all_positive(const Training& training, const Degrees& degrees, Messages& ou
   return out.empty();
 }
 
+// "; nearest that divide: 4 and 8".
+std::string nearest_divisors(std::int64_t value, std::int64_t degree) {
+  if (degree >= value)
+    return fmt::format("; nearest that divides: {}", std::max<std::int64_t>(value, 1));
+  std::int64_t below = 1, above = value;
+  for (std::int64_t small = 1; small * small <= value; ++small) {
+    if (value % small != 0) continue;
+    for (const std::int64_t divisor : {small, value / small})
+      (divisor < degree ? below : above) =
+          divisor < degree ? std::max(below, divisor) : std::min(above, divisor);
+  }
+  return fmt::format("; nearest that divide: {} and {}", below, above);
+}
+
 void check_divides(Messages& out, const char* what, std::int64_t value, const char* by,
                    std::int64_t degree) {
   if (value % degree != 0)
-    out.push_back(fmt::format("{} % {}: {} is not divisible by {}", what, by, value, degree));
+    out.push_back(fmt::format("{} % {}: {} is not divisible by {}{}", what, by, value, degree,
+                              nearest_divisors(value, degree)));
 }
 
 void check_experts(const Model& model, const Degrees& degrees, Messages& out) {
@@ -134,9 +150,14 @@ void check_schedule(const Training& training, const Degrees& degrees, Messages& 
 void check_batch(const Training& training, const Degrees& degrees, Messages& out) {
   const std::int64_t share = std::int64_t{degrees.dp} * degrees.micro_batch;
   if (training.global_batch % share != 0) {
-    out.push_back(
-        fmt::format("global_batch % (dp x micro_batch): {} is not divisible by {} x {} = {}",
-                    training.global_batch, degrees.dp, degrees.micro_batch, share));
+    out.push_back(fmt::format(
+        "global_batch % (dp x micro_batch): {} is not divisible by {} x {} = {}; nearest "
+        "batches: {}{}",
+        training.global_batch, degrees.dp, degrees.micro_batch, share,
+        training.global_batch < share
+            ? ""
+            : fmt::format("{} and ", training.global_batch / share * share),
+        (training.global_batch / share + 1) * share));
   } else if (training.global_batch / share > most_micro_batches) {
     out.push_back(fmt::format("{} micro-batches per step and rank; at most {} are emulated",
                               training.global_batch / share, most_micro_batches));

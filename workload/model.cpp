@@ -93,8 +93,9 @@ ModelFamily read_family(Fields& fields) {
     std::vector<std::string> known;
     for (const ModelFamily& family : model_families()) known.emplace_back(family.model_type);
     const std::string near = topology::closest_hint(name, known);
-    type.error(fmt::format("unknown model_type '{}'", name),
-               near.empty() ? fmt::format("known are {}", fmt::join(known, ", ")) : near);
+    type.error(
+        fmt::format("unknown model_type '{}'", name),
+        fmt::format("{}{}known are {}", near, near.empty() ? "" : "; ", fmt::join(known, ", ")));
   }
   ModelFamily none;
   none.four_times_ffn = true;  // what is missing is then the family, not its keys
@@ -131,6 +132,8 @@ void read_sizes(Fields& fields, const ModelFamily& family, Model& model) {
   model.ffn_hidden = family.four_times_ffn ? size_or(fields, ffn_keys, 4 * model.hidden)
                                            : require_size(fields, ffn_keys);
   model.head_dim = size_or(fields, {"head_dim"}, model.hidden / model.heads);
+  // What is missing has been said; what does not divide by its stand-in has not.
+  if (!has_any(fields, hidden_keys) || !has_any(fields, head_keys)) return;
   if (!has_any(fields, {"head_dim"}) && model.hidden % model.heads != 0)
     find_any(fields, hidden_keys)
         .error(fmt::format("{} is not divisible by {} attention heads", model.hidden, model.heads),

@@ -52,8 +52,12 @@ constexpr ModelFamily qwen2_moe() {
   family.shared_gate = true;
   return family;
 }
+constexpr ModelFamily with_query_key_norm(ModelFamily family) {
+  family.query_key_norm = true;
+  return family;
+}
 constexpr ModelFamily deepseek_like(std::string_view name) {
-  ModelFamily family = with_experts(llama_like(name));
+  ModelFamily family = with_query_key_norm(with_experts(llama_like(name)));  // of narrow vectors
   family.latent = true;
   return family;
 }
@@ -62,7 +66,7 @@ constexpr ModelFamily families[] = {
     llama_like("llama"),
     llama_like("mistral"),
     with_qkv_bias(llama_like("qwen2")),
-    llama_like("qwen3"),
+    with_query_key_norm(llama_like("qwen3")),
     with_tied(llama_like("gemma")),
     llama_like("phi3"),
     llama_like("granite"),
@@ -76,7 +80,7 @@ constexpr ModelFamily families[] = {
     with_tied(gpt_like("starcoder2")),
     with_experts(llama_like("mixtral")),
     qwen2_moe(),
-    with_experts(llama_like("qwen3_moe")),
+    with_query_key_norm(with_experts(llama_like("qwen3_moe"))),
     deepseek_like("deepseek_v2"),
     deepseek_like("deepseek_v3"),
     deepseek_like("kimi_k2"),

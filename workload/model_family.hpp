@@ -20,6 +20,7 @@ struct ModelFamily {
   bool experts = false;         // its MLPs may be mixtures of experts
   bool shared_gate = false;     // their shared experts are weighted
   bool latent = false;          // multi-head latent attention
+  bool query_key_norm = false;  // queries and keys are normalised before they meet
 };
 
 std::span<const ModelFamily> model_families();

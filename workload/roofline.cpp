@@ -132,30 +132,34 @@ double clock_under(const ComputeTime& cold, double sustained) {
   return clock;
 }
 
-std::initializer_list<Precision> wider(Precision precision) {
-  static constexpr std::initializer_list<Precision> from_fp4 = {Precision::fp4,  Precision::fp8,
-                                                                Precision::bf16, Precision::fp16,
-                                                                Precision::tf32, Precision::fp32};
-  static constexpr std::initializer_list<Precision> from_fp8 = {
-      Precision::fp8, Precision::bf16, Precision::fp16, Precision::tf32, Precision::fp32};
-  static constexpr std::initializer_list<Precision> from_bf16 = {Precision::bf16, Precision::fp16,
-                                                                 Precision::tf32, Precision::fp32};
-  static constexpr std::initializer_list<Precision> from_fp16 = {Precision::fp16, Precision::bf16,
-                                                                 Precision::tf32, Precision::fp32};
-  static constexpr std::initializer_list<Precision> from_tf32 = {Precision::tf32, Precision::fp32};
-  static constexpr std::initializer_list<Precision> from_fp32 = {Precision::fp32, Precision::tf32};
+using Precisions = std::initializer_list<Precision>;
+
+Precisions wider(Precision precision) {
+  using enum Precision;
+  static constexpr Precisions from_nvfp4 = {nvfp4, fp4, fp8, bf16, fp16, tf32, fp32};
+  static constexpr Precisions from_fp4 = {fp4, fp8, bf16, fp16, tf32, fp32};
+  static constexpr Precisions from_mxfp8 = {mxfp8, fp8, bf16, fp16, tf32, fp32};
+  static constexpr Precisions from_fp8 = {fp8, bf16, fp16, tf32, fp32};
+  static constexpr Precisions from_bf16 = {bf16, fp16, tf32, fp32};
+  static constexpr Precisions from_fp16 = {fp16, bf16, tf32, fp32};
+  static constexpr Precisions from_tf32 = {tf32, fp32};
+  static constexpr Precisions from_fp32 = {fp32, tf32};
   switch (precision) {
-    case Precision::fp4:
+    case nvfp4:
+      return from_nvfp4;
+    case fp4:
       return from_fp4;
-    case Precision::fp8:
+    case mxfp8:
+      return from_mxfp8;
+    case fp8:
       return from_fp8;
-    case Precision::bf16:
+    case bf16:
       return from_bf16;
-    case Precision::fp16:
+    case fp16:
       return from_fp16;
-    case Precision::tf32:
+    case tf32:
       return from_tf32;
-    case Precision::fp32:
+    case fp32:
       return from_fp32;
   }
   return from_bf16;

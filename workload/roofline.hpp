@@ -58,9 +58,9 @@ struct ComputeTime {
   Seconds total() const { return tensor_peak + tensor_inefficiency + hbm + launch + host; }
   bool operator==(const ComputeTime&) const = default;
 };
-// The rate of `precision`, or of the next wider one that the accelerator has: fp4 -> fp8 -> bf16 or
-// fp16 (whichever is there) -> tf32 -> fp32, and fp32 -> tf32; at last the slowest it names.
-// 0 when it names none: then only HBM and launches count.
+// The rate of `precision`, or of the next wider one that the accelerator has: nvfp4 -> fp4 -> fp8,
+// mxfp8 -> fp8, fp8 -> bf16 or fp16 (whichever is there) -> tf32 -> fp32, and fp32 -> tf32; at last
+// the slowest it names. 0 when it names none: then only HBM and launches count.
 FlopRate peak_rate(const topology::AcceleratorKind& accelerator, topology::Precision precision);
 
 ComputeTime compute_time(const Kernel& kernel, const topology::AcceleratorKind& accelerator,

@@ -52,7 +52,7 @@ void add_options(CLI::App& command, EmulateOptions& options) {
   command.add_option("--sequence", options.sequence, "tokens per sequence");
   command
       .add_option("--precision", options.precision,
-                  "of weights and activations: fp32, tf32, bf16, fp16, fp8, fp4")
+                  "fp32, tf32, bf16, fp16, fp8, fp4, mxfp8 or nvfp4")
       ->capture_default_str();
   command
       .add_option("--steps", options.steps,
@@ -192,6 +192,9 @@ int run(const EmulateOptions& options) {
   if (!shortage.empty() && !options.ignore_memory) return report_shortage(options, shortage);
   print_notes(inputs->plan, inputs->cluster, inputs->calibration);
   note_other_calibration(*inputs);
+  for (const auto* kind : kinds_of(inputs->plan, inputs->cluster))
+    if (const auto line = assumed_rate(*kind, inputs->plan.training.precision))
+      std::cerr << "note: " << *line << "\n";
   return options.listen.empty() ? run_steps(options, *inputs, watch)
                                 : run_server(options, *inputs, watch);
 }

@@ -15,7 +15,6 @@
 #include "coordinator/training.hpp"
 #include "topology/files/writable.hpp"
 #include "topology/files/write_text_file.hpp"
-#include "workload/uncertainty.hpp"
 
 namespace railwright::coordinator {
 
@@ -81,7 +80,7 @@ void add_options(CLI::App& command, Options& options) {
       ->check(CLI::Range(1, 1000));
   command
       .add_option("--precision", options.precision,
-                  "of weights and activations: fp32, tf32, bf16, fp16, fp8, fp4")
+                  "fp32, tf32, bf16, fp16, fp8, fp4, mxfp8 or nvfp4")
       ->capture_default_str();
   command.add_option("--calibration", options.calibration,
                      "calibration.json, laid over the defaults");
@@ -180,14 +179,6 @@ Result<PlanRequest> request_of(const Options& options) {
   return request;
 }
 
-// Of each plan: that of the least known accelerator of the cluster.
-void add_uncertainty(Json& json, const PlanRequest& request) {
-  double most = 0;
-  for (const auto& kind : request.cluster.spec.accelerator_kinds)
-    most = std::max(most, workload::prediction_uncertainty(kind, request.calibration));
-  for (Json& plan : json["plans"]) plan["uncertainty"] = most;
-}
-
 // What the best plan is emitted as; "": nothing.
 Result<std::string> emitted(const Options& options, const emulator::Plan& plan) {
   if (options.emit.empty()) return std::string{};
@@ -221,14 +212,12 @@ Errors wrong_emission(const Options& options) {
   return {};
 }
 
-void print_outcome(const Options& options, const PlanRequest& request, const Planning& planning,
-                   const std::string& launch, double wall_s) {
+void print_outcome(const Options& options, const Planning& planning, const std::string& launch,
+                   double wall_s) {
   if (!launch.empty() && options.emit_to == "-") {
     std::cout << launch;
   } else if (options.json) {
-    Json json = planning_json(planning, wall_s);
-    add_uncertainty(json, request);
-    print_json(json);
+    print_json(planning_json(planning, wall_s));
   } else {
     std::cout << planning_text(planning, wall_s);
   }
@@ -258,7 +247,7 @@ int run(const Options& options) {
   if (!launch->empty() && options.emit_to != "-")
     if (const auto saved = topology::write_text_file(options.emit_to, *launch); !saved)
       return report(saved.error());
-  print_outcome(options, *request, *planning, *launch, watch.wall_s());
+  print_outcome(options, *planning, *launch, watch.wall_s());
   return exit_ok;
 }
 

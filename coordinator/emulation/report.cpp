@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "coordinator/planner/report.hpp"
+#include "coordinator/training.hpp"
 
 namespace railwright::coordinator {
 
@@ -36,16 +37,22 @@ std::string sensitivities_table(const StepResult& step) {
   return table(rows);
 }
 
+// As `plan` gives it.
+double uncertainty(const EmulationReport& report) {
+  const EmulateInputs& inputs = report.inputs;
+  return uncertainty_of(kinds_of(inputs.plan, inputs.cluster), inputs.calibration);
+}
+
 std::string heading(const EmulationReport& report) {
   const emulator::Plan& plan = report.inputs.plan;
   const auto prediction = emulator::prediction_of(report.step, plan, report.inputs.cluster);
   return fmt::format(
       "{} on {}, {} ranks: {}\n"
       "global batch {} x {} tokens\n\n"
-      "step {}   MFU {:.1f} %   {:.0f} tokens/s per accelerator   memory {} of {}\n",
+      "step {} +- {:.0f} %   MFU {:.1f} %   {:.0f} tokens/s per accelerator   memory {} of {}\n",
       plan.training.model.name, plan.cluster.name, report.step.ranks, to_string(plan.degrees),
       plan.training.global_batch, plan.training.sequence,
-      to_string(in_seconds(report.step.step_time)), 100 * prediction.mfu,
+      to_string(in_seconds(report.step.step_time)), 100 * uncertainty(report), 100 * prediction.mfu,
       prediction.tokens_per_s_per_accelerator, to_string(prediction.peak_memory),
       to_string(memory_capacity(report.inputs)));
 }
@@ -138,6 +145,7 @@ Json emulation_json(const EmulationReport& report) {
   const auto prediction =
       emulator::prediction_of(report.step, report.inputs.plan, report.inputs.cluster);
   Json document = {{"step_time_s", prediction.step_time.value},
+                   {"uncertainty", uncertainty(report)},
                    {"mfu", prediction.mfu},
                    {"tokens_per_s_per_accelerator", prediction.tokens_per_s_per_accelerator},
                    {"peak_memory_bytes", prediction.peak_memory.count},

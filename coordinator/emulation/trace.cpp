@@ -75,6 +75,8 @@ Element element_of(topology::Precision precision) {
     case topology::Precision::bf16:
     case topology::Precision::fp8:
     case topology::Precision::fp4:
+    case topology::Precision::mxfp8:
+    case topology::Precision::nvfp4:
       break;
   }
   return {"bf16", "BFloat16", 2};

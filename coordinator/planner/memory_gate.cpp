@@ -55,7 +55,7 @@ FixedDegrees without(const FixedDegrees& fixed, const std::string& left_out) {
   return parse_fixed(kept).value_or(FixedDegrees{});
 }
 
-constexpr int most_doublings = 6;  // of accelerators, and halvings of the sequence
+constexpr int most_doublings = 6;  // of accelerators
 
 std::optional<Degrees> first_that_fits(const Cluster& cluster, const Training& training,
                                        std::int64_t accelerators, const FixedDegrees& fixed) {
@@ -160,6 +160,26 @@ std::optional<std::string> enough_memory(const Training& training,
   return fmt::format("use accelerators with {:.0f} GiB of memory", gibi);
 }
 
+// Of the sequences shorter than that of the training, in steps of about a sixty-fourth of it that
+// parts of sequences divide, the longest with which something fits: memory only grows with it.
+std::optional<std::int64_t> longest_sequence(const Cluster& cluster, Training training,
+                                             std::int64_t accelerators, const FixedDegrees& fixed) {
+  constexpr std::int64_t longest_unit = 1024;
+  const std::int64_t asked = training.sequence;
+  std::int64_t unit = 1;
+  while (2 * unit <= longest_unit && asked % (2 * unit) == 0 && 128 * unit <= asked) unit *= 2;
+  const auto fits = [&](std::int64_t units) {
+    training.sequence = units * unit;
+    return first_that_fits(cluster, training, accelerators, fixed).has_value();
+  };
+  std::int64_t fit = 0, too_long = asked / unit;
+  while (too_long - fit > 1) {
+    const std::int64_t middle = fit + (too_long - fit) / 2;
+    (fits(middle) ? fit : too_long) = middle;
+  }
+  return fit > 0 ? std::optional(fit * unit) : std::nullopt;
+}
+
 }  // namespace
 
 std::string what_would_fit(const Cluster& cluster, const Training& training,
@@ -168,13 +188,8 @@ std::string what_would_fit(const Cluster& cluster, const Training& training,
   if (const auto more = enough_accelerators(cluster, training, accelerators, fixed))
     ways.push_back(fmt::format("use --accelerators {}{}", *more,
                                *more > cluster.accelerators() ? " of a larger cluster" : ""));
-  Training shorter = training;
-  for (int i = 1; i <= most_doublings && shorter.sequence >= 2; ++i) {
-    shorter.sequence /= 2;
-    if (!first_that_fits(cluster, shorter, accelerators, fixed)) continue;
-    ways.push_back(fmt::format("use --sequence {}", shorter.sequence));
-    break;
-  }
+  if (const auto longest = longest_sequence(cluster, training, accelerators, fixed))
+    ways.push_back(fmt::format("use --sequence {} (the longest that fits)", *longest));
   if (const auto way = enough_memory(training, points_of(training, accelerators, fixed)))
     ways.push_back(*way);
   if (ways.empty()) return "use far more accelerators, or accelerators with more memory";

@@ -6,11 +6,13 @@
 #include "coordinator/coordinator.hpp"
 #include "coordinator/planner/baseline.hpp"
 #include "coordinator/planner/memory_gate.hpp"
+#include "coordinator/planner/no_points.hpp"
 #include "coordinator/planner/reasons.hpp"
 #include "coordinator/planner/request.hpp"
 #include "coordinator/planner/search.hpp"
 #include "coordinator/planner/selection.hpp"
 #include "coordinator/planner/variants.hpp"
+#include "coordinator/training.hpp"
 #include "emulator/plan_order.hpp"
 
 namespace railwright::coordinator {
@@ -270,6 +272,10 @@ void Planner::add_front(const std::vector<PricedPoint>& priced,
 
 Result<Planning> Planner::plan(const std::vector<Degrees>& points) {
   planning_.assumptions = economy_.assumptions();
+  for (const auto* kind : used_kinds(request_))
+    if (auto line = assumed_rate(*kind, request_.training.precision))
+      planning_.assumptions.push_back(std::move(*line));
+  planning_.uncertainty = uncertainty_of(used_kinds(request_), request_.calibration);
   sort_out(points);
   if (fitting_.empty()) {
     explain_no_fit(points);
@@ -300,7 +306,9 @@ Result<Planning> plan_training(const PlanRequest& request) {
   if (!fixed) return tl::unexpected(Errors{fixed.error()});
   const auto points = points_of(request.training, request.accelerators, *fixed);
   if (points.empty())
-    return tl::unexpected(Errors{why_no_points(request.training, request.accelerators, *fixed)});
+    return tl::unexpected(
+        Errors{why_no_points(request.training, request.accelerators,
+                             request.cluster.accelerators() - request.first_accelerator, *fixed)});
   return Planner(request, *fixed).plan(points);
 }
 

@@ -40,6 +40,50 @@ Reason against(const std::string& about, const std::string& name, const Candidat
   return {about, fmt::format("{} takes {:.3f} x as long: the best has {}", who, ratio, difference)};
 }
 
+// How much the nearest other order would lose in closed form. It may promise a gain there that
+// emulation does not hold.
+Reason usual_order(const std::vector<workload::RankOrder>& orders, const Degrees& degrees,
+                   Pricing& pricing) {
+  std::vector<Placed> placed;
+  for (const workload::RankOrder& order : orders) placed.push_back({degrees, order});
+  const auto prices = pricing.prices(placed, By::closed_form);
+  std::size_t nearest = 1;
+  for (std::size_t i = 2; i < prices.size(); ++i)
+    if (prices[i].step < prices[nearest].step) nearest = i;
+  const double more = 100 * (prices[nearest].step / prices.front().step - 1);
+  const std::string other = to_string(orders[nearest], degrees);
+  if (more < 0)
+    return {"placement",
+            fmt::format("ranks in the usual order {}: {} would save {:.1f} % in closed "
+                        "form, which emulation does not confirm",
+                        to_string(orders.front(), degrees), other, -more)};
+  return {"placement", fmt::format("the usual order of ranks, {}, is the best of {}: {} would take "
+                                   "{:.1f} % longer in closed form",
+                                   to_string(orders.front(), degrees), orders.size(), other, more)};
+}
+
+// What the order of ranks gives, also where it is the usual one.
+Reason placement_of(const Evidence& evidence, const Candidate& best, Pricing& pricing) {
+  const Degrees& degrees = best.plan.degrees;
+  const workload::RankOrder& order = best.plan.placement.order;
+  if (best.linear_step.value > 0)
+    return {"placement",
+            fmt::format("ranks in the order {} instead of the usual one save {:.1f} %",
+                        to_string(order, degrees), 100 * (1 - step_of(best) / best.linear_step))};
+  const auto orders = orders_of(evidence.request.cluster, degrees);
+  if (order != workload::default_order)
+    return {"placement", fmt::format("ranks in the order {}; the usual one is ruled out",
+                                     to_string(order, degrees))};
+  if (orders.size() == 1) return {"placement", "ranks can be placed in one order only"};
+  if (evidence.request.linear_only)
+    return {"placement", fmt::format("ranks in the usual order; --placement linear tries none of "
+                                     "the {} others",
+                                     orders.size() - 1)};
+  if (!has_closed_form(degrees))
+    return {"placement", "ranks in the usual order; others are tried for plain 1F1B alone"};
+  return usual_order(orders, degrees, pricing);
+}
+
 // The best of the points that memory forbids, if it would win.
 std::optional<Reason> forbidden_by_memory(const Evidence& evidence, const Candidate& best,
                                           Pricing& pricing) {
@@ -131,10 +175,12 @@ std::string short_words(const Degrees& d) {
   std::string words = fmt::format("tp={} pp={} dp={}", d.tp, d.pp, d.dp);
   if (d.cp > 1) words += fmt::format(" cp={}", d.cp);
   if (d.ep > 1) words += fmt::format(" ep={}", d.ep);
+  if (d.etp > 1) words += fmt::format(" etp={}", d.etp);
   if (d.vpp > 1) words += fmt::format(" vpp={}", d.vpp);
   if (d.schedule != workload::PipelineSchedule::one_forward_one_backward)
     words += " " + workload::to_string(d.schedule);
   words += fmt::format(" micro_batch={} zero_stage={}", d.micro_batch, d.zero_stage);
+  if (d.shard > 0) words += fmt::format(" shard={}", d.shard);
   if (d.sequence_parallel) words += " sequence_parallel";
   if (d.recompute != workload::Recompute::none)
     words += " recompute=" + workload::to_string(d.recompute);
@@ -164,14 +210,12 @@ std::vector<Reason> reasons_of(const Evidence& evidence, const Planning& plannin
   std::vector<Reason> reasons = {limit_of(best)};
   if (planning.candidates.size() > 1)
     reasons.push_back(against("next", "the next plan", best, planning.candidates[1]));
-  if (planning.baseline_fits)
-    reasons.push_back(against("baseline", "the rule of thumb", best, planning.baseline));
-  if (best.linear_step.value > 0)
-    reasons.push_back(
-        {"placement", fmt::format("ranks in the order {} instead of the usual one save "
-                                  "{:.1f} %",
-                                  to_string(best.plan.placement.order, best.plan.degrees),
-                                  100 * (1 - step_of(best) / best.linear_step))});
+  reasons.push_back(
+      planning.baseline_fits
+          ? against("baseline", "Megatron's rule of thumb", best, planning.baseline)
+          : Reason{"baseline", fmt::format("Megatron's rule of thumb ({}) does not fit into memory",
+                                           short_words(planning.baseline.plan.degrees))});
+  reasons.push_back(placement_of(evidence, best, pricing));
   if (auto reason = forbidden_by_memory(evidence, best, pricing)) reasons.push_back(*reason);
   if (auto reason = changed_by_links(evidence, best, pricing)) reasons.push_back(*reason);
   return reasons;

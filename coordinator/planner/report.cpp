@@ -46,8 +46,10 @@ Json candidate_json(const Candidate& candidate) {
                {"vpp", d.vpp},
                {"cp", d.cp},
                {"ep", d.ep},
+               {"etp", d.etp},
                {"dp", d.dp},
                {"zero_stage", d.zero_stage},
+               {"shard", d.zero_stage == 0 ? 1 : d.shard_ranks()},
                {"sequence_parallel", d.sequence_parallel},
                {"micro_batch", d.micro_batch},
                {"recompute", workload::to_string(d.recompute)},
@@ -66,8 +68,6 @@ Json candidate_json(const Candidate& candidate) {
   if (candidate.energy.value > 0) json["tokens_per_joule"] = tokens / candidate.energy.value;
   json["emulated"] = candidate.emulated;
   if (candidate.linear_step.value > 0) json["placement_gain"] = candidate.linear_step / p.step_time;
-  if (d.shard > 0) json["shard"] = d.shard;
-  if (d.etp > 1) json["etp"] = d.etp;
   if (d.cp > 1) json["context"] = workload::to_string(d.context);
   if (!d.layers.empty()) json["layers_per_stage"] = d.layers;
   return json;
@@ -127,6 +127,11 @@ std::string gain_line(const Planning& planning) {
   return fmt::format("The best plan is {:.2f} x as fast as the rule of thumb.\n", ratio);
 }
 
+std::string uncertainty_line(const Planning& planning) {
+  return fmt::format("Steps are predicted to +- {:.0f} % (one standard deviation).\n",
+                     100 * planning.uncertainty);
+}
+
 std::string reasons_text(const Planning& planning) {
   std::string text;
   for (const Reason& reason : planning.reasons)
@@ -160,7 +165,10 @@ Json blame_json(const emulator::Blame& blame) {
 
 Json planning_json(const Planning& planning, double wall_s) {
   Json plans = Json::array();
-  for (const Candidate& candidate : planning.candidates) plans.push_back(candidate_json(candidate));
+  for (const Candidate& candidate : planning.candidates) {
+    plans.push_back(candidate_json(candidate));
+    plans.back()["uncertainty"] = planning.uncertainty;
+  }
   Json document = {{"plans", plans}};
   if (planning.baseline_fits) document["baseline"] = candidate_json(planning.baseline);
   if (!planning.candidates.empty()) {
@@ -195,7 +203,8 @@ std::string planning_text(const Planning& planning, double wall_s) {
                                        [](const auto& row) { return !row[other].empty(); });
   if (!shows_other)
     for (auto& row : rows) row.erase(row.begin() + other);
-  return table(rows) + gain_line(planning) + reasons_text(planning) + pareto_text(planning) +
+  return table(rows) + gain_line(planning) + uncertainty_line(planning) + reasons_text(planning) +
+         pareto_text(planning) +
          fmt::format(
              "{} points: {} do not fit into memory, {} pruned, {} priced; {} plans emulated; in "
              "{:.2f} s.\n",

@@ -50,9 +50,13 @@ std::optional<ConfigError> wrong_request(const PlanRequest& request) {
     return ConfigError{{}, "--max-bubble must be a share from 0% to 100%", "write 10%"};
   if (auto error = wrong_batch(request.training.global_batch, request.training.sequence))
     return error;
+  return missing_precision(used_kinds(request), request.training.precision);
+}
+
+std::vector<const topology::AcceleratorKind*> used_kinds(const PlanRequest& request) {
   workload::Degrees all;
   all.dp = static_cast<int>(request.accelerators);
-  return missing_precision(kinds_under(request.cluster, all, 0), request.training.precision);
+  return kinds_under(request.cluster, all, 0);
 }
 
 topology::Cluster with_headroom(topology::Cluster cluster, double share) {

@@ -4,8 +4,6 @@
 
 #include <algorithm>
 #include <cassert>
-#include <cmath>
-#include <numeric>
 #include <tuple>
 
 #include "coordinator/training.hpp"
@@ -39,6 +37,19 @@ std::vector<int> zero_choices(const FixedDegrees& fixed, int ranks) {
   return ranks > 1 ? std::vector<int>{0, 1, 2, 3} : std::vector<int>{0};
 }
 
+// Copies of the shards (HSDP): 2, 4, ... ranks that share one, under FSDP without stages. With
+// stages they have no closed form (price.cpp).
+std::vector<int> shard_choices(const Training& training, const Degrees& base,
+                               const FixedDegrees& fixed, int zero) {
+  std::vector<int> choices = {fixed.values.shard};
+  if (fixed.has("shard") || zero != 3 || base.pp > 1 || training.model.experts.count > 0)
+    return choices;
+  const std::int64_t ranks = std::int64_t{base.dp} * base.cp;
+  for (std::int64_t shard = 2; shard < ranks && ranks % shard == 0; shard *= 2)
+    choices.push_back(static_cast<int>(shard));
+  return choices;
+}
+
 std::vector<bool> sequence_choices(const FixedDegrees& fixed, int tp) {
   if (fixed.has("sequence_parallel")) return {fixed.values.sequence_parallel};
   return tp > 1 ? std::vector<bool>{false, true} : std::vector<bool>{false};
@@ -50,58 +61,22 @@ void add_options(const Training& training, const Degrees& base, const FixedDegre
   const std::int64_t share = training.global_batch / base.dp;
   const int copies = base.tp * base.cp * base.dp / (base.ep * base.etp);  // of each expert
   const int sharing = std::max(base.dp * base.cp, training.model.experts.count > 0 ? copies : 1);
+  std::vector<Degrees> sharded;
   for (const int zero : zero_choices(fixed, sharing))
+    for (const int shard : shard_choices(training, base, fixed, zero)) {
+      sharded.push_back(base);
+      sharded.back().zero_stage = zero;
+      sharded.back().shard = shard;
+    }
+  for (Degrees point : sharded)
     for (const Recompute recompute : recompute_choices(fixed, selective))
       for (const bool sequence : sequence_choices(fixed, base.tp))
         for (const auto batch : choices(fixed, "micro_batch", fixed.values.micro_batch, share)) {
-          Degrees point = base;
-          point.zero_stage = zero;
-          point.shard = fixed.values.shard;
           point.recompute = recompute;
           point.sequence_parallel = sequence;
           point.micro_batch = static_cast<int>(batch);
           if (workload::violations(training, point).empty()) points.push_back(point);
         }
-}
-
-std::string joined(const std::vector<std::string>& lines) {
-  std::string out;
-  for (const std::string& line : lines) out += (out.empty() ? "" : "; ") + line;
-  return out;
-}
-
-// Rules that the fixed degrees break by themselves, whatever the others are.
-std::vector<std::string> own_violations(const Training& training, const FixedDegrees& fixed) {
-  Degrees alone = fixed.values;
-  const bool divides = training.global_batch % (std::int64_t{alone.dp} * alone.micro_batch) == 0;
-  return workload::violations(divides ? workload::shortest(training, alone) : training, alone);
-}
-
-// Of the rules that own_violations() finds broken, the one to look at first.
-std::string remedy(const Training& training, const Degrees& given) {
-  const workload::Model& model = training.model;
-  if (given.zero_stage > 3) return "write zero_stage=0, 1, 2 or 3";
-  if (model.learned_positions && training.sequence > model.positions)
-    return fmt::format("write --sequence {} or less", model.positions);
-  if (given.tp > 1 && std::gcd(model.heads, model.kv_heads) % given.tp != 0)
-    return fmt::format("write tp={}",
-                       fmt::join(divisors(std::gcd(model.heads, model.kv_heads)), " or "));
-  return "choose degrees that divide";
-}
-
-std::string product_text(const Degrees& given) {
-  return given.cp > 1 ? fmt::format("tp x pp x cp x dp = {} x {} x {} x {}", given.tp, given.pp,
-                                    given.cp, given.dp)
-                      : fmt::format("tp x pp x dp = {} x {} x {}", given.tp, given.pp, given.dp);
-}
-
-std::vector<std::string> examples_of_dp(std::int64_t accelerators, const Training& training) {
-  std::vector<std::string> list;
-  for (const std::int64_t dp : divisors(accelerators)) {
-    if (training.global_batch % dp != 0) continue;
-    list.push_back(std::to_string(dp));
-  }
-  return list;
 }
 
 }  // namespace
@@ -143,8 +118,6 @@ Degrees only_fixed(const Degrees& given) {
   base.vpp = given.vpp;
   base.schedule = given.schedule;
   base.context = given.context;
-  base.ep = given.ep;
-  base.etp = given.etp;
   base.layers = given.layers;
   return base;
 }
@@ -156,6 +129,16 @@ std::vector<int> expert_choices(const workload::Model& model, const FixedDegrees
   std::vector<int> choices;
   for (std::int64_t ep = 1; model.experts.count % ep == 0 && ranks % ep == 0; ep *= 2)
     choices.push_back(static_cast<int>(ep));
+  return choices;
+}
+
+// Each expert's tensors are split over as many ranks as other tensors at most, in halves.
+std::vector<int> expert_tensor_choices(const workload::Model& model, const FixedDegrees& fixed,
+                                       int tp) {
+  if (fixed.has("etp") || model.experts.count == 0) return {fixed.values.etp};
+  std::vector<int> choices;
+  for (int etp = 1; tp % etp == 0 && model.experts.ffn_hidden % etp == 0; etp *= 2)
+    choices.push_back(etp);
   return choices;
 }
 
@@ -187,8 +170,8 @@ bool selective_differs(const Training& training) {
 
 bool simpler(const Degrees& a, const Degrees& b) {
   const auto key = [](const Degrees& d) {
-    return std::tuple(d.tp, d.pp, d.cp, d.ep, d.zero_stage, d.recompute, d.sequence_parallel,
-                      d.micro_batch, d.dp);
+    return std::tuple(d.tp, d.pp, d.cp, d.ep, d.etp, d.zero_stage, d.shard, d.recompute,
+                      d.sequence_parallel, d.micro_batch, d.dp);
   };
   return key(a) < key(b);
 }
@@ -203,11 +186,13 @@ void add_degrees(const Training& training, Degrees base, const FixedDegrees& fix
   if (fixed.has("dp") && base.dp != fixed.values.dp) return;
   if (training.global_batch % base.dp != 0) return;
   const std::int64_t ranks = std::int64_t{base.tp} * base.cp * base.dp;
-  for (const int ep : expert_choices(training.model, fixed, ranks)) {
-    base.ep = ep;
-    if (!workload::violations(workload::shortest(training, base), base).empty()) continue;
-    add_options(training, base, fixed, selective, points);
-  }
+  for (const int ep : expert_choices(training.model, fixed, ranks))
+    for (const int etp : expert_tensor_choices(training.model, fixed, base.tp)) {
+      base.ep = ep;
+      base.etp = etp;
+      if (!workload::violations(workload::shortest(training, base), base).empty()) continue;
+      add_options(training, base, fixed, selective, points);
+    }
 }
 
 }  // namespace
@@ -233,34 +218,6 @@ std::vector<Degrees> points_of(const Training& training, std::int64_t accelerato
   }
   std::sort(points.begin(), points.end(), simpler);
   return points;
-}
-
-ConfigError why_no_points(const Training& training, std::int64_t accelerators,
-                          const FixedDegrees& fixed) {
-  const Degrees& given = fixed.values;
-  const double product = 1.0 * given.tp * given.pp * given.cp * given.dp;
-  if (std::fmod(static_cast<double>(accelerators), product) != 0)
-    return {{},
-            fmt::format("--fix: {} = {:.0f} does not divide {} accelerators", product_text(given),
-                        product, accelerators),
-            "choose degrees whose product divides --accelerators"};
-  const std::vector<std::string> broken = own_violations(training, fixed);
-  if (!broken.empty())
-    return {{}, (fixed.names.empty() ? "" : "--fix: ") + joined(broken), remedy(training, given)};
-  if (fixed.has("tp") && fixed.has("pp") && fixed.has("dp"))
-    return {{},
-            fmt::format("--fix: {} = {:.0f} is not {} accelerators", product_text(given), product,
-                        accelerators),
-            "leave one of them out, or set --accelerators to their product"};
-  const auto dps = examples_of_dp(accelerators, training);
-  return {{},
-          fmt::format("no tensor and pipeline degrees divide both {} ({} layers, {} heads) and {} "
-                      "accelerators with global batch {}",
-                      training.model.name, training.model.layers, training.model.heads,
-                      accelerators, training.global_batch),
-          fmt::format("data-parallel degrees that divide the batch: {}; change --accelerators or "
-                      "--global-batch",
-                      fmt::join(dps, ", "))};
 }
 
 }  // namespace railwright::coordinator

@@ -24,15 +24,12 @@ tl::expected<FixedDegrees, ConfigError> parse_fixed(std::string_view text);
 std::vector<workload::Degrees> points_of(const workload::Training& training,
                                          std::int64_t accelerators, const FixedDegrees& fixed);
 
-// Why points_of() is empty, in words with a hint.
-ConfigError why_no_points(const workload::Training& training, std::int64_t accelerators,
-                          const FixedDegrees& fixed);
-
 // Whether selective recomputation is any different from none for this training.
 bool selective_differs(const workload::Training& training);
 
-// Simpler plans come first: fewer tensor-parallel ranks, then fewer stages, no ZeRO, less
-// recomputation, no sequence parallelism, smaller micro-batches.
+// Simpler plans come first: fewer tensor-parallel ranks, then fewer stages, whole sequences, fewer
+// ranks per expert, no ZeRO, one copy of what it shards, less recomputation, no sequence
+// parallelism, smaller micro-batches.
 bool simpler(const workload::Degrees& a, const workload::Degrees& b);
 
 std::vector<std::int64_t> divisors(std::int64_t n);  // ascending

@@ -37,12 +37,12 @@ bool has_mixed_kinds(const topology::Cluster& cluster) {
   });
 }
 
+}  // namespace
+
 bool has_closed_form(const Degrees& degrees) {
   return degrees.vpp == 1 &&
          degrees.schedule == workload::PipelineSchedule::one_forward_one_backward;
 }
-
-}  // namespace
 
 std::vector<RankOrder> orders_of(const topology::Cluster& cluster, const Degrees& degrees) {
   std::vector<Dimension> used;

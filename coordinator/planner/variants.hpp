@@ -14,6 +14,9 @@ namespace railwright::coordinator {
 std::vector<workload::RankOrder> orders_of(const topology::Cluster& cluster,
                                            const workload::Degrees& degrees);
 
+// Plain 1F1B: interleaved and zero-bubble schedules are emulated instead.
+bool has_closed_form(const workload::Degrees& degrees);
+
 // "tp-pp-dp": the dimensions of more than one rank, fastest first.
 std::string to_string(const workload::RankOrder& order, const workload::Degrees& degrees);
 

@@ -54,6 +54,13 @@ TEST_CASE("plans are written in the words of each framework") {
       plan_of("mixtral-8x7b", "dgx-h100-4", 64, 4096,
               "tp=2,pp=2,cp=2,dp=4,ep=4,zero_stage=1,sequence_parallel=true,recompute=full");
   check_golden("megatron-mixtral.args", *emit(Framework::megatron, experts));
+  const auto copies = plan_of("llama-3.1-8b", "dgx-h100-4", 128, 8192,
+                              "tp=2,dp=16,zero_stage=3,shard=4,sequence_parallel=true");
+  check_golden("megatron-fsdp.args", *emit(Framework::megatron, copies));
+  const auto parts =
+      plan_of("llama-3.1-8b", "dgx-h100-4", 128, 8192,
+              "cp=2,dp=16,zero_stage=3,shard=4,context=all_to_all,recompute=selective");
+  check_golden("deepspeed-mics.json", *emit(Framework::deepspeed, parts));
   const auto sharded = plan_of("llama-3.1-8b", "dgx-h100-4", 128, 8192,
                                "tp=2,pp=2,dp=8,zero_stage=3,sequence_parallel=true,micro_batch=2,"
                                "recompute=full");
@@ -77,13 +84,56 @@ TEST_CASE("what a framework cannot express is refused by name") {
                Contains(words));
   };
   refused(Framework::megatron, "tp=2,pp=4,dp=4,schedule=zb-h1", "zb-h1");
-  refused(Framework::megatron, "dp=32,zero_stage=2", "zero_stage=2");
+  refused(Framework::megatron, "pp=2,dp=16,zero_stage=2", "no stages");
+  refused(Framework::megatron, "dp=32,zero_stage=1,shard=8", "shard=8");
+  refused(Framework::nemo, "dp=32,zero_stage=3", "optimizer alone");
   refused(Framework::torchtitan, "dp=32,zero_stage=1", "zero_stage=1");
   refused(Framework::torchtitan, "tp=2,dp=16", "sequence_parallel=false");
   refused(Framework::deepspeed, "tp=2,pp=2,vpp=2,dp=8", "one chunk per stage");
   refused(Framework::deepspeed, "pp=2,dp=16,zero_stage=3", "ZeRO-1 at most");
   refused(Framework::deepspeed, "cp=2,dp=16", "context=ring");
   refused(Framework::nemo, "tp=2,pp=4,dp=4,schedule=zb-h1", "zb-h1");
+}
+
+TEST_CASE("Megatron FSDP is written for ZeRO-2 and 3, and layers with their norms and experts") {
+  const auto arguments = [](const emulator::Plan& plan) {
+    return *emit(Framework::megatron, plan);
+  };
+  const auto dense = [&](const std::string& degrees) {
+    return arguments(plan_of("llama-3.1-8b", "dgx-h100-4", 128, 4096, degrees));
+  };
+  CHECK_THAT(dense("dp=32,zero_stage=2"),
+             Contains("--use-megatron-fsdp\n--data-parallel-sharding-strategy optim_grads\n"));
+  CHECK_THAT(dense("dp=32,zero_stage=1"), !Contains("fsdp"));
+  CHECK_THAT(dense("dp=32,zero_stage=3"), !Contains("instances"));
+  CHECK_THAT(dense("dp=32,zero_stage=3"), !Contains("--qk-layernorm"));
+  auto plan = plan_of("mixtral-8x7b", "dgx-h100-4", 64, 4096, "dp=32,ep=8,zero_stage=1");
+  CHECK_THAT(arguments(plan), Contains("--moe-grouped-gemm\n--moe-router-dtype fp32\n"));
+  plan.training.precision = topology::Precision::fp16;
+  CHECK_THAT(arguments(plan), !Contains("--moe-grouped-gemm"));
+  plan.training.model.model_type = "qwen3_moe";
+  CHECK_THAT(arguments(plan), Contains("--qk-layernorm\n"));
+  plan.training.sequence = 1 << 20;  // longer than what the model was made for
+  CHECK_THAT(arguments(plan), Contains("--max-position-embeddings 1048576\n"));
+}
+
+TEST_CASE("precisions are written as the recipes of each framework") {
+  auto plan = plan_of("llama-3.1-8b", "dgx-h100-4", 128, 4096, "dp=32,zero_stage=1");
+  const auto with = [&](topology::Precision precision) {
+    plan.training.precision = precision;
+    return *emit(Framework::megatron, plan);
+  };
+  using topology::Precision;
+  CHECK_THAT(with(Precision::mxfp8), Contains("--bf16\n--fp8-format e4m3\n--fp8-recipe mxfp8\n"));
+  CHECK_THAT(with(Precision::nvfp4), Contains("--bf16\n--fp4-format e2m1\n--fp4-recipe nvfp4\n"));
+  CHECK_THAT(with(Precision::fp8), Contains("--bf16\n--fp8-format hybrid\n"));
+  CHECK_THAT(with(Precision::fp8), !Contains("recipe"));
+  CHECK_THAT(with(Precision::fp32), !Contains("--bf16"));
+  for (const Precision precision : {Precision::mxfp8, Precision::nvfp4}) {
+    plan.training.precision = precision;
+    CHECK_THAT(refusal(Framework::torchtitan, plan), Contains("precision"));
+    CHECK_THAT(refusal(Framework::deepspeed, plan), Contains("precision"));
+  }
 }
 
 TEST_CASE("a job script asks for the plan's nodes and quotes the plan's name") {

@@ -93,8 +93,8 @@ TEST_CASE("emulate --json has the keys of the contract, and blame adds up to the
   INFO(run.err);
   REQUIRE(run.status == 0);
   const auto document = run.json();
-  for (const char* key :
-       {"step_time_s", "mfu", "blame", "links", "events", "ranks", "wall_s", "peak_rss_bytes"})
+  for (const char* key : {"step_time_s", "uncertainty", "mfu", "blame", "links", "events", "ranks",
+                          "wall_s", "peak_rss_bytes"})
     CHECK(document.contains(key));
   REQUIRE(document["sensitivities"].size() >= 3);  // tensor, hbm, and links
   for (const auto& entry : document["sensitivities"]) {

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 
 #include "command.hpp"
@@ -36,8 +38,10 @@ TEST_CASE("plan --json has the keys of the contract, and blame adds up to the st
                           "vpp",
                           "cp",
                           "ep",
+                          "etp",
                           "dp",
                           "zero_stage",
+                          "shard",
                           "sequence_parallel",
                           "micro_batch",
                           "recompute",
@@ -175,6 +179,32 @@ TEST_CASE("a precision without a rate is refused with those that the accelerator
   refuses("plan --cluster mixed-h100-a100 --accelerators 32 --precision fp8" + training,
           "'a100-sxm4-80gb' has no rate for fp8");
   refuses("emulate --cluster dgx-h100 --parallel tp=8 --precision fp4" + training, "fp4");
+  for (const char* precision : {"mxfp8", "nvfp4"})
+    refuses(plan_8b + "--precision " + precision,
+            fmt::format("those with a rate for {}: b200-sxm-180gb, gb200-nvl72", precision));
+  refuses("emulate --cluster dgx-h100 --parallel tp=8 --precision nvfp4" + training,
+          "has no rate for nvfp4");
+}
+
+TEST_CASE("block formats are planned at the rate of their width, which is said") {
+  const std::string base =
+      "--model llama-3.1-8b --cluster gb200-nvl72 --global-batch 32 --sequence 8192 --precision ";
+  const auto best = [&](const std::string& precision) {
+    const Outcome run = run_command("plan --accelerators 8 --json " + base + precision);
+    INFO(run.err);
+    REQUIRE(run.status == 0);
+    const auto json = run.json();
+    const bool said = json.value("assumptions", nlohmann::json::array())
+                          .dump()
+                          .find("for " + precision + ": that for") != std::string::npos;
+    CHECK(said == (precision == "mxfp8" || precision == "nvfp4"));
+    return json["plans"][0]["step_time_s"].get<double>();
+  };
+  CHECK(best("mxfp8") == best("fp8"));
+  CHECK(best("nvfp4") < best("mxfp8"));
+  const Outcome emulated = run_command("emulate --parallel dp=8,zero_stage=1 " + base + "mxfp8");
+  CHECK(emulated.status == 0);
+  CHECK_THAT(emulated.err, Contains("for mxfp8: that for fp8 is taken"));
 }
 
 TEST_CASE("a sequence beyond the model's positions is planned with one warning") {

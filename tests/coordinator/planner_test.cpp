@@ -4,6 +4,7 @@
 
 #include "coordinator/coordinator.hpp"
 #include "coordinator/planner/baseline.hpp"
+#include "coordinator/planner/memory_gate.hpp"
 #include "coordinator/planner/search.hpp"
 #include "requests.hpp"
 
@@ -153,6 +154,27 @@ TEST_CASE("experts are planned with sequence parallelism wherever tensors are sp
   CHECK(split > 0);
 }
 
+TEST_CASE("no fixed split of experts and no fixed size of a shard beats the search") {
+  const auto check = [](PlanRequest request, std::initializer_list<const char*> fixes) {
+    const auto free = plan_training(request);
+    REQUIRE(free.has_value());
+    CHECK(free->points_total ==
+          free->points_rejected_memory + free->points_pruned + free->points_evaluated);
+    for (const char* fix : fixes) {
+      INFO(request.training.model.name << " " << fix);
+      request.fix = fix;
+      const auto fixed = plan_training(request);
+      REQUIRE(fixed.has_value());
+      REQUIRE_FALSE(fixed->candidates.empty());
+      CHECK(workload::to_string(fixed->candidates.front().plan.degrees).find(fix) !=
+            std::string::npos);
+      CHECK(step_of(free->candidates.front()) <= step_of(fixed->candidates.front()) * (1 + 1e-12));
+    }
+  };
+  check(request_of("mixtral-8x7b", "dgx-h100-4", 16, 32, 4096), {"etp=2", "etp=4", "etp=8"});
+  check(request_of("llama-2-7b", "dgx-h100-4", 32, 64, 4096), {"shard=4", "shard=8", "shard=16"});
+}
+
 TEST_CASE("context parallelism takes its ranks from data parallelism") {
   auto request = request_of("llama-3.1-8b", "dgx-h100-4", 32, 16, 32768);
   request.fix = "cp=4";
@@ -193,6 +215,50 @@ TEST_CASE("what cannot fit says which memory binds and by how much") {
   CHECK(planning->points_evaluated == 0);
   CHECK_FALSE(planning->baseline_fits);
   CHECK_THAT(planning->infeasible_reason, Catch::Matchers::Contains("GiB too much"));
+}
+
+TEST_CASE("the sequence that is named where nothing fits is the longest one that fits") {
+  for (auto request : {request_of("llama-3.1-8b", "dgx-h100-4", 8, 8, 524288),
+                       request_of("llama-3.1-70b", "dgx-h100-4", 16, 16, 32768)}) {
+    const auto planning = plan_training(request);
+    REQUIRE(planning.has_value());
+    REQUIRE(planning->candidates.empty());
+    INFO(planning->infeasible_hint);
+    const auto at = planning->infeasible_hint.find("--sequence ");
+    REQUIRE(at != std::string::npos);
+    const std::int64_t longest = std::stoll(planning->infeasible_hint.substr(at + 11));
+    const std::int64_t unit = std::min<std::int64_t>(1024, request.training.sequence / 64);
+    const auto any_fits = [&](std::int64_t sequence) {
+      request.training.sequence = sequence;
+      const auto points = points_of(request.training, request.accelerators, {});
+      return std::any_of(points.begin(), points.end(), [&](const Degrees& point) {
+        return tightest_stage(request.cluster, request.training, point).fits();
+      });
+    };
+    CHECK(any_fits(longest));
+    CHECK_FALSE(any_fits(longest + unit));
+  }
+}
+
+TEST_CASE("baseline and placement are always among the reasons") {
+  const auto reason = [](const PlanRequest& request, const std::string& about) {
+    const auto planning = plan_training(request);
+    REQUIRE(planning.has_value());
+    for (const Reason& one : planning->reasons)
+      if (one.about == about) return one.text;
+    return std::string();
+  };
+  auto request = request_of("llama-3.1-8b", "dgx-h100-4", 32, 128, 8192);
+  CHECK_THAT(reason(request, "baseline"), Catch::Matchers::Contains("Megatron's rule of thumb"));
+  for (const char* fix : {"", "tp=2,pp=2", "tp=4,pp=2,vpp=2", "dp=32"}) {
+    request.fix = fix;
+    INFO(fix);
+    CHECK_FALSE(reason(request, "placement").empty());
+  }
+  CHECK_THAT(reason(request, "placement"), Catch::Matchers::Contains("one order only"));
+  request.fix = "tp=2,pp=2";
+  request.linear_only = true;
+  CHECK_THAT(reason(request, "placement"), Catch::Matchers::Contains("--placement linear"));
 }
 
 TEST_CASE("the rule of thumb takes the least tensor parallelism that fits, then stages") {

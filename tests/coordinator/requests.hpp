@@ -29,7 +29,9 @@ inline std::vector<coordinator::PlanRequest> spaces() {
           request_of("mixtral-8x7b", "dgx-h100-4", 16, 32, 4096),
           request_of("llama-2-7b", "mixed-h100-a100", 32, 64, 4096),
           request_of("gpt2", "tpu-v4-4x4x8", 64, 64, 1024),
-          request_of("gpt3-175b", "dgx-a100", 128, 128, 2048)};
+          request_of("gpt3-175b", "dgx-a100", 128, 128, 2048),
+          request_of("mixtral-8x7b", "gb200-nvl72", 8, 16, 4096),
+          request_of("llama-2-7b", "dgx-a100", 64, 64, 4096)};
 }
 
 }  // namespace railwright::test

@@ -1,6 +1,7 @@
 #include "coordinator/planner/selection.hpp"
 
 #include <catch2/catch.hpp>
+#include <set>
 
 #include "coordinator/planner/memory_gate.hpp"
 #include "coordinator/planner/request.hpp"
@@ -81,6 +82,20 @@ TEST_CASE("the pruned search finds the best points of the exhaustive one") {
   CHECK(pruned_somewhere > 0);
 }
 
+TEST_CASE("the spaces hold experts split over ranks, and shards with copies") {
+  std::set<int> etp, shard;
+  for (const PlanRequest& request : test::spaces())
+    for (const FittingPoint& point : fitting_of(request)) {
+      const Degrees& degrees = point.degrees;
+      etp.insert(degrees.etp);
+      shard.insert(degrees.shard);
+      CHECK(degrees.tp % degrees.etp == 0);
+      if (degrees.shard > 0) CHECK(degrees.zero_stage == 3);
+    }
+  CHECK(etp == std::set<int>{1, 2, 4, 8});
+  CHECK(shard == std::set<int>{0, 2, 4, 8, 16, 32, 64});
+}
+
 TEST_CASE("the pruned search finds the best of what bubble and memory head-room leave") {
   std::int64_t pruned_somewhere = 0;
   for (PlanRequest request : test::spaces())
@@ -118,6 +133,9 @@ TEST_CASE("equal scores go to the simpler plan, then to the usual order of ranks
       *workload::parse_degrees("tp=2,dp=4,micro_batch=2"),
       *workload::parse_degrees("pp=2,dp=4,micro_batch=2"),
       *workload::parse_degrees("dp=8,micro_batch=2,zero_stage=1"),
+      *workload::parse_degrees("dp=8,micro_batch=2,zero_stage=3,shard=4"),
+      *workload::parse_degrees("dp=8,micro_batch=2,ep=2"),
+      *workload::parse_degrees("dp=8,micro_batch=2,etp=2"),
       *workload::parse_degrees("dp=8,micro_batch=2,recompute=full"),
       *workload::parse_degrees("dp=8,micro_batch=4")};
   for (const Degrees& degrees : harder) {

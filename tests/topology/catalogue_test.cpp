@@ -46,7 +46,7 @@ TEST_CASE("every row of the data files is a number where it should be and names 
       for (const auto& [column, cell] : row.cells) {
         const bool words = column == "name" || column == "title" || column == "vendor" ||
                            column == "medium" || column == "source" || column == "status" ||
-                           column == "notes";
+                           column == "notes" || column == "block_formats";
         bool bad = false;
         if (!words) row.number(column, &bad);
         INFO(column << " = " << cell);
@@ -66,6 +66,24 @@ TEST_CASE("every accelerator can compute, remembers and has a name of its own") 
     CHECK(kind.memory_bandwidth.bytes_per_second > 1e9);
     CHECK(kind.power.value >= 0);
   }
+}
+
+TEST_CASE("block formats have the rate of their width, on parts that scale blocks alone") {
+  const auto kind = [](std::string_view name) {
+    const auto& all = accelerator_catalogue();
+    return *std::find_if(all.begin(), all.end(), [&](const auto& k) { return k.name == name; });
+  };
+  for (const AcceleratorKind& each : accelerator_catalogue()) {
+    INFO(each.name);
+    if (each.peak.contains(Precision::mxfp8))
+      CHECK(each.peak.at(Precision::mxfp8) == each.peak.at(Precision::fp8));
+    if (each.peak.contains(Precision::nvfp4))
+      CHECK(each.peak.at(Precision::nvfp4) == each.peak.at(Precision::fp4));
+  }
+  CHECK(kind("b200-sxm-180gb").peak.contains(Precision::nvfp4));
+  CHECK(kind("mi355x").peak.contains(Precision::mxfp8));
+  CHECK_FALSE(kind("mi355x").peak.contains(Precision::nvfp4));
+  CHECK_FALSE(kind("h100-sxm5-80gb").peak.contains(Precision::mxfp8));
 }
 
 TEST_CASE("every link kind has a rate, a latency and a name of its own") {

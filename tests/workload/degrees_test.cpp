@@ -62,6 +62,33 @@ int coordinate(const Coordinates& at, Dimension dimension) {
 
 }  // namespace
 
+TEST_CASE("a rule that fails comes with the nearest values that satisfy it") {
+  const Training training{ready("llama-3.1-8b"), 100, 8192};
+  CHECK(violates(training, degrees_of("tp=7"),
+                 "heads % tp: 32 is not divisible by 7; nearest that divide: 4 and 8"));
+  CHECK(violates(training, degrees_of("tp=64"),
+                 "heads % tp: 32 is not divisible by 64; nearest that divides: 32"));
+  CHECK(violates(training, degrees_of("dp=16"),
+                 "global_batch % (dp x micro_batch): 100 is not divisible by 16 x 1 = 16; nearest "
+                 "batches: 96 and 112"));
+  CHECK(violates(training, degrees_of("dp=64,micro_batch=2"), "nearest batches: 128"));
+  for (int tp = 1; tp <= 40; ++tp) {  // what is named divides, and nothing between does
+    Degrees degrees;
+    degrees.tp = tp;
+    for (const std::string& text : violations(training, degrees)) {
+      INFO(text);
+      if (!text.starts_with("heads")) continue;
+      int below = 0, above = 0;
+      const auto at = text.find(": ", text.find("nearest"));
+      REQUIRE(at != std::string::npos);
+      std::sscanf(text.c_str() + at, ": %d and %d", &below, &above);
+      CHECK(32 % below == 0);
+      for (int between = below + 1; between < (above > 0 ? above : tp); ++between)
+        CHECK(32 % between != 0);
+    }
+  }
+}
+
 TEST_CASE("each rule of divisibility is named with its numbers") {
   const Training training{ready("llama-3.1-8b"), 128, 8192};
   CHECK(violations(training, degrees_of("tp=8,pp=4,dp=4,micro_batch=2")).empty());

@@ -164,6 +164,25 @@ TEST_CASE("errors name the line and column, all at once") {
   CHECK(says(errors_of(R"({"model_type": "gpt2"})"), "num_hidden_layers"));
 }
 
+TEST_CASE("a size that is missing is one error, which names it") {
+  for (const char* key : {"hidden_size", "intermediate_size", "num_attention_heads",
+                          "num_hidden_layers", "vocab_size", "model_type"}) {
+    const Result<Model> model = parse_model(with(llama, key, "x_y"), "config.json");
+    REQUIRE_FALSE(model);
+    INFO(to_string(model.error()));
+    CHECK(model.error().size() == 1);
+    CHECK(says(model.error().front().message, key));
+  }
+}
+
+TEST_CASE("an unknown model_type comes with those that are known") {
+  for (const char* type : {"lama", "xyz"}) {
+    const std::string text = errors_of(with(llama, "llama", type));
+    for (const char* known : {"llama", "gpt2", "mixtral", "deepseek_v3", "kimi_k2"})
+      CHECK(says(text, known));
+  }
+}
+
 TEST_CASE("a file that is no config.json says so") {
   for (const char* text : {"", "[1, 2]", "3", "{\"a\": ", "{}", "not json", "{\"a\": 1}"}) {
     const std::string error = errors_of(text);

@@ -12,12 +12,14 @@ namespace railwright::topology {
 template <class T, std::size_t n>
 using NameTable = std::array<std::pair<std::string_view, T>, n>;
 
-inline constexpr NameTable<Precision, 6> precision_names{{{"fp32", Precision::fp32},
+inline constexpr NameTable<Precision, 8> precision_names{{{"fp32", Precision::fp32},
                                                           {"tf32", Precision::tf32},
                                                           {"bf16", Precision::bf16},
                                                           {"fp16", Precision::fp16},
                                                           {"fp8", Precision::fp8},
-                                                          {"fp4", Precision::fp4}}};
+                                                          {"fp4", Precision::fp4},
+                                                          {"mxfp8", Precision::mxfp8},
+                                                          {"nvfp4", Precision::nvfp4}}};
 inline constexpr NameTable<Medium, 2> medium_names{
     {{"electrical", Medium::electrical}, {"optical", Medium::optical}}};
 inline constexpr NameTable<Shape, 6> scale_up_shape_names{{{"none", Shape::none},

@@ -37,7 +37,7 @@ Errors deepspeed_refusals(const Plan& plan) {
   if (plan.placement.order != workload::default_order)
     refuse("placement: its ranks are numbered tp-dp-pp", "plan with --placement linear");
   const std::string precision = precision_word(plan.training);
-  if (precision == "fp8" || precision == "fp4")
+  if (is_narrow(plan.training.precision))
     refuse("precision " + precision, "plan with --precision bf16");
   return errors;
 }
@@ -55,10 +55,14 @@ std::string deepspeed_config(const Plan& plan) {
   config["zero_optimization"] = zero;
   if (precision == "bf16" || precision == "fp16") config[precision] = {{"enabled", true}};
   if (d.tp > 1) config["tensor_parallel"] = {{"autotp_size", d.tp}};
-  if (d.cp > 1) config["sequence_parallel_size"] = d.cp;
+  if (d.cp > 1) {  // both, or no mesh of them is made
+    config["sequence_parallel_size"] = d.cp;
+    config["data_parallel_size"] = d.dp;
+  }
   Json code = Json::array();  // what the script says, not the configuration
   if (d.pp > 1) code.push_back(fmt::format("PipelineModule(num_stages={})", d.pp));
   if (d.ep > 1) code.push_back(fmt::format("deepspeed.moe.layer.MoE(ep_size={})", d.ep));
+  if (d.shard > 0) code.push_back("deepspeed.zero.MiCS_Init() around the making of the model");
   if (d.recompute != workload::Recompute::none)
     code.push_back(
         fmt::format("checkpoint {} of every layer",

@@ -22,6 +22,12 @@ inline bool is_interleaved_or_plain(const workload::Degrees& degrees) {
   return degrees.schedule == workload::PipelineSchedule::one_forward_one_backward;
 }
 
+// 8 and 4 bits: no data type of a model, but a recipe of its matrix products.
+inline bool is_narrow(topology::Precision precision) {
+  using enum topology::Precision;
+  return precision == fp8 || precision == fp4 || precision == mxfp8 || precision == nvfp4;
+}
+
 // "bf16": of weights and activations.
 std::string precision_word(const workload::Training& training);
 

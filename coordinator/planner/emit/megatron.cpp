@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "coordinator/planner/emit/frameworks.hpp"
+#include "workload/model_family.hpp"
 
 namespace railwright::coordinator {
 
@@ -43,6 +44,18 @@ bool is_uneven(const Plan& plan) {
   return false;
 }
 
+bool shards_gradients(const Degrees& degrees) { return degrees.zero_stage >= 2; }
+
+// What Megatron-LM asserts of the environment; Blackwell needs neither.
+const char* connections(const Degrees& d) {
+  if (shards_gradients(d)) return "# CUDA_DEVICE_MAX_CONNECTIONS must not be 1.\n";
+  return d.tp > 1 || d.cp > 1 ? "# Before Blackwell CUDA_DEVICE_MAX_CONNECTIONS must be 1.\n" : "";
+}
+
+bool trains_bf16(const workload::Training& training) {
+  return training.precision == topology::Precision::bf16 || is_narrow(training.precision);
+}
+
 using Lines = std::vector<std::string>;
 
 template <class... T>
@@ -72,8 +85,23 @@ void add_degrees(const Plan& plan, Lines& lines) {
     add(lines, "--use-tp-pp-dp-mapping");
 }
 
+// ZeRO-2 and 3 are Megatron FSDP: it wants its own checkpoints, and gradients that are not summed
+// inside of the matrix product. Copies of the shards are "instances" of the optimizer.
+void add_fsdp(const Degrees& d, Lines& lines) {
+  if (!shards_gradients(d)) return;
+  add(lines, "--use-megatron-fsdp");
+  add(lines, "--data-parallel-sharding-strategy {}",
+      d.zero_stage == 3 ? "optim_grads_params" : "optim_grads");
+  add(lines, "--no-gradient-accumulation-fusion");
+  add(lines, "--ckpt-format fsdp_dtensor");
+  if (d.shard_ranks() == d.dp * d.cp) return;
+  add(lines, "--num-distributed-optimizer-instances {}", d.dp * d.cp / d.shard_ranks());
+  add(lines, "--outer-dp-sharding-strategy no_shard");
+}
+
 void add_sharding(const Degrees& d, Lines& lines) {
   if (d.zero_stage >= 1) add(lines, "--use-distributed-optimizer");
+  add_fsdp(d, lines);
   if (d.overlap_gradients) add(lines, "--overlap-grad-reduce");
   if (d.overlap_gradients && d.zero_stage >= 1) add(lines, "--overlap-param-gather");
   if (d.recompute == Recompute::full) {
@@ -99,9 +127,12 @@ void add_attention(const Model& model, Lines& lines) {
   }
   if (model.latent.kv_rank == 0 && model.head_dim * model.heads != model.hidden)
     add(lines, "--kv-channels {}", model.head_dim);
+  const workload::ModelFamily* family = workload::find_family(model.model_type);
+  if (family != nullptr && family->query_key_norm) add(lines, "--qk-layernorm");
 }
 
-void add_experts(const Model& model, Lines& lines) {
+void add_experts(const workload::Training& training, Lines& lines) {
+  const Model& model = training.model;
   if (model.experts.count == 0) return;
   add(lines, "--num-experts {}", model.experts.count);
   add(lines, "--moe-router-topk {}", model.experts.per_token);
@@ -112,6 +143,8 @@ void add_experts(const Model& model, Lines& lines) {
     add(lines, "--moe-layer-freq ([0]*{}+[1]*{})", model.experts.dense_layers,
         model.layers - model.experts.dense_layers);
   add(lines, "--moe-token-dispatcher-type alltoall");
+  if (trains_bf16(training)) add(lines, "--moe-grouped-gemm");  // it takes no other
+  add(lines, "--moe-router-dtype fp32");
 }
 
 void add_model(const Plan& plan, Lines& lines) {
@@ -120,10 +153,9 @@ void add_model(const Plan& plan, Lines& lines) {
   add(lines, "--hidden-size {}", model.hidden);
   add(lines, "--ffn-hidden-size {}", model.ffn_hidden);
   add_attention(model, lines);
-  add_experts(model, lines);
+  add_experts(plan.training, lines);
   add(lines, "--vocab-size {}", model.vocabulary);
-  add(lines, "--max-position-embeddings {}",
-      model.positions > 0 ? model.positions : plan.training.sequence);
+  add(lines, "--max-position-embeddings {}", std::max(model.positions, plan.training.sequence));
   add(lines, "--position-embedding-type {}", model.learned_positions ? "learned_absolute" : "rope");
   if (model.gated_mlp) add(lines, "--swiglu");
   add(lines, "--normalization {}", model.layer_norm ? "LayerNorm" : "RMSNorm");
@@ -142,10 +174,17 @@ void add_batch(const workload::Training& training, const Degrees& d, Lines& line
   add(lines, "--micro-batch-size {}", d.micro_batch);
   add(lines, "--global-batch-size {}", training.global_batch);
   const std::string precision = precision_word(training);
-  if (precision == "bf16" || precision == "fp16") add(lines, "--{}", precision);
-  if (precision == "fp8") {
-    add(lines, "--bf16");
-    add(lines, "--fp8-format hybrid");
+  if (precision == "bf16" || precision == "fp16") return add(lines, "--{}", precision);
+  if (precision == "fp32" || precision == "tf32") return;
+  add(lines, "--bf16");  // what 8- and 4-bit recipes keep between their matrix products
+  if (precision == "fp8") add(lines, "--fp8-format hybrid");
+  if (precision == "mxfp8") {
+    add(lines, "--fp8-format e4m3");
+    add(lines, "--fp8-recipe mxfp8");
+  }
+  if (precision == "nvfp4") {
+    add(lines, "--fp4-format e2m1");
+    add(lines, "--fp4-recipe nvfp4");
   }
 }
 
@@ -161,18 +200,18 @@ Errors megatron_refusals(const Plan& plan) {
   Errors errors;
   if (!is_interleaved_or_plain(d))
     refuse(errors, "schedule zb-h1 is not in Megatron-LM", "plan with --fix schedule=1f1b");
-  if (d.shard > 0)
-    refuse(errors, fmt::format("shard={} (copies of the shards)", d.shard),
-           "plan without --fix shard");
-  if (d.zero_stage >= 2)
+  if (d.shard > 0 && !shards_gradients(d))
     refuse(errors,
-           fmt::format("zero_stage={}: its sharding of gradients and weights is no fixed set "
-                       "of options yet",
+           fmt::format("shard={} with zero_stage={}: only its FSDP keeps copies", d.shard,
                        d.zero_stage),
-           "plan with --fix zero_stage=1, or emit for torchtitan");
+           "plan with --fix zero_stage=3");
+  if (shards_gradients(d) && d.pp > 1)
+    refuse(errors,
+           fmt::format("zero_stage={} with pp={}: its FSDP has no stages", d.zero_stage, d.pp),
+           "plan with --fix zero_stage=1 or pp=1");
   if (is_uneven(plan) && !ends_differ_only(plan.layers_per_stage))
     refuse(errors, "layers: inner stages of different sizes", "let only the ends differ");
-  if (precision == "fp4") refuse(errors, "precision fp4", "plan with --precision fp8");
+  if (precision == "fp4") refuse(errors, "precision fp4", "plan with --precision nvfp4 or fp8");
   if (!same_numbering(plan.placement.order, workload::default_order, d) &&
       !same_numbering(plan.placement.order, stages_inside, d))
     refuse(errors, "placement: ranks in an order other than tp-cp-dp-pp and tp-cp-pp-dp",
@@ -190,6 +229,9 @@ Errors nemo_refusals(const Plan& plan) {
     refuse_here(
         fmt::format("etp={} with tp={}: its strategy splits experts as all tensors", d.etp, d.tp),
         "plan with --fix etp of the same size as tp, or emit for megatron");
+  if (shards_gradients(d))
+    refuse_here(fmt::format("zero_stage={}: its strategy shards the optimizer alone", d.zero_stage),
+                "plan with --fix zero_stage=1, or emit for megatron");
   if (is_uneven(plan)) refuse_here("layers: uneven stages", "emit for megatron");
   if (!same_numbering(plan.placement.order, workload::default_order, d))
     refuse_here("placement: its ranks are numbered tp-cp-dp-pp", "plan with --placement linear");
@@ -203,9 +245,9 @@ std::string megatron_arguments(const Plan& plan) {
   add_batch(plan.training, plan.degrees, lines);
   add_model(plan, lines);
   std::string text = fmt::format(
-      "# Arguments of Megatron-LM's pretrain_gpt.py, as its --help of early 2025 lists them.\n"
-      "# {} ranks; data and tokenizer arguments are yours.\n",
-      plan.degrees.world());
+      "# Arguments of Megatron-LM's pretrain_gpt.py, options of 000c4ac (2025).\n"
+      "# {} ranks; data and tokenizer arguments are yours.\n{}",
+      plan.degrees.world(), connections(plan.degrees));
   for (const std::string& line : lines)
     text += line.find('(') == std::string::npos
                 ? line + "\n"
@@ -229,6 +271,8 @@ std::string nemo_overrides(const Plan& plan) {
   add(lines, "{}expert_model_parallel_size={}", strategy, d.ep);
   add(lines, "{}sequence_parallel={}", strategy, flag(d.sequence_parallel));
   add(lines, "{}ddp.use_distributed_optimizer={}", strategy, flag(d.zero_stage >= 1));
+  // The strategy takes the optimizer's word where the two differ.
+  add(lines, "optim.config.use_distributed_optimizer={}", flag(d.zero_stage >= 1));
   add(lines, "{}ddp.overlap_grad_reduce={}", strategy, flag(d.overlap_gradients));
   add(lines, "{}ddp.overlap_param_gather={}", strategy,
       flag(d.overlap_gradients && d.zero_stage >= 1));
@@ -238,6 +282,7 @@ std::string nemo_overrides(const Plan& plan) {
     add(lines, "model.config.recompute_method=uniform");
     add(lines, "model.config.recompute_num_layers=1");
   }
+  if (plan.training.model.experts.count > 0) add(lines, "model.config.moe_grouped_gemm=true");
   add(lines, "data.micro_batch_size={}", d.micro_batch);
   add(lines, "data.global_batch_size={}", plan.training.global_batch);
   add(lines, "data.seq_length={}", plan.training.sequence);

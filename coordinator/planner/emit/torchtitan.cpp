@@ -47,7 +47,7 @@ Errors torchtitan_refusals(const Plan& plan) {
     refuse("placement: its mesh is pp, dp, cp, tp from the outside",
            "plan with --placement linear");
   const std::string precision = precision_word(plan.training);
-  if (precision == "fp8" || precision == "fp4")
+  if (is_narrow(plan.training.precision))
     refuse("precision " + precision + " is a converter of the model", "plan with --precision bf16");
   return errors;
 }
