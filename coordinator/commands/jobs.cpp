@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -100,6 +101,8 @@ std::string fresh_id() {
 int submit(Options options) {
   if (options.id.empty()) options.id = fresh_id();
   take_model(options.request);
+  if (!options.request.text.empty())
+    options.request.text = std::filesystem::absolute(options.request.text).lexically_normal();
   Json body = to_json(options.request);
   body["id"] = options.id;
   body["retries"] = options.retries;
@@ -182,6 +185,17 @@ void add_request(CLI::App& command, Options& options) {
       ->capture_default_str();
   command.add_option("--id", options.id, "of the job: submitting it twice is one job");
   command.add_flag("--emulated", request.emulated, "run it in virtual time");
+  command.add_option("--workload", request.workload,
+                     "traffic: real messages, paced compute; train: a small GPT learns a text")
+      ->check(CLI::IsMember({"traffic", "train"}))
+      ->capture_default_str();
+  command.add_option("--text", request.text, "train: the file to learn; all nodes must see it");
+  command.add_option("--checkpoint-every", request.checkpoint_every,
+                     "train: steps between checkpoints, from which a lost job goes on")
+      ->capture_default_str();
+  command.add_option("--learning-rate", request.learning_rate, "train: of Adam");
+  command.add_option("--seed", request.seed, "train: of weights and of the data's order")
+      ->capture_default_str();
   command.footer(R"(Units: sequences per step, tokens per sequence.
 The cluster is the coordinator's. Prints the id of the job.
 Example:

@@ -55,10 +55,37 @@ void Control::schedule() {
   for (const auto& [number, id] : live_) {
     Job& job = jobs_.at(id);
     const bool waits = job.state == State::queued || job.state == State::recovering;
-    if (!waits || nodes_within_reach() < job.spec.least_nodes) continue;
+    if (!waits) continue;
+    if (nodes_within_reach() < least_nodes(job)) {
+      note_waiting(job);
+      continue;
+    }
     if (job.state == State::recovering && now_ < watches_[id].deadline) return;
     if (!give_nodes(job)) return;
   }
+}
+
+int Control::least_nodes(const Job& job) const {
+  return std::max(job.spec.least_nodes, job.needs_nodes);
+}
+
+void Control::note_waiting(Job& job) {
+  const std::string why = "waits for repairs: " + std::to_string(nodes_within_reach()) +
+                          " nodes in a row are up, " + std::to_string(least_nodes(job)) +
+                          " are needed";
+  if (job.reason == why) return;
+  job.reason = why;
+  save(job);
+}
+
+// No plan fits on the nodes that are left: it waits until there are more of them.
+void Control::wait_for_more(Job& job, const std::string& reason) {
+  job.needs_nodes = job.nodes.count + 1;
+  job.nodes = {};
+  job.reason = reason;
+  enter(job, State::recovering);
+  watches_[job.spec.id].deadline = now_;
+  schedule();
 }
 
 // As many as it wants; where so many are never there any more, as many as are left and suffice.

@@ -138,11 +138,14 @@ void Control::handle(const Cancel& event) {
 void Control::handle(const Planned& event) {
   Job* job = current(event.id, event.epoch);
   if (job == nullptr || job->state != State::planning) return;
+  const bool on_fewer = job->nodes.count < job->spec.nodes;
+  if (event.failure == Failure::infeasible && on_fewer) return wait_for_more(*job, event.reason);
   if (event.failure != Failure::none) {
     finish(*job, State::failed, event.failure, event.reason);
     schedule();
     return;
   }
+  job->reason = event.reason;
   enter(*job, State::starting);
   act(Launch{event.id, event.epoch, job->nodes, job->first_step});
 }

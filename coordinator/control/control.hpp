@@ -52,7 +52,7 @@ struct Planned {
   std::string id;
   int epoch = 0;
   Failure failure = Failure::none;
-  std::string reason;  // of a failure
+  std::string reason;  // of a failure; else what the plan changes of what was submitted
 };
 struct Alive {
   std::string id;
@@ -165,6 +165,9 @@ class Control {
   void watch_over(Job& job);
   void schedule();
   bool give_nodes(Job& job);
+  int least_nodes(const Job& job) const;
+  void note_waiting(Job& job);
+  void wait_for_more(Job& job, const std::string& reason);
   int nodes_within_reach() const;
   std::vector<bool> taken_nodes() const;
   bool must_stop(const Job& job) const;

@@ -28,6 +28,7 @@ void Control::handle(const Alive& event) {
 // no other can be.
 void Control::bind(Job& job, const Alive& event) {
   job.leader = event.leader;
+  job.reason.clear();
   if (job.lost_since.milliseconds != 0) job.lost_milliseconds += now_ - job.lost_since;
   job.lost_since = {};
   enter(job, State::running);

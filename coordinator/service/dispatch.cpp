@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "coordinator/service/files.hpp"
+#include "emulator/plan.hpp"
 
 namespace railwright::coordinator {
 
@@ -168,7 +169,19 @@ Result<void> Dispatch::perform(std::vector<Action> actions) {
   return {};
 }
 
-void Dispatch::perform(const Plan& plan) {
+// Room on the nodes, and degrees of the latest plan before this one.
+std::vector<Portion> Dispatch::portions_for(const Plan& plan) const {
+  std::optional<workload::Degrees> before;
+  for (int epoch = plan.epoch - 1; epoch > 0 && !before; --epoch)
+    if (const auto known = emulator::load_plan(file_of(plan.id, "plan", epoch, ".json")))
+      before = known->degrees;
+  return portions_of(request_of(control_->jobs().at(plan.id).spec), before,
+                     plan.nodes.count * accelerators_per_node(*cluster_));
+}
+
+void Dispatch::perform(const Plan& plan) { start_planning(plan, 0); }
+
+void Dispatch::start_planning(const Plan& plan, std::size_t portion) {
   const Job& job = control_->jobs().at(plan.id);
   const std::string folder = folder_of(plan.id);
   std::error_code failed;
@@ -180,7 +193,8 @@ void Dispatch::perform(const Plan& plan) {
   Child child;
   child.arguments = {own_program(), "plan"};
   for (std::string& argument :
-       plan_arguments(job.spec, plan.nodes, *cluster_, settings_.cluster_name, model, output))
+       plan_arguments(request, portions_for(plan).at(portion), plan.nodes, settings_.cluster_name,
+                      model, output))
     child.arguments.push_back(std::move(argument));
   child.arguments = tethered(std::move(child.arguments), "KILL");
   child.output_path = file_of(plan.id, "planning", plan.epoch, ".txt");
@@ -188,7 +202,7 @@ void Dispatch::perform(const Plan& plan) {
   child.folder = folder;
   const auto pid = written ? start_child(child) : failure({model}, "cannot be written");
   if (pid)
-    children_[*pid] = {plan.id, plan.epoch, true, {}, {}};
+    children_[*pid] = {plan.id, plan.epoch, true, portion, {}, {}};
   else
     arising_.push_back(Planned{plan.id, plan.epoch, Failure::run, to_string(pid.error())});
 }
@@ -209,19 +223,26 @@ void Dispatch::perform(const Launch& launch) {
                      fmt::format("--first-step={}", launch.first_step),
                      fmt::format("--lease-ms={}", settings_.lease_ms)};
   if (request.emulated) child.arguments.push_back("--emulated");
+  for (const std::string& argument : run_arguments(request, checkpoints_of(launch.id)))
+    child.arguments.push_back("--run=" + argument);
+  if (request.workload == "train")
+    child.arguments.push_back("--checkpoints=" + checkpoints_of(launch.id));
   child.environment = {{"RAILWRIGHT_TOKEN", token}};
   child.output_path = file_of(launch.id, "result", launch.epoch, ".json");
   child.error_path = folder + "/log";
   child.folder = folder;
   const auto pid = written ? start_child(child) : failure({folder}, "cannot be written");
   if (pid)
-    children_[*pid] = {launch.id, launch.epoch, false, name, {}};
+    children_[*pid] = {launch.id, launch.epoch, false, 0, name, {}};
   else
     arising_.push_back(Ended{launch.id, launch.epoch, name, Outcome::lost, Failure::none, 0,
                              to_string(pid.error())});
 }
 
+// What trains is stopped by the answer that its leader gets, so that it can store a checkpoint.
 void Dispatch::perform(const Stop& stop) {
+  const Job& job = control_->jobs().at(stop.id);
+  if (job.state == State::running && request_of(job.spec).workload == "train") return;
   for (const auto& [pid, child] : children_)
     if (child.id == stop.id && child.epoch == stop.epoch && !child.ended)
       kill(pid, child.planning ? SIGKILL : SIGTERM);

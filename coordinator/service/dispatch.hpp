@@ -2,7 +2,7 @@
 // what became of them. One thread; the listener calls it and hands it the ends of its children.
 //
 // Everything of a job lies in DATA/jobs/ID: model.json, and per epoch plan.E.json, result.E.json,
-// end.E.json and token.E; log is what its processes said. end.E.json is written by the leader
+// end.E.json and token.E; checkpoints/; log is what its processes said. end.E.json is written by the leader
 // before it reports, so that an end is not forgotten when nobody hears it.
 #pragma once
 
@@ -15,6 +15,7 @@
 
 #include "coordinator/control/control.hpp"
 #include "coordinator/service/children.hpp"
+#include "coordinator/service/replan.hpp"
 #include "coordinator/service/request.hpp"
 #include "coordinator/store/store.hpp"
 
@@ -45,6 +46,7 @@ class Dispatch {
   const Store& store() const { return *store_; }
   const topology::Cluster& cluster() const { return *cluster_; }
   std::string folder_of(const std::string& id) const;
+  std::string checkpoints_of(const std::string& id) const { return folder_of(id) + "/checkpoints"; }
   bool is_token_of(const std::string& id, int epoch, const std::string& token) const;
 
  private:
@@ -52,6 +54,7 @@ class Dispatch {
     std::string id;
     int epoch = 0;
     bool planning = false;
+    std::size_t portion = 0;  // planning: the how-manieth way to use the nodes
     std::string name;                                            // of a leader
     std::optional<std::chrono::steady_clock::time_point> ended;  // others of its session live on
   };
@@ -62,6 +65,8 @@ class Dispatch {
   Result<void> on(const control::Event& event);
   Result<void> perform(std::vector<control::Action> actions);
   void perform(const control::Plan& plan);
+  void start_planning(const control::Plan& plan, std::size_t portion);
+  std::vector<Portion> portions_for(const control::Plan& plan) const;
   void perform(const control::Launch& launch);
   void perform(const control::Stop& stop);
   Result<void> reap();

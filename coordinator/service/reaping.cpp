@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "coordinator/service/checkpoints.hpp"
 #include "coordinator/service/dispatch.hpp"
 #include "coordinator/service/files.hpp"
 
@@ -76,6 +77,17 @@ Result<void> Dispatch::reap() {
 Result<void> Dispatch::planned(const Running& child, int status) {
   Planned event{child.id, child.epoch, failure_of_status(status), {}};
   if (status != 0) event.reason = last_error(read_file(folder_of(child.id) + "/log").value_or(""));
+  if (event.failure == Failure::none || event.failure == Failure::infeasible) {
+    const Job& job = control_->jobs().at(child.id);
+    const Plan again{child.id, child.epoch, job.nodes};
+    const bool current = job.state == State::planning && job.epoch == child.epoch;
+    const auto portions = current ? portions_for(again) : std::vector<Portion>{};
+    if (status == 0 && current) event.reason = portions.at(child.portion).note;
+    if (status != 0 && child.portion + 1 < portions.size()) {
+      start_planning(again, child.portion + 1);
+      return {};
+    }
+  }
   const auto plan = read_file(file_of(child.id, "plan", child.epoch, ".json"));
   if (status == 0 && plan)
     if (auto saved = store_->save_plan(child.id, child.epoch, *plan); !saved) return saved;
@@ -91,7 +103,7 @@ Result<void> Dispatch::leader_ended(const Running& child) {
                 child.name,
                 Outcome::lost,
                 Failure::none,
-                0,
+                stored_steps(checkpoints_of(child.id)),
                 "the process that led it was killed"};
   const auto heard = hear(*end);
   if (!heard) return tl::unexpected(heard.error());

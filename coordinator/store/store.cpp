@@ -46,7 +46,8 @@ constexpr const char* migrations[store_version] = {
       job TEXT NOT NULL, epoch INTEGER NOT NULL, link TEXT NOT NULL, utilization REAL NOT NULL,
       busy_s REAL NOT NULL, PRIMARY KEY (link, job, epoch)
     ) STRICT;
-    )"};
+    )",
+    "ALTER TABLE jobs ADD COLUMN needs_nodes INTEGER NOT NULL DEFAULT 0"};
 
 // While it lives, what is written is one whole; undone unless committed.
 class Transaction {
@@ -73,7 +74,7 @@ bool write_job(sqlite3* file, const Job& job) {
   const JobSpec& spec = job.spec;
   return Statement(file,
                    "INSERT OR REPLACE INTO jobs VALUES "
-                   "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")
+                   "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")
       .with(spec.id)
       .with(job.number)
       .with(spec.owner)
@@ -98,6 +99,7 @@ bool write_job(sqlite3* file, const Job& job) {
       .with(job.ended.milliseconds)
       .with(job.lost_since.milliseconds)
       .with(job.lost_milliseconds)
+      .with(std::int64_t{job.needs_nodes})
       .run();
 }
 
@@ -128,16 +130,17 @@ Job read_job(Statement& row) {
   job.ended = {row.number()};
   job.lost_since = {row.number()};
   job.lost_milliseconds = row.number();
+  job.needs_nodes = static_cast<int>(row.number());
   return job;
 }
 
-std::string known_state(sqlite3* file, const std::string& id) {
-  Statement row(file, "SELECT state FROM jobs WHERE id = ?");
-  return row.with(id).next() ? row.text() : std::string();
+bool is_news(sqlite3* file, const Job& job) {
+  Statement row(file, "SELECT 1 FROM jobs WHERE id = ? AND state = ? AND reason = ?");
+  return !row.with(job.spec.id).with(to_string(job.state)).with(job.reason).next();
 }
 
 bool write_event(sqlite3* file, const Job& job) {
-  if (known_state(file, job.spec.id) == to_string(job.state)) return true;
+  if (!is_news(file, job)) return true;
   return Statement(file, "INSERT INTO events VALUES (?,?,?,?,?)")
       .with(job.spec.id)
       .with(job.changed.milliseconds)

@@ -21,7 +21,7 @@ struct sqlite3;
 
 namespace railwright::coordinator {
 
-inline constexpr int store_version = 1;
+inline constexpr int store_version = 2;
 
 struct JobEvent {
   std::string job;

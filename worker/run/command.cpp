@@ -45,6 +45,8 @@ void add_training_options(CLI::App& app, RunOptions& options) {
                  "train: steps between checkpoints; without it one after the last step")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
   app.add_flag("--resume", training.resume, "train: go on from the last checkpoint of the folder");
+  app.add_option("--stop-file", training.stop_file,
+                 "train: once this file is there, the run ends behind its step, with a checkpoint");
 }
 
 void add_options(CLI::App& app, RunOptions& options, Words& words) {
