@@ -23,6 +23,7 @@ void add_commands(CommandLine& line) {
   add_validate_command(line);
   add_coordinator_command(line);
   add_leader_command(line);
+  add_place_command(line);
   add_job_commands(line);
   add_doctor_command(line);
 }

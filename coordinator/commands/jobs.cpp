@@ -12,6 +12,7 @@
 
 #include "coordinator/service/client.hpp"
 #include "coordinator/service/commands.hpp"
+#include "coordinator/service/job_text.hpp"
 #include "coordinator/service/request.hpp"
 
 namespace railwright::coordinator {
@@ -23,7 +24,7 @@ struct Options {
   JobRequest request;
   std::int64_t retries = 3;
   double timeout_s = 0;
-  bool json = false;
+  bool json = false, history = false, drift = false;
 };
 
 void add_common(CLI::App& command, Options& options) {
@@ -64,28 +65,6 @@ tl::expected<Json, int> ask_json(const Options& options, const std::string& meth
 
 std::string job_path(const Options& options) { return "/api/v1/jobs/" + options.id; }
 
-std::vector<std::string> row_of(const Json& job) {
-  return {job.value("id", ""),
-          job.value("state", ""),
-          fmt::format("{}/{}", job.value("steps_done", 0), job.value("steps", 0)),
-          std::to_string(job.value("epoch", 0)),
-          std::to_string(job.value("losses", 0)),
-          job.value("owner", ""),
-          job.value("reason", "")};
-}
-
-int print_jobs(const Options& options, const Json& document) {
-  if (options.json) {
-    print_json(document);
-    return exit_ok;
-  }
-  std::vector<std::vector<std::string>> rows = {
-      {"job", "state", "steps", "epoch", "losses", "owner", "reason"}};
-  for (const Json& job : document["jobs"]) rows.push_back(row_of(job));
-  std::cout << table(rows);
-  return exit_ok;
-}
-
 // A file is sent as its text: the coordinator may run elsewhere.
 void take_model(JobRequest& request) {
   std::ifstream file(request.model, std::ios::binary);
@@ -116,18 +95,26 @@ int submit(Options options) {
 }
 
 int list(const Options& options) {
-  const auto document = ask_json(options, "GET", "/api/v1/jobs");
-  return document ? print_jobs(options, *document) : document.error();
+  const char* what = options.history ? "/api/v1/runs" : options.drift ? "/api/v1/links" : "/api/v1/jobs";
+  const auto document = ask_json(options, "GET", what);
+  if (!document) return document.error();
+  if (options.json)
+    print_json(*document);
+  else
+    std::cout << (options.history ? runs_text((*document)["runs"])
+                  : options.drift ? links_text((*document)["links"])
+                                  : jobs_text((*document)["jobs"]));
+  return exit_ok;
 }
 
 int show_with(const Options& options, const char* method) {
   const auto job = ask_json(options, method, job_path(options));
   if (!job) return job.error();
-  if (options.json) {
+  if (options.json)
     print_json(*job);
-    return exit_ok;
-  }
-  return print_jobs(options, {{"jobs", Json::array({*job})}});
+  else
+    std::cout << (job->contains("events") ? job_text(*job) : jobs_text(Json::array({*job})));
+  return exit_ok;
 }
 
 int logs(const Options& options) {
@@ -156,7 +143,10 @@ int wait_for(const Options& options) {
     if (silent > 60 || (answer && answer->status >= 400)) return show_with(options, "GET");
     const Json job = Json::parse(answer ? answer->body : "{}", nullptr, false);
     if (job.is_object() && job.contains("ended_s")) {
-      print_jobs(options, {{"jobs", Json::array({job})}});
+      if (options.json)
+        print_json(job);
+      else
+        std::cout << jobs_text(Json::array({job}));
       return status_of(job);
     }
     const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - begin;
@@ -210,6 +200,12 @@ void add(CommandLine& line, const char* name, const char* what, bool with_id, Ru
   CLI::App* command = line.app.add_subcommand(name, what);
   add_common(*command, *options);
   if (with_id) command->add_option("job", options->id, "its id")->required();
+  if (std::string(name) == "jobs") {
+    command->add_flag("--history", options->history,
+                      "every launch, the latest first, with its step predicted and measured");
+    command->add_flag("--drift", options->drift,
+                      "links over the runs: measured over expected, first and last");
+  }
   if (std::string(name) == "wait")
     command->add_option("--timeout", options->timeout_s, "seconds; 0: as long as it takes");
   command->footer(fmt::format("Units: times in seconds.\nExample:\n  railwright {}{}\n", name,

@@ -20,7 +20,7 @@ namespace railwright::coordinator {
 namespace {
 
 struct Options {
-  std::string plan, launcher = "auto", backend = "auto", metrics, metrics_textfile;
+  std::string plan, launcher = "auto", backend = "auto", metrics, metrics_textfile, report;
   std::map<std::string, std::string> training;  // options that the workers are given as they are
   std::int64_t ranks = 0, steps = 10;
   bool resume = false, json = false, dry_run = false;
@@ -48,6 +48,8 @@ void add_options(CLI::App& command, Options& options) {
   command.add_option("--metrics", options.metrics, "host:port where the workers serve /metrics");
   command.add_option("--metrics-textfile", options.metrics_textfile,
                      "write the last metrics to this file");
+  command.add_option("--report", options.report,
+                     "traffic: file of what the run has seen so far, every few seconds");
   command.add_flag("--json", options.json, "one JSON document on stdout");
   command.add_flag("--dry-run", options.dry_run, "print the command and its files, start nothing");
   command.footer(footer);
@@ -114,7 +116,9 @@ std::vector<std::string> worker_arguments(const Options& options, const std::str
   for (const auto& [name, value] : options.training)
     if (!value.empty()) arguments.insert(arguments.end(), {name, value});
   if (options.resume) arguments.push_back("--resume");
-  if (options.json) arguments.insert(arguments.end(), {"--json", result});
+  const bool reports = !options.report.empty();
+  if (options.json || reports) arguments.insert(arguments.end(), {"--json", result});
+  if (reports) arguments.insert(arguments.end(), {"--report-every", "5"});
   if (!options.metrics.empty()) arguments.insert(arguments.end(), {"--metrics", options.metrics});
   if (!options.metrics_textfile.empty())
     arguments.insert(arguments.end(), {"--metrics-textfile", options.metrics_textfile});
@@ -195,7 +199,8 @@ int run(const Options& options) {
   if (!settings) return report(settings.error());
   const auto folder = TemporaryFolder::make();
   if (!folder) return report(folder.error());
-  const std::string result_path = folder->file("result.json");
+  const std::string result_path =
+      options.report.empty() ? folder->file("result.json") : options.report;
   settings->placement_path = folder->file("placement");
   settings->worker_arguments = worker_arguments(options, result_path);
   const auto hosts = hosts_of_ranks(*plan, *cluster, own_host_name());

@@ -29,10 +29,39 @@ NodeRange best_gap(const std::vector<bool>& taken, int wanted) {
   return best.count == 0 ? best : NodeRange{best.first, wanted};
 }
 
-std::vector<bool> Control::taken_nodes() const {
+std::vector<NodeRange> places_in_gaps(const std::vector<bool>& taken, int wanted) {
+  std::vector<NodeRange> gaps = gaps_of(taken), places;
+  std::stable_sort(gaps.begin(), gaps.end(),
+                   [](const NodeRange& a, const NodeRange& b) { return a.count < b.count; });
+  for (const NodeRange& gap : gaps) {
+    if (gap.count < wanted) continue;
+    places.push_back({gap.first, wanted});
+    if (gap.count > wanted) places.push_back({gap.first + gap.count - wanted, wanted});
+  }
+  return places;
+}
+
+std::vector<NodeRange> Control::candidates_for(const std::string& id, std::size_t most) const {
+  const NodeRange own = jobs_.at(id).nodes;
+  std::vector<NodeRange> candidates = {own};
+  for (const NodeRange& place : places_in_gaps(taken_nodes(id), own.count))
+    if (place != own && candidates.size() < most) candidates.push_back(place);
+  return candidates;
+}
+
+bool Control::may_move(const std::string& id, NodeRange nodes) const {
+  if (nodes.first < 0 || nodes.count < 1 || nodes.first + nodes.count > settings_.nodes)
+    return false;
+  const auto taken = taken_nodes(id);
+  return std::none_of(taken.begin() + nodes.first, taken.begin() + nodes.first + nodes.count,
+                      [](bool is_taken) { return is_taken; });
+}
+
+std::vector<bool> Control::taken_nodes(const std::string& but_by) const {
   std::vector<bool> taken(settings_.nodes, false);
   for (const auto& [node, state] : down_) taken[node] = true;
   for (const auto& [number, id] : live_) {
+    if (id == but_by) continue;
     const NodeRange& nodes = jobs_.at(id).nodes;
     std::fill_n(taken.begin() + nodes.first, nodes.count, true);
   }

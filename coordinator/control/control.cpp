@@ -146,8 +146,16 @@ void Control::handle(const Planned& event) {
     return;
   }
   job->reason = event.reason;
+  if (may_move(event.id, event.nodes)) job->nodes = event.nodes;
   enter(*job, State::starting);
   act(Launch{event.id, event.epoch, job->nodes, job->first_step});
+}
+
+void Control::handle(const Displace& event) {
+  Job* job = current(event.id, event.epoch);
+  if (job == nullptr || job->state != State::running) return;
+  watches_[event.id].displaced = event.reason;
+  act(Stop{event.id, event.epoch});
 }
 
 void Control::handle(const NodeDown& event) {

@@ -114,6 +114,10 @@ Result<Reply> Dispatch::cancel(const std::string& id) {
 }
 
 Result<LeaderAnswer> Dispatch::hear(const Alive& word) {
+  const auto job = control_->jobs().find(word.id);
+  if (job != control_->jobs().end() && job->second.state == State::running &&
+      job->second.epoch == word.epoch)
+    look_at_report(word.id, word.epoch);
   leader_answer_ = LeaderAnswer::none;
   if (auto done = on(word); !done) return tl::unexpected(done.error());
   return leader_answer_;
@@ -123,6 +127,7 @@ Result<LeaderAnswer> Dispatch::hear(const Ended& word) {
   const auto job = control_->jobs().find(word.id);
   const bool counts = job != control_->jobs().end() && job->second.epoch == word.epoch &&
                       job->second.leader == word.leader && !is_final(job->second.state);
+  if (counts) keep_outcome(word);
   if (counts && word.outcome == Outcome::completed) keep_result(word.id, word.epoch);
   leader_answer_ = LeaderAnswer::none;
   if (auto done = on(word); !done) return tl::unexpected(done.error());
@@ -133,11 +138,17 @@ Result<void> Dispatch::set_node(int node, bool down, const std::string& reason) 
   return down ? on(NodeDown{node, reason}) : on(NodeUp{node});
 }
 
+// What control has decided and the store has not taken can neither be kept nor taken back: whoever
+// comes next is told the same, until the coordinator is started again.
 Result<void> Dispatch::on(const Event& event) {
+  if (!broken_.empty()) return tl::unexpected(broken_);
   std::vector<Event> events = {event};
   while (!events.empty()) {
     for (const Event& next : events)
-      if (auto done = perform(control_->on(next, now())); !done) return done;
+      if (auto done = perform(control_->on(next, now())); !done) {
+        broken_ = done.error();
+        return done;
+      }
     events = std::exchange(arising_, {});
   }
   return {};
@@ -202,9 +213,9 @@ void Dispatch::start_planning(const Plan& plan, std::size_t portion) {
   child.folder = folder;
   const auto pid = written ? start_child(child) : failure({model}, "cannot be written");
   if (pid)
-    children_[*pid] = {plan.id, plan.epoch, true, portion, {}, {}};
+    children_[*pid] = {plan.id, plan.epoch, Work::planning, portion, {}, {}, {}};
   else
-    arising_.push_back(Planned{plan.id, plan.epoch, Failure::run, to_string(pid.error())});
+    arising_.push_back(Planned{plan.id, plan.epoch, Failure::run, to_string(pid.error()), {}});
 }
 
 void Dispatch::perform(const Launch& launch) {
@@ -223,7 +234,8 @@ void Dispatch::perform(const Launch& launch) {
                      fmt::format("--first-step={}", launch.first_step),
                      fmt::format("--lease-ms={}", settings_.lease_ms)};
   if (request.emulated) child.arguments.push_back("--emulated");
-  for (const std::string& argument : run_arguments(request, checkpoints_of(launch.id)))
+  for (const std::string& argument : run_arguments(request, checkpoints_of(launch.id),
+                                                   file_of(launch.id, "report", launch.epoch, ".json")))
     child.arguments.push_back("--run=" + argument);
   if (request.workload == "train")
     child.arguments.push_back("--checkpoints=" + checkpoints_of(launch.id));
@@ -233,7 +245,7 @@ void Dispatch::perform(const Launch& launch) {
   child.folder = folder;
   const auto pid = written ? start_child(child) : failure({folder}, "cannot be written");
   if (pid)
-    children_[*pid] = {launch.id, launch.epoch, false, 0, name, {}};
+    children_[*pid] = {launch.id, launch.epoch, Work::leading, 0, name, {}, {}};
   else
     arising_.push_back(Ended{launch.id, launch.epoch, name, Outcome::lost, Failure::none, 0,
                              to_string(pid.error())});
@@ -245,7 +257,7 @@ void Dispatch::perform(const Stop& stop) {
   if (job.state == State::running && request_of(job.spec).workload == "train") return;
   for (const auto& [pid, child] : children_)
     if (child.id == stop.id && child.epoch == stop.epoch && !child.ended)
-      kill(pid, child.planning ? SIGKILL : SIGTERM);
+      kill(pid, child.work == Work::leading ? SIGTERM : SIGKILL);
 }
 
 }  // namespace railwright::coordinator

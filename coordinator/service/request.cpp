@@ -200,10 +200,14 @@ std::vector<std::string> plan_arguments(const JobRequest& request, const Portion
 }
 
 // Two seconds without a word from a worker are a loss, unless plan or run make more of it.
-std::vector<std::string> run_arguments(const JobRequest& request, const std::string& checkpoints) {
+std::vector<std::string> run_arguments(const JobRequest& request, const std::string& checkpoints,
+                                       const std::string& report) {
   if (request.emulated) return {};
   std::vector<std::string> arguments = {"--timeout=2"};
-  if (request.workload != "train") return arguments;
+  if (request.workload != "train") {
+    arguments.push_back("--report=" + report);
+    return arguments;
+  }
   for (const std::string& argument :
        {std::string("--workload=train"), "--text=" + request.text, "--checkpoint=" + checkpoints,
         fmt::format("--checkpoint-every={}", request.checkpoint_every),

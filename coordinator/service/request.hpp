@@ -41,7 +41,9 @@ struct Portion;  // of replan.hpp
 std::vector<std::string> plan_arguments(const JobRequest& request, const Portion& portion,
                                         control::NodeRange nodes, const std::string& cluster_name,
                                         const std::string& model_path, const std::string& output);
-// After "railwright run", beside plan and steps. `checkpoints`: the job's folder of them.
-std::vector<std::string> run_arguments(const JobRequest& request, const std::string& checkpoints);
+// After "railwright run", beside plan and steps. `checkpoints`: the job's folder of them; `report`:
+// where the run reports what it has seen so far.
+std::vector<std::string> run_arguments(const JobRequest& request, const std::string& checkpoints,
+                                       const std::string& report);
 
 }  // namespace railwright::coordinator

@@ -47,7 +47,19 @@ constexpr const char* migrations[store_version] = {
       busy_s REAL NOT NULL, PRIMARY KEY (link, job, epoch)
     ) STRICT;
     )",
-    "ALTER TABLE jobs ADD COLUMN needs_nodes INTEGER NOT NULL DEFAULT 0"};
+    R"(
+    ALTER TABLE jobs ADD COLUMN needs_nodes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN started_ms INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN degrees TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN predicted_s REAL NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN measured_s REAL NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN outcome TEXT NOT NULL DEFAULT '';
+    ALTER TABLE link_statistics ADD COLUMN measured_s REAL NOT NULL DEFAULT 0;
+    ALTER TABLE link_statistics ADD COLUMN expected_s REAL NOT NULL DEFAULT 0;
+    CREATE TABLE slow_links (
+      link TEXT PRIMARY KEY, job TEXT NOT NULL, epoch INTEGER NOT NULL, factor REAL NOT NULL
+    ) STRICT;
+    )"};
 
 // While it lives, what is written is one whole; undone unless committed.
 class Transaction {
@@ -154,7 +166,8 @@ bool write_event(sqlite3* file, const Job& job) {
 bool write_run(sqlite3* file, const Job& job) {
   if (job.epoch == 0) return true;
   return Statement(file,
-                   "INSERT INTO runs VALUES (?1,?2,?3,?4,?5,?6) ON CONFLICT (job, epoch) DO "
+                   "INSERT INTO runs (job, epoch, first_node, node_count, first_step, steps_done, "
+                   "started_ms) VALUES (?,?,?,?,?,?,?) ON CONFLICT (job, epoch) DO "
                    "UPDATE SET steps_done = excluded.steps_done")
       .with(job.spec.id)
       .with(std::int64_t{job.epoch})
@@ -162,6 +175,7 @@ bool write_run(sqlite3* file, const Job& job) {
       .with(std::int64_t{job.nodes.count})
       .with(job.first_step)
       .with(job.steps_done)
+      .with(job.changed.milliseconds)
       .run();
 }
 
