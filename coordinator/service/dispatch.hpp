@@ -8,6 +8,7 @@
 #pragma once
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
@@ -100,6 +101,7 @@ class Dispatch {
   std::map<pid_t, Running> children_;
   std::map<std::pair<std::string, int>, control::NodeRange> placing_for_;
   std::set<std::pair<std::string, int>> reviewed_;
+  std::map<std::pair<std::string, int>, std::filesystem::file_time_type> reports_;  // last seen
   std::vector<control::Event> arising_;  // from performing actions
   std::uint64_t next_tag_ = 1;
   Errors broken_;  // of the store: nothing is promised any more

@@ -115,9 +115,11 @@ void Dispatch::remember_slow_links(const std::string& id, int epoch, const Json&
 
 // Of a job that runs: once per launch, when its run complains.
 void Dispatch::look_at_report(const std::string& id, int epoch) {
-  const auto text = read_file(file_of(id, "report", epoch, ".json"));
-  if (!text) return;
-  const Json report = Json::parse(*text, nullptr, false);
+  const std::string path = file_of(id, "report", epoch, ".json");
+  std::error_code failed;
+  const auto written = std::filesystem::last_write_time(path, failed);
+  if (failed || std::exchange(reports_[{id, epoch}], written) == written) return;
+  const Json report = Json::parse(read_file(path).value_or(""), nullptr, false);
   if (!report.is_object() || report.value("slow_links", Json::array()).empty()) return;
   if (!reviewed_.insert({id, epoch}).second) return;
   try {
