@@ -16,8 +16,7 @@ install(FILES ${reference}/railwright.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1
 install(FILES ${reference}/railwright.bash RENAME railwright
         DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions)
 install(FILES ${reference}/_railwright DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
-install(FILES deploy/systemd/railwright-coordinator.service DESTINATION /lib/systemd/system
-        COMPONENT service)
+install(FILES deploy/systemd/railwright-coordinator.service DESTINATION lib/systemd/system)
 install(FILES deploy/slurm/railwright.sbatch deploy/kubernetes/mpijob.yaml
               deploy/prometheus/prometheus.yml deploy/prometheus/rules.yml
         DESTINATION ${CMAKE_INSTALL_DOCDIR})
@@ -27,7 +26,6 @@ set(CPACK_GENERATOR DEB)
 set(CPACK_PACKAGE_NAME railwright)
 set(CPACK_PACKAGE_CONTACT "The Railwright developers <railwright@localhost>")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
-set(CPACK_SET_DESTDIR ON)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)

@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 #include <cmath>
 #include <map>
+#include <thread>
 
 #include "coordinator/service/checkpoints.hpp"
 #include "coordinator/service/files.hpp"
@@ -139,4 +140,58 @@ TEST_CASE("without a coordinator a job stores a checkpoint and stops within its 
   CHECK(service.job("left")["steps_done"] == stored);
   CHECK(service.client("cancel left").status == 0);
   CHECK(service.reaches("left", "cancelled"));
+}
+
+namespace {
+
+// What the worker writes while it runs, here with a complaint.
+std::string complaint(const std::string& link) {
+  return fmt::format(R"({{"steps": [{{"step_time_s": 0.01}}], "links": [], "slow_links": [
+      {{"class": "shared-memory", "links": ["{}"], "ranks": [0, 1], "op": "all_reduce",
+        "time_s": 10, "usual_s": 0.01}}]}})",
+                     link);
+}
+
+}  // namespace
+
+TEST_CASE("a job whose run complains of a slow link moves when that pays", "[mpi]") {
+  if (!can_run()) return;
+  const Folder folder;
+  const LiveService service(folder);
+  const std::string job =
+      "submit --model tiny-gpt --accelerators 2 --global-batch 4 --sequence 64 --fix dp=2 ";
+  REQUIRE(service.client(job + "--steps 1000000 --id slow").status == 0);
+  REQUIRE(service.reaches("slow", "running"));
+  CHECK(service.job("slow")["nodes"]["first"] == 0);
+  write_file(service.data() + "/jobs/slow/report.1.json", complaint("node0/gpu0->switch"));
+  CHECK(within(60, [&] { return service.job("slow")["epoch"] == 2; }));
+  REQUIRE(service.reaches("slow", "running"));
+  CHECK(service.job("slow")["nodes"]["first"] == 2);
+  CHECK(has_event(service.job("slow"), "moves away from a slow link"));
+  CHECK_THAT(service.client("show slow").out, Contains("chosen"));
+  // Nothing is better elsewhere: it stays.
+  write_file(service.data() + "/jobs/slow/report.2.json", complaint("node1/gpu0->switch"));
+  std::this_thread::sleep_for(std::chrono::seconds(4));
+  CHECK(service.job("slow")["epoch"] == 2);
+  CHECK(service.client("cancel slow").status == 0);
+  CHECK(service.reaches("slow", "cancelled"));
+}
+
+TEST_CASE("a job that is lost too often fails with the last reason", "[mpi]") {
+  if (!can_run()) return;
+  const Folder folder;
+  const LiveService service(folder);
+  REQUIRE(service.client(submit("unlucky", often + "--fix dp=2,tp=2 --retries 1")).status == 0);
+  for (int losses = 1; losses <= 2; ++losses) {
+    REQUIRE(within(120, [&] { return service.workers().size() == 4; }));
+    REQUIRE(service.reaches("unlucky", "running"));
+    kill(service.workers().front(), SIGKILL);
+    CHECK(within(60, [&] { return service.job("unlucky")["losses"] == losses; }));
+  }
+  REQUIRE(service.reaches("unlucky", "failed"));
+  const auto job = service.job("unlucky");
+  CHECK(job["failure"] == "lost");
+  CHECK(job["reason"] == "lost 2 times, the last time: a worker was lost");
+  CHECK(service.client("wait unlucky").status == 4);
+  CHECK_THAT(service.client("jobs --history").out, Contains("lost"));
 }
