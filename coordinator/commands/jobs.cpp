@@ -95,7 +95,9 @@ int submit(Options options) {
 }
 
 int list(const Options& options) {
-  const char* what = options.history ? "/api/v1/runs" : options.drift ? "/api/v1/links" : "/api/v1/jobs";
+  const char* what = options.history ? "/api/v1/runs"
+                     : options.drift ? "/api/v1/links"
+                                     : "/api/v1/jobs";
   const auto document = ask_json(options, "GET", what);
   if (!document) return document.error();
   if (options.json)
@@ -175,13 +177,15 @@ void add_request(CLI::App& command, Options& options) {
       ->capture_default_str();
   command.add_option("--id", options.id, "of the job: submitting it twice is one job");
   command.add_flag("--emulated", request.emulated, "run it in virtual time");
-  command.add_option("--workload", request.workload,
-                     "traffic: real messages, paced compute; train: a small GPT learns a text")
+  command
+      .add_option("--workload", request.workload,
+                  "traffic: real messages, paced compute; train: a small GPT learns a text")
       ->check(CLI::IsMember({"traffic", "train"}))
       ->capture_default_str();
   command.add_option("--text", request.text, "train: the file to learn; all nodes must see it");
-  command.add_option("--checkpoint-every", request.checkpoint_every,
-                     "train: steps between checkpoints, from which a lost job goes on")
+  command
+      .add_option("--checkpoint-every", request.checkpoint_every,
+                  "train: steps between checkpoints, from which a lost job goes on")
       ->capture_default_str();
   command.add_option("--learning-rate", request.learning_rate, "train: of Adam");
   command.add_option("--seed", request.seed, "train: of weights and of the data's order")

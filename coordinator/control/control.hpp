@@ -85,8 +85,8 @@ struct NodeUp {
   int node = 0;
 };
 struct Tick {};
-using Event =
-    std::variant<Submit, Cancel, Persisted, Planned, Displace, Alive, Ended, NodeDown, NodeUp, Tick>;
+using Event = std::variant<Submit, Cancel, Persisted, Planned, Displace, Alive, Ended, NodeDown,
+                           NodeUp, Tick>;
 
 // ---- What is to be done
 struct Persist {
@@ -157,10 +157,10 @@ class Control {
   bool may_move(const std::string& id, NodeRange nodes) const;  // it holds them, or they are free
 
  private:
-  struct Watch {         // what is known of a leader, not stored
-    Moment heard;        // its latest word
-    Moment lease_until;  // running: it may run so long if nothing is heard of it
-    Moment deadline;     // starting: of the first word; recovering: when it may be planned again
+  struct Watch {            // what is known of a leader, not stored
+    Moment heard;           // its latest word
+    Moment lease_until;     // running: it may run so long if nothing is heard of it
+    Moment deadline;        // starting: of the first word; recovering: when it may be planned again
     std::string displaced;  // running: why it is stopped, to run elsewhere
   };
   void handle(const Submit& event);

@@ -26,7 +26,8 @@ std::string cases(const CLI::App& app) {
 }
 
 // The longest command that the line begins with: at most two words.
-constexpr const char* bash = R"(# bash completion of railwright; made by `railwright completion bash`
+constexpr const char* bash =
+    R"(# bash completion of railwright; made by `railwright completion bash`
 _railwright() {{
   local current=${{COMP_WORDS[COMP_CWORD]}} command='' words='' i
   for ((i = 1; i < COMP_CWORD; i++)); do

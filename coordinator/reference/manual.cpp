@@ -25,8 +25,8 @@ std::string escaped(const std::string& text) {
 }
 
 std::string option_text(const CLI::Option& option) {
-  const std::string names = option.get_positional() ? option.get_name(true)
-                                                    : joined(spellings(option), ", ");
+  const std::string names =
+      option.get_positional() ? option.get_name(true) : joined(spellings(option), ", ");
   const std::string value = option.get_items_expected_max() > 0 && !option.get_positional()
                                 ? fmt::format(" \\fI{}\\fR", escaped(option.get_type_name()))
                                 : std::string();
@@ -41,7 +41,8 @@ std::string command_text(const Command& command) {
   std::string text = fmt::format(".SS railwright {}\n{}\n", escaped(joined(command.words, " ")),
                                  escaped(command.app->get_description()));
   for (const CLI::Option* option : command.app->get_options())
-    if (!option->get_group().empty() && option->get_name() != "--help") text += option_text(*option);
+    if (!option->get_group().empty() && option->get_name() != "--help")
+      text += option_text(*option);
   const std::string footer = command.app->get_footer();
   if (!footer.empty()) text += fmt::format(".PP\n.nf\n{}\n.fi\n", escaped(footer));
   return text;

@@ -44,9 +44,9 @@ Result<std::vector<Allocation>> price_allocations(const topology::Cluster& clust
     Allocation allocation{first_node, in_seconds(results->front().step.step_time),
                           in_seconds(results->front().alone), 0};
     for (std::size_t j = 1; j < results->size(); ++j)
-      allocation.slowdown += in_seconds((*results)[j].step.step_time).value /
-                                 in_seconds((*results)[j].alone).value -
-                             1;
+      allocation.slowdown +=
+          in_seconds((*results)[j].step.step_time).value / in_seconds((*results)[j].alone).value -
+          1;
     allocations.push_back(allocation);
   }
   return allocations;

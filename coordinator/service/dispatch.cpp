@@ -203,9 +203,8 @@ void Dispatch::start_planning(const Plan& plan, std::size_t portion) {
   const bool written = request.model_text.empty() || write_file(model, request.model_text);
   Child child;
   child.arguments = {own_program(), "plan"};
-  for (std::string& argument :
-       plan_arguments(request, portions_for(plan).at(portion), plan.nodes, settings_.cluster_name,
-                      model, output))
+  for (std::string& argument : plan_arguments(request, portions_for(plan).at(portion), plan.nodes,
+                                              settings_.cluster_name, model, output))
     child.arguments.push_back(std::move(argument));
   child.arguments = tethered(std::move(child.arguments), "KILL");
   child.output_path = file_of(plan.id, "planning", plan.epoch, ".txt");
@@ -234,8 +233,8 @@ void Dispatch::perform(const Launch& launch) {
                      fmt::format("--first-step={}", launch.first_step),
                      fmt::format("--lease-ms={}", settings_.lease_ms)};
   if (request.emulated) child.arguments.push_back("--emulated");
-  for (const std::string& argument : run_arguments(request, checkpoints_of(launch.id),
-                                                   file_of(launch.id, "report", launch.epoch, ".json")))
+  for (const std::string& argument : run_arguments(
+           request, checkpoints_of(launch.id), file_of(launch.id, "report", launch.epoch, ".json")))
     child.arguments.push_back("--run=" + argument);
   if (request.workload == "train")
     child.arguments.push_back("--checkpoints=" + checkpoints_of(launch.id));

@@ -2,9 +2,9 @@
 // what became of them. One thread; the listener calls it and hands it the ends of its children.
 //
 // Everything of a job lies in DATA/jobs/ID: model.json, and per epoch plan.E.json, result.E.json,
-// end.E.json, report.E.json (of the run so far), choice.E.json (of nodes) and token.E; checkpoints/;
-// log is what its processes said. end.E.json is written by the leader
-// before it reports, so that an end is not forgotten when nobody hears it.
+// end.E.json, report.E.json (of the run so far), choice.E.json (of nodes) and token.E;
+// checkpoints/; log is what its processes said. end.E.json is written by the leader before it
+// reports, so that an end is not forgotten when nobody hears it.
 #pragma once
 
 #include <chrono>
@@ -59,9 +59,9 @@ class Dispatch {
     int epoch = 0;
     Work work = Work::leading;
     std::size_t portion = 0;  // planning: the how-manieth way to use the nodes
-    std::string name;                                            // of a leader
+    std::string name;         // of a leader
     std::optional<std::chrono::steady_clock::time_point> ended;  // others of its session live on
-    std::string note;  // placing: what the plan changes
+    std::string note;                                            // placing: what the plan changes
   };
   Dispatch(DispatchSettings settings, topology::Cluster cluster, Store store);
 

@@ -96,8 +96,7 @@ Json job_details(const Job& job, const Dispatch& dispatch) {
                                   {"state", to_string(event.state)},
                                   {"reason", event.reason}});
   document["runs"] = Json::array();
-  for (const JobRun& run : dispatch.store().runs_of(id))
-    document["runs"].push_back(run_json(run));
+  for (const JobRun& run : dispatch.store().runs_of(id)) document["runs"].push_back(run_json(run));
   const auto choice =
       read_file(fmt::format("{}/choice.{}.json", dispatch.folder_of(id), job.epoch));
   const Json placement = Json::parse(choice.value_or(""), nullptr, false);

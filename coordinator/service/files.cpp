@@ -21,9 +21,7 @@ constexpr const char* outcome_names[] = {"completed", "failed", "lost", "stopped
 
 }  // namespace
 
-const char* to_string(Outcome outcome) {
-  return outcome_names[static_cast<std::size_t>(outcome)];
-}
+const char* to_string(Outcome outcome) { return outcome_names[static_cast<std::size_t>(outcome)]; }
 
 std::optional<std::string> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);

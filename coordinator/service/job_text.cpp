@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <ctime>
+#include <sstream>
 
 namespace railwright::coordinator {
 
@@ -22,7 +23,20 @@ std::string step_time(const Json& run, const char* what) {
 }
 
 std::string ratio(const Json& run) {
-  return run.contains("ratio") ? fmt::format("{:.2f}", run["ratio"].value("step_time_s", 0.0)) : "-";
+  return run.contains("ratio") ? fmt::format("{:.2f}", run["ratio"].value("step_time_s", 0.0))
+                               : "-";
+}
+
+// Without what is as it is by default.
+std::string short_degrees(const std::string& degrees) {
+  std::istringstream words(degrees);
+  std::string text;
+  for (std::string word; std::getline(words, word, ',');) {
+    const bool usual = word.ends_with("=1") || word.ends_with("=none") || word.ends_with("=0") ||
+                       word.ends_with("=false") || word == "schedule=1f1b";
+    if (!usual || word == "zero_stage=1") text += (text.empty() ? "" : ",") + word;
+  }
+  return text.empty() && !degrees.empty() ? "1 rank" : text;
 }
 
 std::string dash(const std::string& text) { return text.empty() ? "-" : text; }
@@ -53,7 +67,7 @@ std::string runs_text(const Json& runs) {
                     when(run, "started_s"),
                     fmt::format("{}+{}", run.value("first_node", 0), run.value("nodes", 0)),
                     fmt::format("{}..{}", run.value("first_step", 0), run.value("steps_done", 0)),
-                    dash(run.value("degrees", "")), step_time(run, "predicted"),
+                    dash(short_degrees(run.value("degrees", ""))), step_time(run, "predicted"),
                     step_time(run, "measured"), ratio(run), dash(run.value("outcome", ""))});
   return table(rows);
 }
@@ -91,10 +105,10 @@ std::string links_text(const Json& links) {
       last = fmt::format("{:.2f}", run.value("ratio", 0.0));
       if (first == "-") first = last;
     }
-    rows.push_back({link.value("name", ""), std::to_string(link["runs"].size()), first, last,
-                    link.contains("drift") ? fmt::format("{:+.0f}%", 100 * link.value("drift", 0.0))
-                                           : "-",
-                    used});
+    rows.push_back(
+        {link.value("name", ""), std::to_string(link["runs"].size()), first, last,
+         link.contains("drift") ? fmt::format("{:+.0f}%", 100 * link.value("drift", 0.0)) : "-",
+         used});
   }
   return table(rows);
 }

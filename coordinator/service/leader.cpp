@@ -71,17 +71,18 @@ class Leader {
 
   // What trains is first asked to store a checkpoint: within this time it should be done.
   std::int64_t parting_ms() const {
-    return settings_.checkpoints.empty() ? 0 : std::min<std::int64_t>(10'000, settings_.lease_ms / 4);
+    return settings_.checkpoints.empty() ? 0
+                                         : std::min<std::int64_t>(10'000, settings_.lease_ms / 4);
   }
   std::string stop_file() const {
     return fmt::format("{}/stop.{}", settings_.checkpoints, settings_.epoch);
   }
   void part() {
-    const std::int64_t until = stop_at_ ? std::min(stop_at_.load(), lease_until_.load())
-                                        : lease_until_.load();
+    const std::int64_t until =
+        stop_at_ ? std::min(stop_at_.load(), lease_until_.load()) : lease_until_.load();
     if (milliseconds_now() >= until) over_ = true;
     if (parting_ms() == 0 || milliseconds_now() < until - parting_ms()) return;
-    if (!std::exchange(parting_, true)) write_file(stop_file(), "");
+    if (!parting_.exchange(true)) write_file(stop_file(), "");
   }
 
   std::string say(const Json& more) const {
@@ -141,17 +142,16 @@ class Leader {
   }
 
   Ended ended(Outcome outcome, Failure failure, std::string reason) const {
-    const std::int64_t steps = outcome == Outcome::completed
-                                   ? settings_.first_step + settings_.steps
-                                   : steps_done();
+    const std::int64_t steps =
+        outcome == Outcome::completed ? settings_.first_step + settings_.steps : steps_done();
     return {settings_.job, settings_.epoch, settings_.name,   outcome,
             failure,       steps,           std::move(reason)};
   }
 
   Ended outcome_of(const ProcessEnd& end) const {
     const std::string status = fmt::format("the run ended with status {}", end.status);
-    const bool all = settings_.checkpoints.empty() ||
-                     steps_done() >= settings_.first_step + settings_.steps;
+    const bool all =
+        settings_.checkpoints.empty() || steps_done() >= settings_.first_step + settings_.steps;
     if (end.status == exit_ok && all) return ended(Outcome::completed, Failure::none, {});
     if (parting_ && end.status == exit_ok)
       return ended(Outcome::stopped, Failure::none,

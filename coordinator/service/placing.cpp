@@ -87,11 +87,10 @@ Result<void> Dispatch::placed(const Running& child, int status) {
       if (!failed) event.nodes = nodes;
     }
     if (event.nodes.count > 0)
-      event.reason +=
-          fmt::format("{}on nodes from {} on: {} a step, from {} on it would take {}",
-                      event.reason.empty() ? "" : "; ", nodes.first,
-                      milliseconds(allocation_at(choice, nodes.first)), given.first,
-                      milliseconds(allocation_at(choice, given.first)));
+      event.reason += fmt::format("{}on nodes from {} on: {} a step, from {} on it would take {}",
+                                  event.reason.empty() ? "" : "; ", nodes.first,
+                                  milliseconds(allocation_at(choice, nodes.first)), given.first,
+                                  milliseconds(allocation_at(choice, given.first)));
   }
   if (const auto text = read_file(plan))
     if (auto saved = keep_plan(child.id, child.epoch, *text); !saved) return saved;

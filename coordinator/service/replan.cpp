@@ -63,9 +63,10 @@ std::optional<Portion> fewer_replicas(const JobRequest& request, const workload:
   fix("micro_batch", before.micro_batch);
   const std::int64_t each = (micro_batches + dp - 1) / dp;
   const bool uneven = micro_batches % dp != 0;
-  return Portion{dp * replica, each * dp * before.micro_batch, text_of(fixed),
-                 fmt::format("{} data-parallel replicas, with {}{} micro-batches of the batch of {}",
-                             dp, uneven ? "up to " : "", each, request.global_batch)};
+  return Portion{
+      dp * replica, each * dp * before.micro_batch, text_of(fixed),
+      fmt::format("{} data-parallel replicas, with {}{} micro-batches of the batch of {}", dp,
+                  uneven ? "up to " : "", each, request.global_batch)};
 }
 
 }  // namespace
@@ -73,8 +74,8 @@ std::optional<Portion> fewer_replicas(const JobRequest& request, const workload:
 std::vector<Portion> portions_of(const JobRequest& request,
                                  const std::optional<workload::Degrees>& before,
                                  std::int64_t room) {
-  const Portion wanted{std::min(request.accelerators, room), request.global_batch,
-                       text_of(fixed_of(request)), {}};
+  const Portion wanted{
+      std::min(request.accelerators, room), request.global_batch, text_of(fixed_of(request)), {}};
   if (room >= request.accelerators) return {wanted};
   std::vector<Portion> portions;
   if (before)

@@ -39,9 +39,9 @@ struct JobRun {
   control::NodeRange nodes;
   std::int64_t first_step = 0, steps_done = 0;
   control::Moment started;
-  std::string degrees;                    // of its plan
+  std::string degrees;                     // of its plan
   double predicted_s = 0, measured_s = 0;  // of a step; 0: not known
-  std::string outcome;                    // completed, failed, lost, stopped; "": runs, or never told
+  std::string outcome;  // completed, failed, lost, stopped; "": runs, or never told
 };
 
 // What a link of the cluster did in one run of a job: emulated, what of it was used; measured, the

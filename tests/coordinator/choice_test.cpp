@@ -46,7 +46,10 @@ TEST_CASE("alone on equal nodes the first allocation counts") {
 
 TEST_CASE("nodes behind a link that runs found slow are left") {
   const auto cluster = cluster_of();
-  const SlowLinks slow = {{"node0->leaf0", 0.1}, {"node1/gpu0->leaf0", 0.1}, {"node0/gpu0->leaf0", 0.1}, {"unknown", 0.1}};
+  const SlowLinks slow = {{"node0->leaf0", 0.1},
+                          {"node1/gpu0->leaf0", 0.1},
+                          {"node0/gpu0->leaf0", 0.1},
+                          {"unknown", 0.1}};
   const auto priced = price_allocations(cluster, plan_on(cluster, 0), {0, 2}, {}, slow);
   REQUIRE(priced);
   CHECK((*priced)[0].step.value > 1.1 * (*priced)[1].step.value);

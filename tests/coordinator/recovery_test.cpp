@@ -43,9 +43,8 @@ double largest_gap(const std::map<int, double>& some, const std::map<int, double
 }
 
 bool waits_for_checkpoint(const LiveService& service, const std::string& id, int least = 1) {
-  return within(120, [&] {
-    return stored_steps(service.data() + "/jobs/" + id + "/checkpoints") >= least;
-  });
+  return within(
+      120, [&] { return stored_steps(service.data() + "/jobs/" + id + "/checkpoints") >= least; });
 }
 
 double seconds_until_lost(const LiveService& service, const std::string& id, int losses) {
@@ -67,9 +66,9 @@ TEST_CASE("a job whose worker and node are lost goes on with fewer replicas, on 
   if (!can_run()) return;
   const Folder folder;
   const LiveService service(folder);
-  REQUIRE(service.client(submit("calm", often + "--fix dp=4")).status == 0);
+  REQUIRE(service.client(submit("calm", often + "--fix dp=4,micro_batch=1")).status == 0);
   REQUIRE(service.reaches("calm", "done"));
-  REQUIRE(service.client(submit("lossy", often + "--fix dp=4")).status == 0);
+  REQUIRE(service.client(submit("lossy", often + "--fix dp=4,micro_batch=1")).status == 0);
   REQUIRE(waits_for_checkpoint(service, "lossy", 50));
   kill(service.workers("/jobs/lossy").at(3), SIGKILL);
   const double seen = seconds_until_lost(service, "lossy", 1);

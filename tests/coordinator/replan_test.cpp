@@ -4,8 +4,8 @@
 #include <catch2/catch.hpp>
 
 using namespace railwright::coordinator;
-using railwright::workload::Degrees;
 using Catch::Matchers::Contains;
+using railwright::workload::Degrees;
 
 namespace {
 

@@ -34,7 +34,7 @@ class Exchange {
 
   int rank() const { return transport_.rank(); }
   void wait_up_to(Seconds timeout) { timeout_ = timeout; }  // for a peer, from now on
-  const Group& group(Dimension dimension) const;  // tp, dp
+  const Group& group(Dimension dimension) const;            // tp, dp
   int ranks(Dimension dimension) const { return static_cast<int>(group(dimension).ranks.size()); }
   // This rank's of as many equal parts as the group has ranks; the length is a multiple of them.
   std::span<float> own_part(Dimension dimension, std::span<float> values) const;
