@@ -1,4 +1,5 @@
 // Disks that are full or cannot be written. Needs root, for a small file system in memory.
+#include <signal.h>
 #include <sys/mount.h>
 #include <unistd.h>
 
