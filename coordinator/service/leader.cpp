@@ -75,7 +75,7 @@ class Leader {
                                          : std::min<std::int64_t>(10'000, settings_.lease_ms / 4);
   }
   std::string stop_file() const {
-    return fmt::format("{}/stop.{}", settings_.checkpoints, settings_.epoch);
+    return fmt::format("{}/jobs/{}/stop.{}", settings_.data, settings_.job, settings_.epoch);
   }
   void part() {
     const std::int64_t until =
