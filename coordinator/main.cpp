@@ -23,8 +23,10 @@ void add_commands(CommandLine& line) {
   add_validate_command(line);
   add_coordinator_command(line);
   add_leader_command(line);
+  add_place_command(line);
   add_job_commands(line);
   add_doctor_command(line);
+  add_reference_commands(line);
 }
 
 // CLI11 would only say that the word was not expected.

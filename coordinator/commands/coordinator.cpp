@@ -97,6 +97,8 @@ void add_leader_command(CommandLine& line) {
   command->add_option("--lease-ms", settings->lease_ms)->required();
   command->add_option("--token", settings->token)->envname("RAILWRIGHT_TOKEN");
   command->add_flag("--emulated", settings->emulated);
+  command->add_option("--run", settings->run);
+  command->add_option("--checkpoints", settings->checkpoints);
   command->callback([&line, settings] { line.run = [settings] { return lead(*settings); }; });
 }
 

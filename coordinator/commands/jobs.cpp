@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <chrono>
+#include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
@@ -11,6 +12,7 @@
 
 #include "coordinator/service/client.hpp"
 #include "coordinator/service/commands.hpp"
+#include "coordinator/service/job_text.hpp"
 #include "coordinator/service/request.hpp"
 
 namespace railwright::coordinator {
@@ -22,7 +24,7 @@ struct Options {
   JobRequest request;
   std::int64_t retries = 3;
   double timeout_s = 0;
-  bool json = false;
+  bool json = false, history = false, drift = false;
 };
 
 void add_common(CLI::App& command, Options& options) {
@@ -63,28 +65,6 @@ tl::expected<Json, int> ask_json(const Options& options, const std::string& meth
 
 std::string job_path(const Options& options) { return "/api/v1/jobs/" + options.id; }
 
-std::vector<std::string> row_of(const Json& job) {
-  return {job.value("id", ""),
-          job.value("state", ""),
-          fmt::format("{}/{}", job.value("steps_done", 0), job.value("steps", 0)),
-          std::to_string(job.value("epoch", 0)),
-          std::to_string(job.value("losses", 0)),
-          job.value("owner", ""),
-          job.value("reason", "")};
-}
-
-int print_jobs(const Options& options, const Json& document) {
-  if (options.json) {
-    print_json(document);
-    return exit_ok;
-  }
-  std::vector<std::vector<std::string>> rows = {
-      {"job", "state", "steps", "epoch", "losses", "owner", "reason"}};
-  for (const Json& job : document["jobs"]) rows.push_back(row_of(job));
-  std::cout << table(rows);
-  return exit_ok;
-}
-
 // A file is sent as its text: the coordinator may run elsewhere.
 void take_model(JobRequest& request) {
   std::ifstream file(request.model, std::ios::binary);
@@ -100,6 +80,8 @@ std::string fresh_id() {
 int submit(Options options) {
   if (options.id.empty()) options.id = fresh_id();
   take_model(options.request);
+  if (!options.request.text.empty())
+    options.request.text = std::filesystem::absolute(options.request.text).lexically_normal();
   Json body = to_json(options.request);
   body["id"] = options.id;
   body["retries"] = options.retries;
@@ -113,18 +95,28 @@ int submit(Options options) {
 }
 
 int list(const Options& options) {
-  const auto document = ask_json(options, "GET", "/api/v1/jobs");
-  return document ? print_jobs(options, *document) : document.error();
+  const char* what = options.history ? "/api/v1/runs"
+                     : options.drift ? "/api/v1/links"
+                                     : "/api/v1/jobs";
+  const auto document = ask_json(options, "GET", what);
+  if (!document) return document.error();
+  if (options.json)
+    print_json(*document);
+  else
+    std::cout << (options.history ? runs_text((*document)["runs"])
+                  : options.drift ? links_text((*document)["links"])
+                                  : jobs_text((*document)["jobs"]));
+  return exit_ok;
 }
 
 int show_with(const Options& options, const char* method) {
   const auto job = ask_json(options, method, job_path(options));
   if (!job) return job.error();
-  if (options.json) {
+  if (options.json)
     print_json(*job);
-    return exit_ok;
-  }
-  return print_jobs(options, {{"jobs", Json::array({*job})}});
+  else
+    std::cout << (job->contains("events") ? job_text(*job) : jobs_text(Json::array({*job})));
+  return exit_ok;
 }
 
 int logs(const Options& options) {
@@ -153,7 +145,10 @@ int wait_for(const Options& options) {
     if (silent > 60 || (answer && answer->status >= 400)) return show_with(options, "GET");
     const Json job = Json::parse(answer ? answer->body : "{}", nullptr, false);
     if (job.is_object() && job.contains("ended_s")) {
-      print_jobs(options, {{"jobs", Json::array({job})}});
+      if (options.json)
+        print_json(job);
+      else
+        std::cout << jobs_text(Json::array({job}));
       return status_of(job);
     }
     const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - begin;
@@ -182,6 +177,19 @@ void add_request(CLI::App& command, Options& options) {
       ->capture_default_str();
   command.add_option("--id", options.id, "of the job: submitting it twice is one job");
   command.add_flag("--emulated", request.emulated, "run it in virtual time");
+  command
+      .add_option("--workload", request.workload,
+                  "traffic: real messages, paced compute; train: a small GPT learns a text")
+      ->check(CLI::IsMember({"traffic", "train"}))
+      ->capture_default_str();
+  command.add_option("--text", request.text, "train: the file to learn; all nodes must see it");
+  command
+      .add_option("--checkpoint-every", request.checkpoint_every,
+                  "train: steps between checkpoints, from which a lost job goes on")
+      ->capture_default_str();
+  command.add_option("--learning-rate", request.learning_rate, "train: of Adam");
+  command.add_option("--seed", request.seed, "train: of weights and of the data's order")
+      ->capture_default_str();
   command.footer(R"(Units: sequences per step, tokens per sequence.
 The cluster is the coordinator's. Prints the id of the job.
 Example:
@@ -196,6 +204,12 @@ void add(CommandLine& line, const char* name, const char* what, bool with_id, Ru
   CLI::App* command = line.app.add_subcommand(name, what);
   add_common(*command, *options);
   if (with_id) command->add_option("job", options->id, "its id")->required();
+  if (std::string(name) == "jobs") {
+    command->add_flag("--history", options->history,
+                      "every launch, the latest first, with its step predicted and measured");
+    command->add_flag("--drift", options->drift,
+                      "links over the runs: measured over expected, first and last");
+  }
   if (std::string(name) == "wait")
     command->add_option("--timeout", options->timeout_s, "seconds; 0: as long as it takes");
   command->footer(fmt::format("Units: times in seconds.\nExample:\n  railwright {}{}\n", name,

@@ -5,6 +5,7 @@
 
 #include <fstream>
 #include <iostream>
+#include <map>
 #include <memory>
 #include <thread>
 
@@ -19,9 +20,10 @@ namespace railwright::coordinator {
 namespace {
 
 struct Options {
-  std::string plan, launcher = "auto", backend = "auto", metrics, metrics_textfile;
+  std::string plan, launcher = "auto", backend = "auto", metrics, metrics_textfile, report;
+  std::map<std::string, std::string> training;  // options that the workers are given as they are
   std::int64_t ranks = 0, steps = 10;
-  bool json = false, dry_run = false;
+  bool resume = false, json = false, dry_run = false;
 };
 
 constexpr const char* footer = R"(Units: times in seconds, sizes in bytes.
@@ -46,9 +48,29 @@ void add_options(CLI::App& command, Options& options) {
   command.add_option("--metrics", options.metrics, "host:port where the workers serve /metrics");
   command.add_option("--metrics-textfile", options.metrics_textfile,
                      "write the last metrics to this file");
+  command.add_option("--report", options.report,
+                     "traffic: file of what the run has seen so far, every few seconds");
   command.add_flag("--json", options.json, "one JSON document on stdout");
   command.add_flag("--dry-run", options.dry_run, "print the command and its files, start nothing");
   command.footer(footer);
+}
+
+// What is only passed on; docs/training.md is its page.
+constexpr std::pair<const char*, const char*> training_options[] = {
+    {"--workload", "traffic: real messages, paced compute; train: a small GPT learns a text"},
+    {"--text", "train: the file to learn, byte by byte"},
+    {"--seed", "train: of weights and of the data's order"},
+    {"--learning-rate", "train: of Adam"},
+    {"--global-batch", "train: sequences per step, instead of the plan's"},
+    {"--checkpoint", "train: folder of checkpoints, seen by all ranks"},
+    {"--checkpoint-every", "train: steps between checkpoints"},
+    {"--stop-file", "train: once this file is there, the run ends with a checkpoint"},
+    {"--timeout", "seconds after which a silent worker is lost"}};
+
+void add_training_options(CLI::App& command, Options& options) {
+  for (const auto& [name, what] : training_options)
+    command.add_option(name, options.training[name], what);
+  command.add_flag("--resume", options.resume, "train: go on from the last checkpoint");
 }
 
 std::string own_host_name() {
@@ -91,7 +113,12 @@ std::vector<std::string> worker_arguments(const Options& options, const std::str
   std::vector<std::string> arguments = {"--plan",    options.plan,
                                         "--backend", options.backend,
                                         "--steps",   std::to_string(options.steps)};
-  if (options.json) arguments.insert(arguments.end(), {"--json", result});
+  for (const auto& [name, value] : options.training)
+    if (!value.empty()) arguments.insert(arguments.end(), {name, value});
+  if (options.resume) arguments.push_back("--resume");
+  const bool reports = !options.report.empty();
+  if (options.json || reports) arguments.insert(arguments.end(), {"--json", result});
+  if (reports) arguments.insert(arguments.end(), {"--report-every", "5"});
   if (!options.metrics.empty()) arguments.insert(arguments.end(), {"--metrics", options.metrics});
   if (!options.metrics_textfile.empty())
     arguments.insert(arguments.end(), {"--metrics-textfile", options.metrics_textfile});
@@ -172,7 +199,8 @@ int run(const Options& options) {
   if (!settings) return report(settings.error());
   const auto folder = TemporaryFolder::make();
   if (!folder) return report(folder.error());
-  const std::string result_path = folder->file("result.json");
+  const std::string result_path =
+      options.report.empty() ? folder->file("result.json") : options.report;
   settings->placement_path = folder->file("placement");
   settings->worker_arguments = worker_arguments(options, result_path);
   const auto hosts = hosts_of_ranks(*plan, *cluster, own_host_name());
@@ -192,6 +220,7 @@ void add_run_command(CommandLine& line) {
   CLI::App* command =
       line.app.add_subcommand("run", "Start the real workers of a plan and compare with it");
   add_options(*command, *options);
+  add_training_options(*command, *options);
   command->callback(
       [&line, options] { line.run = [options] { return coordinator::run(*options); }; });
 }

@@ -29,10 +29,39 @@ NodeRange best_gap(const std::vector<bool>& taken, int wanted) {
   return best.count == 0 ? best : NodeRange{best.first, wanted};
 }
 
-std::vector<bool> Control::taken_nodes() const {
+std::vector<NodeRange> places_in_gaps(const std::vector<bool>& taken, int wanted) {
+  std::vector<NodeRange> gaps = gaps_of(taken), places;
+  std::stable_sort(gaps.begin(), gaps.end(),
+                   [](const NodeRange& a, const NodeRange& b) { return a.count < b.count; });
+  for (const NodeRange& gap : gaps) {
+    if (gap.count < wanted) continue;
+    places.push_back({gap.first, wanted});
+    if (gap.count > wanted) places.push_back({gap.first + gap.count - wanted, wanted});
+  }
+  return places;
+}
+
+std::vector<NodeRange> Control::candidates_for(const std::string& id, std::size_t most) const {
+  const NodeRange own = jobs_.at(id).nodes;
+  std::vector<NodeRange> candidates = {own};
+  for (const NodeRange& place : places_in_gaps(taken_nodes(id), own.count))
+    if (place != own && candidates.size() < most) candidates.push_back(place);
+  return candidates;
+}
+
+bool Control::may_move(const std::string& id, NodeRange nodes) const {
+  if (nodes.first < 0 || nodes.count < 1 || nodes.first + nodes.count > settings_.nodes)
+    return false;
+  const auto taken = taken_nodes(id);
+  return std::none_of(taken.begin() + nodes.first, taken.begin() + nodes.first + nodes.count,
+                      [](bool is_taken) { return is_taken; });
+}
+
+std::vector<bool> Control::taken_nodes(const std::string& but_by) const {
   std::vector<bool> taken(settings_.nodes, false);
   for (const auto& [node, state] : down_) taken[node] = true;
   for (const auto& [number, id] : live_) {
+    if (id == but_by) continue;
     const NodeRange& nodes = jobs_.at(id).nodes;
     std::fill_n(taken.begin() + nodes.first, nodes.count, true);
   }
@@ -55,10 +84,37 @@ void Control::schedule() {
   for (const auto& [number, id] : live_) {
     Job& job = jobs_.at(id);
     const bool waits = job.state == State::queued || job.state == State::recovering;
-    if (!waits || nodes_within_reach() < job.spec.least_nodes) continue;
+    if (!waits) continue;
+    if (nodes_within_reach() < least_nodes(job)) {
+      note_waiting(job);
+      continue;
+    }
     if (job.state == State::recovering && now_ < watches_[id].deadline) return;
     if (!give_nodes(job)) return;
   }
+}
+
+int Control::least_nodes(const Job& job) const {
+  return std::max(job.spec.least_nodes, job.needs_nodes);
+}
+
+void Control::note_waiting(Job& job) {
+  const std::string why = "waits for repairs: " + std::to_string(nodes_within_reach()) +
+                          " nodes in a row are up, " + std::to_string(least_nodes(job)) +
+                          " are needed";
+  if (job.reason == why) return;
+  job.reason = why;
+  save(job);
+}
+
+// No plan fits on the nodes that are left: it waits until there are more of them.
+void Control::wait_for_more(Job& job, const std::string& reason) {
+  job.needs_nodes = job.nodes.count + 1;
+  job.nodes = {};
+  job.reason = reason;
+  enter(job, State::recovering);
+  watches_[job.spec.id].deadline = now_;
+  schedule();
 }
 
 // As many as it wants; where so many are never there any more, as many as are left and suffice.

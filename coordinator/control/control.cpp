@@ -138,13 +138,24 @@ void Control::handle(const Cancel& event) {
 void Control::handle(const Planned& event) {
   Job* job = current(event.id, event.epoch);
   if (job == nullptr || job->state != State::planning) return;
+  const bool on_fewer = job->nodes.count < job->spec.nodes;
+  if (event.failure == Failure::infeasible && on_fewer) return wait_for_more(*job, event.reason);
   if (event.failure != Failure::none) {
     finish(*job, State::failed, event.failure, event.reason);
     schedule();
     return;
   }
+  job->reason = event.reason;
+  if (may_move(event.id, event.nodes)) job->nodes = event.nodes;
   enter(*job, State::starting);
   act(Launch{event.id, event.epoch, job->nodes, job->first_step});
+}
+
+void Control::handle(const Displace& event) {
+  Job* job = current(event.id, event.epoch);
+  if (job == nullptr || job->state != State::running) return;
+  watches_[event.id].displaced = event.reason;
+  act(Stop{event.id, event.epoch});
 }
 
 void Control::handle(const NodeDown& event) {

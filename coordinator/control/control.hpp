@@ -52,7 +52,13 @@ struct Planned {
   std::string id;
   int epoch = 0;
   Failure failure = Failure::none;
-  std::string reason;  // of a failure
+  std::string reason;  // of a failure; else what the plan changes of what was submitted
+  NodeRange nodes;     // others than were given; empty: these
+};
+struct Displace {  // it had better run elsewhere: it is stopped, and planned again
+  std::string id;
+  int epoch = 0;
+  std::string reason;
 };
 struct Alive {
   std::string id;
@@ -79,8 +85,8 @@ struct NodeUp {
   int node = 0;
 };
 struct Tick {};
-using Event =
-    std::variant<Submit, Cancel, Persisted, Planned, Alive, Ended, NodeDown, NodeUp, Tick>;
+using Event = std::variant<Submit, Cancel, Persisted, Planned, Displace, Alive, Ended, NodeDown,
+                           NodeUp, Tick>;
 
 // ---- What is to be done
 struct Persist {
@@ -132,6 +138,8 @@ Metrics metrics_of(const std::map<std::string, Job>& jobs);
 // The free contiguous nodes for `wanted`, in the smallest gap that takes them (then the lowest).
 // An empty range when there are none.
 NodeRange best_gap(const std::vector<bool>& taken, int wanted);
+// The low and the high end of every gap that takes them, in the order of best_gap.
+std::vector<NodeRange> places_in_gaps(const std::vector<bool>& taken, int wanted);
 
 class Control {
  public:
@@ -144,17 +152,22 @@ class Control {
   const std::map<std::string, Job>& jobs() const { return jobs_; }
   const std::map<int, NodeState>& down_nodes() const { return down_; }
   const Settings& settings() const { return settings_; }
+  // Nodes that a job holds, and others that it could have in their place, `most` in all.
+  std::vector<NodeRange> candidates_for(const std::string& id, std::size_t most) const;
+  bool may_move(const std::string& id, NodeRange nodes) const;  // it holds them, or they are free
 
  private:
-  struct Watch {         // what is known of a leader, not stored
-    Moment heard;        // its latest word
-    Moment lease_until;  // running: it may run so long if nothing is heard of it
-    Moment deadline;     // starting: of the first word; recovering: when it may be planned again
+  struct Watch {            // what is known of a leader, not stored
+    Moment heard;           // its latest word
+    Moment lease_until;     // running: it may run so long if nothing is heard of it
+    Moment deadline;        // starting: of the first word; recovering: when it may be planned again
+    std::string displaced;  // running: why it is stopped, to run elsewhere
   };
   void handle(const Submit& event);
   void handle(const Cancel& event);
   void handle(const Persisted& event);
   void handle(const Planned& event);
+  void handle(const Displace& event);
   void handle(const Alive& event);
   void handle(const Ended& event);
   void handle(const NodeDown& event);
@@ -165,8 +178,11 @@ class Control {
   void watch_over(Job& job);
   void schedule();
   bool give_nodes(Job& job);
+  int least_nodes(const Job& job) const;
+  void note_waiting(Job& job);
+  void wait_for_more(Job& job, const std::string& reason);
   int nodes_within_reach() const;
-  std::vector<bool> taken_nodes() const;
+  std::vector<bool> taken_nodes(const std::string& but_by = {}) const;
   bool must_stop(const Job& job) const;
   void lose(Job& job, const std::string& reason);
   void finish(Job& job, State state, Failure failure, const std::string& reason);

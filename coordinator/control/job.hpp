@@ -71,6 +71,7 @@ struct Job {
   NodeRange nodes;     // held while planning, starting and running
   std::int64_t first_step = 0, steps_done = 0;  // of this epoch; of all epochs
   int losses = 0;
+  int needs_nodes = 0;      // fewer could not be planned for; it waits until so many are up
   bool cancelling = false;  // cancelled by the user, but its leader may still run
   Failure failure = Failure::none;
   std::string reason;

@@ -19,7 +19,7 @@ void Control::handle(const Alive& event) {
   Watch& watch = watches_[event.id];
   watch.heard = now_;
   if (count_steps(*job, event.steps_done)) save(*job);
-  if (must_stop(*job)) return act(Stop{event.id, event.epoch});
+  if (must_stop(*job) || !watch.displaced.empty()) return act(Stop{event.id, event.epoch});
   watch.lease_until = now_ + settings_.lease_ms + settings_.lease_margin_ms;
   act(Grant{event.id, event.epoch, event.leader, event.asked_at});
 }
@@ -28,6 +28,7 @@ void Control::handle(const Alive& event) {
 // no other can be.
 void Control::bind(Job& job, const Alive& event) {
   job.leader = event.leader;
+  job.reason.clear();
   if (job.lost_since.milliseconds != 0) job.lost_milliseconds += now_ - job.lost_since;
   job.lost_since = {};
   enter(job, State::running);
@@ -55,7 +56,8 @@ void Control::handle(const Ended& event) {
   } else if (event.outcome == Outcome::failed) {
     finish(*job, State::failed, event.failure, event.reason);
   } else {
-    lose(*job, event.reason);
+    const std::string displaced = watches_[event.id].displaced;
+    lose(*job, displaced.empty() ? event.reason : displaced);
   }
   schedule();
 }

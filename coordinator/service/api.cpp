@@ -58,8 +58,11 @@ bool is_from_elsewhere(const ApiRequest& request) {
 
 }  // namespace
 
+// What could not be stored is refused, not acknowledged; the next tick ends the service.
 Result<ApiAnswer> Api::answer(const ApiRequest& request) {
   auto answered = route(request);
+  if (!answered)
+    answered = refusal(is_full(answered.error()) ? 507 : 500, to_string(answered.error()));
   if (answered) ++answered_[answered->status];
   return answered;
 }
@@ -77,6 +80,8 @@ Result<ApiAnswer> Api::route(const ApiRequest& request) {
   if (get && path == "/metrics") return ApiAnswer{200, metrics(), "text/plain; version=0.0.4"};
   if (get && path == "/sd")
     return said(Json::array({{{"targets", {address_}}, {"labels", {{"role", "coordinator"}}}}}));
+  if (get && path == "/api/v1/runs") return said({{"runs", run_rows()}});
+  if (get && path == "/api/v1/links") return said({{"links", link_rows(dispatch_.store())}});
   const std::string jobs_path = "/api/v1/jobs", nodes_path = "/api/v1/nodes/";
   if (path.starts_with(nodes_path)) {
     if (caller.role < Role::admin) return refusal(403, "only admins say which nodes are up");
@@ -112,6 +117,8 @@ Result<ApiAnswer> Api::submit(const ApiRequest& request, const Caller& caller) {
   if (caller.role < Role::submit) return refusal(403, "this token may only read");
   if (!request.content_type.starts_with("application/json"))
     return refusal(415, "a job is sent as application/json");
+  if (const auto full = why_no_room(dispatch_.folder_of("")); !full.empty())
+    return refusal(507, full, "make room, then submit again");
   const auto spec = job_spec(request.body, caller.owner, dispatch_.cluster());
   if (!spec) return refusal(422, to_string(spec.error()));
   const auto reply = dispatch_.submit(*spec);

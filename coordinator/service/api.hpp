@@ -36,6 +36,7 @@ class Api {
   Result<ApiAnswer> hear_leader(const ApiRequest& request);
   Result<ApiAnswer> set_node(const ApiRequest& request, const std::string& number);
   std::string metrics() const;
+  Json run_rows() const;
 
   Dispatch& dispatch_;
   std::vector<Token> tokens_;
@@ -45,6 +46,9 @@ class Api {
 };
 
 Json job_json(const control::Job& job);
+Json run_json(const JobRun& run);
+// By name: its runs and how far the latest is from the first.
+Json link_rows(const Store& store);
 // With its events, runs, steps and result.
 Json job_details(const control::Job& job, const Dispatch& dispatch);
 

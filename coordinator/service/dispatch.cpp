@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "coordinator/service/files.hpp"
+#include "emulator/plan.hpp"
 
 namespace railwright::coordinator {
 
@@ -113,6 +114,10 @@ Result<Reply> Dispatch::cancel(const std::string& id) {
 }
 
 Result<LeaderAnswer> Dispatch::hear(const Alive& word) {
+  const auto job = control_->jobs().find(word.id);
+  if (job != control_->jobs().end() && job->second.state == State::running &&
+      job->second.epoch == word.epoch)
+    look_at_report(word.id, word.epoch);
   leader_answer_ = LeaderAnswer::none;
   if (auto done = on(word); !done) return tl::unexpected(done.error());
   return leader_answer_;
@@ -122,6 +127,7 @@ Result<LeaderAnswer> Dispatch::hear(const Ended& word) {
   const auto job = control_->jobs().find(word.id);
   const bool counts = job != control_->jobs().end() && job->second.epoch == word.epoch &&
                       job->second.leader == word.leader && !is_final(job->second.state);
+  if (counts) keep_outcome(word);
   if (counts && word.outcome == Outcome::completed) keep_result(word.id, word.epoch);
   leader_answer_ = LeaderAnswer::none;
   if (auto done = on(word); !done) return tl::unexpected(done.error());
@@ -132,11 +138,17 @@ Result<void> Dispatch::set_node(int node, bool down, const std::string& reason) 
   return down ? on(NodeDown{node, reason}) : on(NodeUp{node});
 }
 
+// What control has decided and the store has not taken can neither be kept nor taken back: whoever
+// comes next is told the same, until the coordinator is started again.
 Result<void> Dispatch::on(const Event& event) {
+  if (!broken_.empty()) return tl::unexpected(broken_);
   std::vector<Event> events = {event};
   while (!events.empty()) {
     for (const Event& next : events)
-      if (auto done = perform(control_->on(next, now())); !done) return done;
+      if (auto done = perform(control_->on(next, now())); !done) {
+        broken_ = done.error();
+        return done;
+      }
     events = std::exchange(arising_, {});
   }
   return {};
@@ -168,7 +180,19 @@ Result<void> Dispatch::perform(std::vector<Action> actions) {
   return {};
 }
 
-void Dispatch::perform(const Plan& plan) {
+// Room on the nodes, and degrees of the latest plan before this one.
+std::vector<Portion> Dispatch::portions_for(const Plan& plan) const {
+  std::optional<workload::Degrees> before;
+  for (int epoch = plan.epoch - 1; epoch > 0 && !before; --epoch)
+    if (const auto known = emulator::load_plan(file_of(plan.id, "plan", epoch, ".json")))
+      before = known->degrees;
+  return portions_of(request_of(control_->jobs().at(plan.id).spec), before,
+                     plan.nodes.count * accelerators_per_node(*cluster_));
+}
+
+void Dispatch::perform(const Plan& plan) { start_planning(plan, 0); }
+
+void Dispatch::start_planning(const Plan& plan, std::size_t portion) {
   const Job& job = control_->jobs().at(plan.id);
   const std::string folder = folder_of(plan.id);
   std::error_code failed;
@@ -179,8 +203,8 @@ void Dispatch::perform(const Plan& plan) {
   const bool written = request.model_text.empty() || write_file(model, request.model_text);
   Child child;
   child.arguments = {own_program(), "plan"};
-  for (std::string& argument :
-       plan_arguments(job.spec, plan.nodes, *cluster_, settings_.cluster_name, model, output))
+  for (std::string& argument : plan_arguments(request, portions_for(plan).at(portion), plan.nodes,
+                                              settings_.cluster_name, model, output))
     child.arguments.push_back(std::move(argument));
   child.arguments = tethered(std::move(child.arguments), "KILL");
   child.output_path = file_of(plan.id, "planning", plan.epoch, ".txt");
@@ -188,9 +212,9 @@ void Dispatch::perform(const Plan& plan) {
   child.folder = folder;
   const auto pid = written ? start_child(child) : failure({model}, "cannot be written");
   if (pid)
-    children_[*pid] = {plan.id, plan.epoch, true, {}, {}};
+    children_[*pid] = {plan.id, plan.epoch, Work::planning, portion, {}, {}, {}};
   else
-    arising_.push_back(Planned{plan.id, plan.epoch, Failure::run, to_string(pid.error())});
+    arising_.push_back(Planned{plan.id, plan.epoch, Failure::run, to_string(pid.error()), {}});
 }
 
 void Dispatch::perform(const Launch& launch) {
@@ -209,22 +233,30 @@ void Dispatch::perform(const Launch& launch) {
                      fmt::format("--first-step={}", launch.first_step),
                      fmt::format("--lease-ms={}", settings_.lease_ms)};
   if (request.emulated) child.arguments.push_back("--emulated");
+  for (const std::string& argument : run_arguments(
+           request, checkpoints_of(launch.id), file_of(launch.id, "report", launch.epoch, ".json")))
+    child.arguments.push_back("--run=" + argument);
+  if (request.workload == "train")
+    child.arguments.push_back("--checkpoints=" + checkpoints_of(launch.id));
   child.environment = {{"RAILWRIGHT_TOKEN", token}};
   child.output_path = file_of(launch.id, "result", launch.epoch, ".json");
   child.error_path = folder + "/log";
   child.folder = folder;
   const auto pid = written ? start_child(child) : failure({folder}, "cannot be written");
   if (pid)
-    children_[*pid] = {launch.id, launch.epoch, false, name, {}};
+    children_[*pid] = {launch.id, launch.epoch, Work::leading, 0, name, {}, {}};
   else
     arising_.push_back(Ended{launch.id, launch.epoch, name, Outcome::lost, Failure::none, 0,
                              to_string(pid.error())});
 }
 
+// What trains is stopped by the answer that its leader gets, so that it can store a checkpoint.
 void Dispatch::perform(const Stop& stop) {
+  const Job& job = control_->jobs().at(stop.id);
+  if (job.state == State::running && request_of(job.spec).workload == "train") return;
   for (const auto& [pid, child] : children_)
     if (child.id == stop.id && child.epoch == stop.epoch && !child.ended)
-      kill(pid, child.planning ? SIGKILL : SIGTERM);
+      kill(pid, child.work == Work::leading ? SIGTERM : SIGKILL);
 }
 
 }  // namespace railwright::coordinator

@@ -2,19 +2,23 @@
 // what became of them. One thread; the listener calls it and hands it the ends of its children.
 //
 // Everything of a job lies in DATA/jobs/ID: model.json, and per epoch plan.E.json, result.E.json,
-// end.E.json and token.E; log is what its processes said. end.E.json is written by the leader
-// before it reports, so that an end is not forgotten when nobody hears it.
+// end.E.json, report.E.json (of the run so far), choice.E.json (of nodes) and token.E;
+// checkpoints/; log is what its processes said. end.E.json is written by the leader before it
+// reports, so that an end is not forgotten when nobody hears it.
 #pragma once
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "coordinator/control/control.hpp"
 #include "coordinator/service/children.hpp"
+#include "coordinator/service/replan.hpp"
 #include "coordinator/service/request.hpp"
 #include "coordinator/store/store.hpp"
 
@@ -45,15 +49,19 @@ class Dispatch {
   const Store& store() const { return *store_; }
   const topology::Cluster& cluster() const { return *cluster_; }
   std::string folder_of(const std::string& id) const;
+  std::string checkpoints_of(const std::string& id) const { return folder_of(id) + "/checkpoints"; }
   bool is_token_of(const std::string& id, int epoch, const std::string& token) const;
 
  private:
+  enum class Work : std::uint8_t { leading, planning, placing, reviewing };
   struct Running {
     std::string id;
     int epoch = 0;
-    bool planning = false;
-    std::string name;                                            // of a leader
+    Work work = Work::leading;
+    std::size_t portion = 0;  // planning: the how-manieth way to use the nodes
+    std::string name;         // of a leader
     std::optional<std::chrono::steady_clock::time_point> ended;  // others of its session live on
+    std::string note;                                            // placing: what the plan changes
   };
   Dispatch(DispatchSettings settings, topology::Cluster cluster, Store store);
 
@@ -62,12 +70,24 @@ class Dispatch {
   Result<void> on(const control::Event& event);
   Result<void> perform(std::vector<control::Action> actions);
   void perform(const control::Plan& plan);
+  void start_planning(const control::Plan& plan, std::size_t portion);
+  std::vector<Portion> portions_for(const control::Plan& plan) const;
   void perform(const control::Launch& launch);
   void perform(const control::Stop& stop);
   Result<void> reap();
+  Result<void> finished(const Running& child, int status);
   Result<void> planned(const Running& child, int status);
+  std::vector<std::string> running_plans(const std::string& besides) const;
+  bool start_placing(const std::string& id, int epoch, Work work, std::string note);
+  Json choice_of(const std::string& id, int epoch) const;
+  Result<void> placed(const Running& child, int status);
+  void remember_slow_links(const std::string& id, int epoch, const Json& report);
+  void look_at_report(const std::string& id, int epoch);
+  Result<void> reviewed(const Running& child, int status);
   Result<void> leader_ended(const Running& child);
   Result<void> recall_ends();
+  Result<void> keep_plan(const std::string& id, int epoch, const std::string& plan);
+  void keep_outcome(const control::Ended& end);
   void keep_result(const std::string& id, int epoch);
   std::string file_of(const std::string& id, const char* what, int epoch, const char* ending) const;
 
@@ -79,12 +99,17 @@ class Dispatch {
   std::chrono::steady_clock::time_point steady_start_;
   control::Moment wall_start_;
   std::map<pid_t, Running> children_;
+  std::map<std::pair<std::string, int>, control::NodeRange> placing_for_;
+  std::set<std::pair<std::string, int>> reviewed_;
+  std::map<std::pair<std::string, int>, std::filesystem::file_time_type> reports_;  // last seen
   std::vector<control::Event> arising_;  // from performing actions
   std::uint64_t next_tag_ = 1;
+  Errors broken_;  // of the store: nothing is promised any more
   std::map<std::uint64_t, control::Reply> replies_;
   LeaderAnswer leader_answer_ = LeaderAnswer::none;
 };
 
+const char* to_string(control::Outcome outcome);  // "completed", ...
 // DATA/jobs/ID/end.E.json, read and written.
 std::optional<control::Ended> read_end(const std::string& path);
 Result<void> write_end(const std::string& path, const control::Ended& end);

@@ -39,6 +39,52 @@ Json job_json(const Job& job) {
   return document;
 }
 
+Json run_json(const JobRun& run) {
+  Json document = {{"job", run.job},
+                   {"epoch", run.epoch},
+                   {"first_node", run.nodes.first},
+                   {"nodes", run.nodes.count},
+                   {"first_step", run.first_step},
+                   {"steps_done", run.steps_done},
+                   {"started_s", seconds(run.started.milliseconds)},
+                   {"degrees", run.degrees},
+                   {"outcome", run.outcome}};
+  if (run.predicted_s > 0) document["predicted"]["step_time_s"] = run.predicted_s;
+  if (run.measured_s > 0) document["measured"]["step_time_s"] = run.measured_s;
+  if (run.predicted_s > 0 && run.measured_s > 0)
+    document["ratio"]["step_time_s"] = run.measured_s / run.predicted_s;
+  return document;
+}
+
+Json Api::run_rows() const {
+  constexpr int most = 1'000;
+  Json rows = Json::array();
+  for (const JobRun& run : dispatch_.store().latest_runs(most)) rows.push_back(run_json(run));
+  return rows;
+}
+
+Json link_rows(const Store& store) {
+  std::map<std::string, Json> links;
+  for (const LinkStatistic& run : store.course_of("")) {
+    Json row = {{"job", run.job}, {"epoch", run.epoch}};
+    const bool measured = run.measured_s > 0 && run.expected_s > 0;
+    if (measured) row["ratio"] = run.measured_s / run.expected_s;
+    if (!measured) row["utilization"] = run.utilization;
+    links[run.link].push_back(std::move(row));
+  }
+  Json rows = Json::array();
+  for (auto& [name, runs] : links) {
+    Json row = {{"name", name}};
+    std::vector<double> ratios;
+    for (const Json& run : runs)
+      if (run.contains("ratio")) ratios.push_back(run["ratio"].get<double>());
+    if (ratios.size() > 1) row["drift"] = ratios.back() / ratios.front() - 1;
+    row["runs"] = std::move(runs);
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
 Json job_details(const Job& job, const Dispatch& dispatch) {
   const std::string& id = job.spec.id;
   Json document = job_json(job);
@@ -50,12 +96,11 @@ Json job_details(const Job& job, const Dispatch& dispatch) {
                                   {"state", to_string(event.state)},
                                   {"reason", event.reason}});
   document["runs"] = Json::array();
-  for (const JobRun& run : dispatch.store().runs_of(id))
-    document["runs"].push_back({{"epoch", run.epoch},
-                                {"first_node", run.nodes.first},
-                                {"nodes", run.nodes.count},
-                                {"first_step", run.first_step},
-                                {"steps_done", run.steps_done}});
+  for (const JobRun& run : dispatch.store().runs_of(id)) document["runs"].push_back(run_json(run));
+  const auto choice =
+      read_file(fmt::format("{}/choice.{}.json", dispatch.folder_of(id), job.epoch));
+  const Json placement = Json::parse(choice.value_or(""), nullptr, false);
+  if (placement.is_object()) document["placement"] = placement;
   const auto result =
       read_file(fmt::format("{}/result.{}.json", dispatch.folder_of(id), job.epoch));
   Json parsed = Json::parse(result.value_or(""), nullptr, false);

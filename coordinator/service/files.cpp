@@ -1,9 +1,11 @@
 #include "coordinator/service/files.hpp"
 
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -18,6 +20,8 @@ namespace {
 constexpr const char* outcome_names[] = {"completed", "failed", "lost", "stopped"};
 
 }  // namespace
+
+const char* to_string(Outcome outcome) { return outcome_names[static_cast<std::size_t>(outcome)]; }
 
 std::optional<std::string> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -38,6 +42,15 @@ bool write_file(const std::string& path, const std::string& text) {
   const bool whole = done == text.size() && fsync(file) == 0;
   close(file);
   return whole && std::rename(beside.c_str(), path.c_str()) == 0;
+}
+
+std::string why_no_room(const std::string& folder) {
+  constexpr std::uint64_t least_mib = 16;
+  std::error_code failed;
+  const auto space = std::filesystem::space(folder, failed);
+  if (failed || space.available >> 20 >= least_mib) return {};
+  return fmt::format("the disk of {} is full: {} MiB are left, {} are needed", folder,
+                     space.available >> 20, least_mib);
 }
 
 bool same_secret(const std::string& a, const std::string& b) {
@@ -72,7 +85,7 @@ Result<void> write_end(const std::string& path, const Ended& end) {
                          {"epoch", end.epoch},
                          {"leader", end.leader},
                          {"outcome", static_cast<unsigned>(end.outcome)},
-                         {"outcome_name", outcome_names[static_cast<std::size_t>(end.outcome)]},
+                         {"outcome_name", to_string(end.outcome)},
                          {"failure", static_cast<unsigned>(end.failure)},
                          {"steps_done", end.steps_done},
                          {"reason", end.reason}};

@@ -10,6 +10,9 @@ std::optional<std::string> read_file(const std::string& path);
 // Written beside the target with mode 0600, flushed to the disk, then renamed.
 bool write_file(const std::string& path, const std::string& text);
 
+// Why nothing new should be begun on this disk; empty: there is room.
+std::string why_no_room(const std::string& folder);
+
 // Takes as long wherever two secrets of equal length differ.
 bool same_secret(const std::string& a, const std::string& b);
 

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 namespace railwright::coordinator {
 
@@ -13,6 +14,8 @@ struct LeaderSettings {
   std::int64_t first_step = 0, steps = 1;
   std::int64_t lease_ms = 60'000;
   bool emulated = false;
+  std::vector<std::string> run;  // more arguments of `railwright run`
+  std::string checkpoints;       // the folder of them; "": it makes none
 };
 
 int lead(const LeaderSettings& settings);

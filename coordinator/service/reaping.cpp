@@ -5,8 +5,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "coordinator/service/checkpoints.hpp"
 #include "coordinator/service/dispatch.hpp"
 #include "coordinator/service/files.hpp"
+#include "emulator/plan.hpp"
 
 namespace railwright::coordinator {
 
@@ -46,20 +48,21 @@ double number_of(const Json& value, const char* key) {
 }  // namespace
 
 Result<void> Dispatch::reap() {
-  std::vector<std::pair<Running, int>> plans;
+  std::vector<std::pair<Running, int>> finished_ones;
   int wait_status = 0;
   for (auto it = children_.begin(); it != children_.end();) {
     const bool ended = !it->second.ended && waitpid(it->first, &wait_status, WNOHANG) == it->first;
-    if (ended && it->second.planning) {
-      plans.emplace_back(it->second, WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128);
+    if (ended && it->second.work != Work::leading) {
+      finished_ones.emplace_back(it->second,
+                                 WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128);
       it = children_.erase(it);
       continue;
     }
     if (ended) it->second.ended = Clock::now();
     ++it;
   }
-  for (const auto& [child, status] : plans)
-    if (auto done = planned(child, status); !done) return done;
+  for (const auto& [child, status] : finished_ones)
+    if (auto done = finished(child, status); !done) return done;
   std::vector<Running> gone;
   for (auto it = children_.begin(); it != children_.end();) {
     if (it->second.ended && Clock::now() - *it->second.ended > tear_down)
@@ -73,12 +76,31 @@ Result<void> Dispatch::reap() {
   return {};
 }
 
+Result<void> Dispatch::finished(const Running& child, int status) {
+  if (child.work == Work::placing) return placed(child, status);
+  if (child.work == Work::reviewing) return reviewed(child, status);
+  return planned(child, status);
+}
+
 Result<void> Dispatch::planned(const Running& child, int status) {
-  Planned event{child.id, child.epoch, failure_of_status(status), {}};
+  Planned event{child.id, child.epoch, failure_of_status(status), {}, {}};
   if (status != 0) event.reason = last_error(read_file(folder_of(child.id) + "/log").value_or(""));
+  if (event.failure == Failure::none || event.failure == Failure::infeasible) {
+    const Job& job = control_->jobs().at(child.id);
+    const Plan again{child.id, child.epoch, job.nodes};
+    const bool current = job.state == State::planning && job.epoch == child.epoch;
+    const auto portions = current ? portions_for(again) : std::vector<Portion>{};
+    if (status == 0 && current) event.reason = portions.at(child.portion).note;
+    if (status == 0 && current && start_placing(child.id, child.epoch, Work::placing, event.reason))
+      return {};
+    if (status != 0 && child.portion + 1 < portions.size()) {
+      start_planning(again, child.portion + 1);
+      return {};
+    }
+  }
   const auto plan = read_file(file_of(child.id, "plan", child.epoch, ".json"));
   if (status == 0 && plan)
-    if (auto saved = store_->save_plan(child.id, child.epoch, *plan); !saved) return saved;
+    if (auto saved = keep_plan(child.id, child.epoch, *plan); !saved) return saved;
   return on(event);
 }
 
@@ -91,11 +113,34 @@ Result<void> Dispatch::leader_ended(const Running& child) {
                 child.name,
                 Outcome::lost,
                 Failure::none,
-                0,
+                stored_steps(checkpoints_of(child.id)),
                 "the process that led it was killed"};
   const auto heard = hear(*end);
   if (!heard) return tl::unexpected(heard.error());
   return {};
+}
+
+Result<void> Dispatch::keep_plan(const std::string& id, int epoch, const std::string& plan) {
+  if (auto saved = store_->save_plan(id, epoch, plan); !saved) return saved;
+  const auto parsed = emulator::parse_plan(plan, "plan");
+  auto run = store_->run_of(id, epoch);
+  if (!parsed || !run) return {};
+  run->degrees = workload::to_string(parsed->degrees);
+  run->predicted_s = parsed->prediction.step_time.value;
+  return store_->save_summary(*run);
+}
+
+void Dispatch::keep_outcome(const Ended& end) {
+  auto run = store_->run_of(end.id, end.epoch);
+  if (!run) return;
+  run->outcome = to_string(end.outcome);
+  const auto text = read_file(file_of(end.id, "result", end.epoch, ".json"));
+  const Json document = Json::parse(text.value_or(""), nullptr, false);
+  if (document.is_object() && document.contains("measured"))
+    run->measured_s = number_of(document["measured"], "step_time_s");
+  else if (document.is_object())
+    run->measured_s = number_of(document, "step_time_s");  // emulated
+  (void)store_->save_summary(*run);
 }
 
 // Steps and links of a finished run go to the store; a document that is not there is no reason to
@@ -110,13 +155,15 @@ void Dispatch::keep_result(const std::string& id, int epoch) {
   if (document.contains("steps") && document["steps"].is_array())
     for (const Json& step : document["steps"])
       steps.push_back({id, epoch, first + 1 + static_cast<std::int64_t>(steps.size()),
-                       number_of(step, "step_time_s")});
+                       number_of(step, step.contains("time_s") ? "time_s" : "step_time_s")});
   if (document.contains("links") && document["links"].is_array())
     for (const Json& link : document["links"])
       if (link.contains("name") && link["name"].is_string())
         links.push_back({id, epoch, link["name"].get<std::string>(), number_of(link, "utilization"),
-                         number_of(link, "busy_s")});
+                         number_of(link, "busy_s"), number_of(link, "time_s"),
+                         number_of(link, "expected_s")});
   (void)store_->save_steps(steps, links);
+  remember_slow_links(id, epoch, document);
 }
 
 }  // namespace railwright::coordinator

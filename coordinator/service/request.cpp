@@ -1,9 +1,13 @@
 #include "coordinator/service/request.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <charconv>
 #include <set>
+
+#include "coordinator/service/replan.hpp"
 
 namespace railwright::coordinator {
 
@@ -67,9 +71,35 @@ void read(Reader& reader, JobRequest& request) {
   reader.number("steps", request.steps, 1, 1'000'000);
   reader.number("least_accelerators", request.least_accelerators, 0, request.accelerators);
   reader.flag("emulated", request.emulated);
+  reader.text("workload", request.workload);
+  reader.text("text", request.text);
+  reader.text("learning_rate", request.learning_rate);
+  reader.number("seed", request.seed, 0, most);
+  reader.number("checkpoint_every", request.checkpoint_every, 1, most);
   if (request.model_text.empty() && !is_name(request.model))
     reader.wrong("model", fmt::format("is '{}'", request.model),
                  "write a name of the catalogue, or send the file as model_text");
+}
+
+// What has to do with `--workload` alone; when it is submitted.
+void check_training(Reader& reader, const JobRequest& request) {
+  const bool train = request.workload == "train";
+  if (!train && request.workload != "traffic")
+    reader.wrong("workload", fmt::format("is '{}'", request.workload), "write train or traffic");
+  if (!train && !request.text.empty())
+    reader.wrong("text", "is learned by nobody", "add workload: train");
+  if (!train) return;
+  if (request.emulated)
+    reader.wrong("emulated", "learns nothing", "leave it out, or take workload: traffic");
+  if (!request.text.starts_with('/') || access(request.text.c_str(), R_OK) != 0)
+    reader.wrong("text", fmt::format("cannot be read by the coordinator: '{}'", request.text),
+                 "write the path, from the root, of a file that all nodes see");
+  double rate = 0;
+  const std::string& written = request.learning_rate;
+  const auto [stop, error] = std::from_chars(written.data(), written.data() + written.size(), rate);
+  const bool whole = error == std::errc{} && stop == written.data() + written.size();
+  if (!written.empty() && !(whole && rate >= 0 && rate <= 10))
+    reader.wrong("learning_rate", fmt::format("is '{}'", written), "write a number up to 10");
 }
 
 int nodes_for(std::int64_t accelerators, const topology::Cluster& cluster) {
@@ -98,7 +128,12 @@ Json to_json(const JobRequest& request) {
           {"sequence", request.sequence},
           {"steps", request.steps},
           {"least_accelerators", request.least_accelerators},
-          {"emulated", request.emulated}};
+          {"emulated", request.emulated},
+          {"workload", request.workload},
+          {"text", request.text},
+          {"learning_rate", request.learning_rate},
+          {"seed", request.seed},
+          {"checkpoint_every", request.checkpoint_every}};
 }
 
 std::int64_t accelerators_per_node(const topology::Cluster& cluster) {
@@ -121,6 +156,7 @@ Result<control::JobSpec> job_spec(const std::string& body, const std::string& ow
   reader.text("id", spec.id);
   reader.number("retries", retries, 0, 1000);
   read(reader, request);
+  check_training(reader, request);
   if (!is_name(spec.id))
     reader.wrong("id", fmt::format("is '{}'", spec.id),
                  "write up to 64 letters, digits, '.', '-' or '_'");
@@ -147,22 +183,39 @@ JobRequest request_of(const control::JobSpec& spec) {
   return request;
 }
 
-std::vector<std::string> plan_arguments(const control::JobSpec& spec, control::NodeRange nodes,
-                                        const topology::Cluster& cluster,
-                                        const std::string& cluster_name,
+std::vector<std::string> plan_arguments(const JobRequest& request, const Portion& portion,
+                                        control::NodeRange nodes, const std::string& cluster_name,
                                         const std::string& model_path, const std::string& output) {
-  const JobRequest request = request_of(spec);
-  const std::int64_t room = nodes.count * accelerators_per_node(cluster);
   std::vector<std::string> arguments = {
       "--model=" + (request.model_text.empty() ? request.model : model_path),
       "--cluster=" + cluster_name,
-      fmt::format("--accelerators={}", std::min(request.accelerators, room)),
+      fmt::format("--accelerators={}", portion.accelerators),
       fmt::format("--first-node={}", nodes.first),
-      fmt::format("--global-batch={}", request.global_batch),
+      fmt::format("--global-batch={}", portion.global_batch),
       fmt::format("--sequence={}", request.sequence),
       "--precision=" + request.precision,
       "--output=" + output};
-  if (!request.fix.empty()) arguments.push_back("--fix=" + request.fix);
+  if (!portion.fix.empty()) arguments.push_back("--fix=" + portion.fix);
+  return arguments;
+}
+
+// Two seconds without a word from a worker are a loss, unless plan or run make more of it.
+std::vector<std::string> run_arguments(const JobRequest& request, const std::string& checkpoints,
+                                       const std::string& report) {
+  if (request.emulated) return {};
+  std::vector<std::string> arguments = {"--timeout=2"};
+  if (request.workload != "train") {
+    arguments.push_back("--report=" + report);
+    return arguments;
+  }
+  for (const std::string& argument :
+       {std::string("--workload=train"), "--text=" + request.text, "--checkpoint=" + checkpoints,
+        fmt::format("--checkpoint-every={}", request.checkpoint_every),
+        fmt::format("--global-batch={}", request.global_batch),
+        fmt::format("--seed={}", request.seed)})
+    arguments.push_back(argument);
+  if (!request.learning_rate.empty())
+    arguments.push_back("--learning-rate=" + request.learning_rate);
   return arguments;
 }
 

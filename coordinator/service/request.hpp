@@ -18,6 +18,10 @@ struct JobRequest {
   std::int64_t accelerators = 0, global_batch = 0, sequence = 0, steps = 10;
   std::int64_t least_accelerators = 0;  // 0: as many as wanted
   bool emulated = false;
+  std::string workload = "traffic";  // or train; docs/training.md
+  std::string text;                  // train: a file that the nodes see, from the root
+  std::string learning_rate;         // train: a number; "": the worker's
+  std::int64_t seed = 1, checkpoint_every = 10;
 };
 
 Json to_json(const JobRequest& request);
@@ -32,10 +36,14 @@ JobRequest request_of(const control::JobSpec& spec);
 // Accelerators of the node that has fewest.
 std::int64_t accelerators_per_node(const topology::Cluster& cluster);
 
+struct Portion;  // of replan.hpp
 // After "railwright plan". `model_path`: where the text of the model was written.
-std::vector<std::string> plan_arguments(const control::JobSpec& spec, control::NodeRange nodes,
-                                        const topology::Cluster& cluster,
-                                        const std::string& cluster_name,
+std::vector<std::string> plan_arguments(const JobRequest& request, const Portion& portion,
+                                        control::NodeRange nodes, const std::string& cluster_name,
                                         const std::string& model_path, const std::string& output);
+// After "railwright run", beside plan and steps. `checkpoints`: the job's folder of them; `report`:
+// where the run reports what it has seen so far.
+std::vector<std::string> run_arguments(const JobRequest& request, const std::string& checkpoints,
+                                       const std::string& report);
 
 }  // namespace railwright::coordinator

@@ -29,17 +29,48 @@ Result<void> Store::save_steps(const std::vector<StepRecord>& steps,
                              .run();
   for (const LinkStatistic& link : links)
     written =
-        written && Statement(file, "INSERT OR REPLACE INTO link_statistics VALUES (?,?,?,?,?)")
+        written && Statement(file, "INSERT OR REPLACE INTO link_statistics VALUES (?,?,?,?,?,?,?)")
                        .with(link.job)
                        .with(std::int64_t{link.epoch})
                        .with(link.link)
                        .with(link.utilization)
                        .with(link.busy_s)
+                       .with(link.measured_s)
+                       .with(link.expected_s)
                        .run();
   if (written && execute(file, "COMMIT")) return {};
   const ConfigError error = store_error(file, path_);
   execute(file, "ROLLBACK");
   return tl::unexpected(Errors{error});
+}
+
+Result<void> Store::save_slow_links(const std::vector<std::string>& used,
+                                    const std::vector<SlowLink>& slow) {
+  sqlite3* file = file_.get();
+  bool written = execute(file, "BEGIN IMMEDIATE");
+  for (const std::string& link : used)
+    written = written && Statement(file, "DELETE FROM slow_links WHERE link = ?").with(link).run();
+  for (const SlowLink& link : slow)
+    written = written && Statement(file, "INSERT OR REPLACE INTO slow_links VALUES (?,?,?,?)")
+                             .with(link.link)
+                             .with(link.job)
+                             .with(std::int64_t{link.epoch})
+                             .with(link.factor)
+                             .run();
+  if (written && execute(file, "COMMIT")) return {};
+  const ConfigError error = store_error(file, path_);
+  execute(file, "ROLLBACK");
+  return tl::unexpected(Errors{error});
+}
+
+std::map<std::string, double> Store::slow_links() const {
+  std::map<std::string, double> slow;
+  Statement row(file_.get(), "SELECT link, factor FROM slow_links");
+  while (row.next()) {
+    const std::string link = row.text();
+    slow[link] = row.real();
+  }
+  return slow;
 }
 
 std::vector<JobEvent> Store::events_of(const std::string& job) const {
@@ -59,23 +90,64 @@ std::vector<JobEvent> Store::events_of(const std::string& job) const {
   return events;
 }
 
-std::vector<JobRun> Store::runs_of(const std::string& job) const {
+Result<void> Store::save_summary(const JobRun& run) {
+  const bool written =
+      Statement(file_.get(),
+                "UPDATE runs SET degrees = ?, predicted_s = ?, measured_s = ?, outcome = ? WHERE "
+                "job = ? AND epoch = ?")
+          .with(run.degrees)
+          .with(run.predicted_s)
+          .with(run.measured_s)
+          .with(run.outcome)
+          .with(run.job)
+          .with(std::int64_t{run.epoch})
+          .run();
+  if (!written) return tl::unexpected(Errors{store_error(file_.get(), path_)});
+  return {};
+}
+
+namespace {
+
+constexpr const char* select_runs =
+    "SELECT job, epoch, first_node, node_count, first_step, steps_done, started_ms, degrees, "
+    "predicted_s, measured_s, outcome FROM runs ";
+
+std::vector<JobRun> runs_in(Statement& row) {
   std::vector<JobRun> runs;
-  Statement row(file_.get(),
-                "SELECT epoch, first_node, node_count, first_step, steps_done FROM runs "
-                "WHERE job = ? ORDER BY epoch");
-  row.with(job);
   while (row.next()) {
     JobRun run;
-    run.job = job;
+    run.job = row.text();
     run.epoch = static_cast<int>(row.number());
     run.nodes.first = static_cast<int>(row.number());
     run.nodes.count = static_cast<int>(row.number());
     run.first_step = row.number();
     run.steps_done = row.number();
+    run.started = {row.number()};
+    run.degrees = row.text();
+    run.predicted_s = row.real();
+    run.measured_s = row.real();
+    run.outcome = row.text();
     runs.push_back(std::move(run));
   }
   return runs;
+}
+
+}  // namespace
+
+std::vector<JobRun> Store::runs_of(const std::string& job) const {
+  Statement row(file_.get(), std::string(select_runs) + "WHERE job = ? ORDER BY epoch");
+  return runs_in(row.with(job));
+}
+
+std::optional<JobRun> Store::run_of(const std::string& job, int epoch) const {
+  Statement row(file_.get(), std::string(select_runs) + "WHERE job = ? AND epoch = ?");
+  const auto runs = runs_in(row.with(job).with(std::int64_t{epoch}));
+  return runs.empty() ? std::nullopt : std::optional(runs.front());
+}
+
+std::vector<JobRun> Store::latest_runs(int most) const {
+  Statement row(file_.get(), std::string(select_runs) + "ORDER BY rowid DESC LIMIT ?");
+  return runs_in(row.with(std::int64_t{most}));
 }
 
 std::vector<StepRecord> Store::steps_of(const std::string& job) const {
@@ -103,16 +175,18 @@ std::optional<std::string> Store::plan_of(const std::string& job, int epoch) con
 std::vector<LinkStatistic> Store::course_of(const std::string& link) const {
   std::vector<LinkStatistic> course;
   Statement row(file_.get(),
-                "SELECT job, epoch, utilization, busy_s FROM link_statistics WHERE link = ? "
-                "ORDER BY rowid");
+                "SELECT link, job, epoch, utilization, busy_s, measured_s, expected_s FROM "
+                "link_statistics WHERE ?1 = '' OR link = ?1 ORDER BY rowid");
   row.with(link);
   while (row.next()) {
     LinkStatistic statistic;
-    statistic.link = link;
+    statistic.link = row.text();
     statistic.job = row.text();
     statistic.epoch = static_cast<int>(row.number());
     statistic.utilization = row.real();
     statistic.busy_s = row.real();
+    statistic.measured_s = row.real();
+    statistic.expected_s = row.real();
     course.push_back(std::move(statistic));
   }
   return course;

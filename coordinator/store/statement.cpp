@@ -1,6 +1,16 @@
 #include "coordinator/store/statement.hpp"
 
+#include "coordinator/store/store.hpp"
+
 namespace railwright::coordinator {
+
+namespace {
+constexpr const char* full_disk = "the disk is full";
+}
+
+bool is_full(const Errors& errors) {
+  return !errors.empty() && errors.front().message == full_disk;
+}
 
 Statement::Statement(sqlite3* file, std::string_view sql) {
   code_ = sqlite3_prepare_v2(file, sql.data(), static_cast<int>(sql.size()), &statement_, nullptr);
@@ -59,7 +69,7 @@ ConfigError store_error(sqlite3* file, const std::string& path) {
     case SQLITE_LOCKED:
       return {{path}, "another coordinator holds these data", "stop it, or give another --data"};
     case SQLITE_FULL:
-      return {{path}, "the disk is full", "make room, then start the coordinator again"};
+      return {{path}, full_disk, "make room, then start the coordinator again"};
     case SQLITE_READONLY:
     case SQLITE_CANTOPEN:
     case SQLITE_PERM:

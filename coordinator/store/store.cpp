@@ -46,6 +46,19 @@ constexpr const char* migrations[store_version] = {
       job TEXT NOT NULL, epoch INTEGER NOT NULL, link TEXT NOT NULL, utilization REAL NOT NULL,
       busy_s REAL NOT NULL, PRIMARY KEY (link, job, epoch)
     ) STRICT;
+    )",
+    R"(
+    ALTER TABLE jobs ADD COLUMN needs_nodes INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN started_ms INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN degrees TEXT NOT NULL DEFAULT '';
+    ALTER TABLE runs ADD COLUMN predicted_s REAL NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN measured_s REAL NOT NULL DEFAULT 0;
+    ALTER TABLE runs ADD COLUMN outcome TEXT NOT NULL DEFAULT '';
+    ALTER TABLE link_statistics ADD COLUMN measured_s REAL NOT NULL DEFAULT 0;
+    ALTER TABLE link_statistics ADD COLUMN expected_s REAL NOT NULL DEFAULT 0;
+    CREATE TABLE slow_links (
+      link TEXT PRIMARY KEY, job TEXT NOT NULL, epoch INTEGER NOT NULL, factor REAL NOT NULL
+    ) STRICT;
     )"};
 
 // While it lives, what is written is one whole; undone unless committed.
@@ -73,7 +86,7 @@ bool write_job(sqlite3* file, const Job& job) {
   const JobSpec& spec = job.spec;
   return Statement(file,
                    "INSERT OR REPLACE INTO jobs VALUES "
-                   "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")
+                   "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")
       .with(spec.id)
       .with(job.number)
       .with(spec.owner)
@@ -98,6 +111,7 @@ bool write_job(sqlite3* file, const Job& job) {
       .with(job.ended.milliseconds)
       .with(job.lost_since.milliseconds)
       .with(job.lost_milliseconds)
+      .with(std::int64_t{job.needs_nodes})
       .run();
 }
 
@@ -128,16 +142,17 @@ Job read_job(Statement& row) {
   job.ended = {row.number()};
   job.lost_since = {row.number()};
   job.lost_milliseconds = row.number();
+  job.needs_nodes = static_cast<int>(row.number());
   return job;
 }
 
-std::string known_state(sqlite3* file, const std::string& id) {
-  Statement row(file, "SELECT state FROM jobs WHERE id = ?");
-  return row.with(id).next() ? row.text() : std::string();
+bool is_news(sqlite3* file, const Job& job) {
+  Statement row(file, "SELECT 1 FROM jobs WHERE id = ? AND state = ? AND reason = ?");
+  return !row.with(job.spec.id).with(to_string(job.state)).with(job.reason).next();
 }
 
 bool write_event(sqlite3* file, const Job& job) {
-  if (known_state(file, job.spec.id) == to_string(job.state)) return true;
+  if (!is_news(file, job)) return true;
   return Statement(file, "INSERT INTO events VALUES (?,?,?,?,?)")
       .with(job.spec.id)
       .with(job.changed.milliseconds)
@@ -151,7 +166,8 @@ bool write_event(sqlite3* file, const Job& job) {
 bool write_run(sqlite3* file, const Job& job) {
   if (job.epoch == 0) return true;
   return Statement(file,
-                   "INSERT INTO runs VALUES (?1,?2,?3,?4,?5,?6) ON CONFLICT (job, epoch) DO "
+                   "INSERT INTO runs (job, epoch, first_node, node_count, first_step, steps_done, "
+                   "started_ms) VALUES (?,?,?,?,?,?,?) ON CONFLICT (job, epoch) DO "
                    "UPDATE SET steps_done = excluded.steps_done")
       .with(job.spec.id)
       .with(std::int64_t{job.epoch})
@@ -159,6 +175,7 @@ bool write_run(sqlite3* file, const Job& job) {
       .with(std::int64_t{job.nodes.count})
       .with(job.first_step)
       .with(job.steps_done)
+      .with(job.changed.milliseconds)
       .run();
 }
 

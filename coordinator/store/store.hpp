@@ -9,6 +9,7 @@
 // date.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -21,7 +22,7 @@ struct sqlite3;
 
 namespace railwright::coordinator {
 
-inline constexpr int store_version = 1;
+inline constexpr int store_version = 2;
 
 struct JobEvent {
   std::string job;
@@ -31,21 +32,34 @@ struct JobEvent {
   std::string reason;
 };
 
-// One launch of a job, as the counts of its steps say.
+// One launch of a job: counts of its steps, and what of it was predicted and measured.
 struct JobRun {
   std::string job;
   int epoch = 0;
   control::NodeRange nodes;
   std::int64_t first_step = 0, steps_done = 0;
+  control::Moment started;
+  std::string degrees;                     // of its plan
+  double predicted_s = 0, measured_s = 0;  // of a step; 0: not known
+  std::string outcome;  // completed, failed, lost, stopped; "": runs, or never told
 };
 
-// What a link of the cluster did in one run of a job.
+// What a link of the cluster did in one run of a job: emulated, what of it was used; measured, the
+// time of the collectives that it set the pace of beside what was expected of them.
 struct LinkStatistic {
   std::string job;
   int epoch = 0;
   std::string link;
   double utilization = 0;
   double busy_s = 0;
+  double measured_s = 0, expected_s = 0;
+};
+
+// A link that a run found slow: the share of its speed that is left.
+struct SlowLink {
+  std::string link, job;
+  int epoch = 0;
+  double factor = 1;
 };
 
 struct StepRecord {
@@ -54,6 +68,8 @@ struct StepRecord {
   std::int64_t step = 0;
   double step_time_s = 0;
 };
+
+bool is_full(const Errors& errors);  // the disk, when saving failed
 
 class Store {
  public:
@@ -66,14 +82,23 @@ class Store {
   Result<void> save_plan(const std::string& job, int epoch, const std::string& plan);
   Result<void> save_steps(const std::vector<StepRecord>& steps,
                           const std::vector<LinkStatistic>& links);
+  // The part of `run` that control does not know: from degrees on. The run must be there.
+  Result<void> save_summary(const JobRun& run);
 
+  // What a run has found, in place of what was known of the links that it used.
+  Result<void> save_slow_links(const std::vector<std::string>& used,
+                               const std::vector<SlowLink>& slow);
+
+  std::map<std::string, double> slow_links() const;  // name -> share of its speed
   std::vector<control::Job> jobs() const;
   std::vector<control::NodeState> nodes() const;
   std::vector<JobEvent> events_of(const std::string& job) const;
   std::vector<JobRun> runs_of(const std::string& job) const;
   std::vector<StepRecord> steps_of(const std::string& job) const;
   std::optional<std::string> plan_of(const std::string& job, int epoch) const;
-  // Utilization of a link over the runs that used it, in the order of the runs.
+  std::optional<JobRun> run_of(const std::string& job, int epoch) const;
+  std::vector<JobRun> latest_runs(int most) const;  // of all jobs, the newest first
+  // Of a link over the runs that used it, in the order of the runs; "": of every link.
   std::vector<LinkStatistic> course_of(const std::string& link) const;
 
  private:

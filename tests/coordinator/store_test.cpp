@@ -39,6 +39,7 @@ Job job_of(int number) {
   job.ended = {3};
   job.lost_since = {4};
   job.lost_milliseconds = 5;
+  job.needs_nodes = 3;
   return job;
 }
 
@@ -100,6 +101,33 @@ TEST_CASE("events are the changes of state, and runs keep the nodes that they we
   REQUIRE(runs.size() == 1);
   CHECK(runs[0].nodes == NodeRange{4, 3});
   CHECK(runs[0].steps_done == 20);
+}
+
+TEST_CASE("a run remembers what was predicted and measured, a link what it did in each run") {
+  const Folder folder;
+  auto store = Store::open(folder.file("store.db"));
+  REQUIRE(store);
+  Job job = job_of(1);
+  for (job.epoch = 1; job.epoch <= 3; ++job.epoch) {
+    REQUIRE(store->save({1, job}));
+    JobRun run = *store->run_of("job1", job.epoch);
+    run.degrees = "tp=2,dp=4";
+    run.predicted_s = 0.5;
+    run.measured_s = 0.25 * job.epoch;
+    run.outcome = "completed";
+    REQUIRE(store->save_summary(run));
+    REQUIRE(store->save_steps({}, {{"job1", job.epoch, "a->b", 0, 0, 1.0 * job.epoch, 2.0}}));
+  }
+  const auto runs = store->latest_runs(2);
+  REQUIRE(runs.size() == 2);
+  CHECK(runs[0].epoch == 3);
+  CHECK(runs[0].measured_s == 0.75);
+  CHECK(runs[0].degrees == "tp=2,dp=4");
+  CHECK(runs[0].started == Moment{2});
+  CHECK_FALSE(store->run_of("job1", 4));
+  const auto course = store->course_of("");
+  REQUIRE(course.size() == 3);
+  CHECK(course[2].measured_s / course[2].expected_s == 1.5);
 }
 
 TEST_CASE("a second coordinator on the same data is refused, in this process and in another") {

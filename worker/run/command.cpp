@@ -18,7 +18,7 @@ tl::expected<double, ConfigError> parse_speed(const std::string& text) {
 }
 
 struct Words {
-  double timeout_s = 60, linger_s = 0;
+  double timeout_s = 60, linger_s = 0, report_s = 0;
   std::string speed = "max";
   std::vector<std::string> throttles;
 };
@@ -45,6 +45,8 @@ void add_training_options(CLI::App& app, RunOptions& options) {
                  "train: steps between checkpoints; without it one after the last step")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
   app.add_flag("--resume", training.resume, "train: go on from the last checkpoint of the folder");
+  app.add_option("--stop-file", training.stop_file,
+                 "train: once this file is there, the run ends behind its step, with a checkpoint");
 }
 
 void add_options(CLI::App& app, RunOptions& options, Words& words) {
@@ -75,6 +77,9 @@ void add_options(CLI::App& app, RunOptions& options, Words& words) {
   app.add_option("--metrics-textfile", options.metrics_textfile,
                  "Write the last metrics to this file, one per node");
   app.add_option("--json", options.json_path, "Write the report to this file, SI units");
+  app.add_option("--report-every", words.report_s,
+                 "traffic: seconds after which --json is written again, while it runs")
+      ->check(seconds_above(0, false));
   app.add_option("--timeout", words.timeout_s, "Seconds after which a silent peer is lost")
       ->check(seconds_above(0, false))
       ->capture_default_str();
@@ -95,6 +100,7 @@ void add_run_command(CommandLine& line) {
   app->callback([=, &line] {
     options->timeout = seconds(words->timeout_s);
     options->linger = seconds(words->linger_s);
+    options->report_every = seconds(words->report_s);
     options->speed = *parse_speed(words->speed);
     for (const std::string& text : words->throttles)
       options->throttles.push_back(*parse_throttle(text));

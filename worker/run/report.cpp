@@ -90,6 +90,22 @@ Json measured_row(const Row& row, bool opaque) {
   return json;
 }
 
+// Links that set the pace of collectives: how long these took, and were expected to.
+Json link_rows(const std::vector<Json>& reports) {
+  std::map<std::string, std::pair<double, double>> links;
+  for (const Json& report : reports)
+    for (const Json& kind : report["kinds"])
+      for (const Json& link : kind["links"]) {
+        auto& [measured, expected] = links[link.get<std::string>()];
+        measured += kind["time_s"].get<double>();
+        expected += kind["calls"].get<double>() * kind["expected_s"].get<double>();
+      }
+  Json rows = Json::array();
+  for (const auto& [name, times] : links)
+    rows.push_back({{"name", name}, {"time_s", times.first}, {"expected_s", times.second}});
+  return rows;
+}
+
 void add_verification(Json& document, const std::vector<Json>& reports) {
   std::uint64_t checked = 0, wrong = 0;
   for (const Json& report : reports) {
@@ -136,6 +152,7 @@ Json document_of(const World& world, const std::vector<Json>& reports, const Par
   document["ratio"] = ratio;
   document["bound"] = bound;
   // With more ranks than cores a late rank is one that had no core.
+  document["links"] = link_rows(reports);
   document["slow_links"] = world.oversubscribed ? Json::array() : slow_links(reports);
   document["slow_ranks"] = world.oversubscribed ? Json::array() : slow_ranks(reports, steps);
   add_verification(document, reports);

@@ -21,6 +21,13 @@ void linger(const World& world, const RunOptions& options) {
   std::this_thread::sleep_for(std::chrono::duration<double>(options.linger.value));
 }
 
+// A file that cannot be written now is told of at the end.
+void report_so_far(const World& world, const RunOptions& options, const Part& part,
+                   const Record& record, const std::string& backend) {
+  const std::string json = report_json(world, part, record, backend);
+  if (world.first()) (void)write_file(options.json_path, json);
+}
+
 int walk(const World& world, const RunOptions& options, const Part& part, bool automatic,
          NodeMetrics& metrics) {
   EngineChoice choice{options.backend, options.ranks_per_node, buffer_demand(part)};
@@ -31,11 +38,17 @@ int walk(const World& world, const RunOptions& options, const Part& part, bool a
   const std::string backend_name = engine->backend().name();
   constexpr double between_publications = 0.25;  // seconds: no scrape comes more often
   double unpublished = 0;  // of step time, which all ranks agree on, so they publish together
+  double unreported = 0;
   Walker walker(world, part, *engine, options.timeout);
   for (std::int64_t step = 0; step < options.steps; ++step) {
     walker.step();
     const bool last = step + 1 == options.steps;
     unpublished += walker.record().steps.back().value;
+    unreported += walker.record().steps.back().value;
+    if (options.report_every.value > 0 && unreported >= options.report_every.value) {
+      report_so_far(world, options, part, walker.record(), backend_name);
+      unreported = 0;
+    }
     if (!metrics.wanted() || !(last || step == 0 || unpublished >= between_publications)) continue;
     metrics.publish(part, walker.record(), last ? "done" : "running");
     unpublished = 0;

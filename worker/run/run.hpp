@@ -32,7 +32,8 @@ struct RunOptions {
   train::Options training;
   std::int64_t steps = 10;
   std::string metrics_address, metrics_textfile, json_path;
-  Seconds linger;  // keep serving metrics for so long after the run
+  Seconds report_every;  // the report so far goes to json_path; 0: only the last one
+  Seconds linger;        // keep serving metrics for so long after the run
   Seconds timeout = seconds(60);
   double speed = 0;  // emulated: virtual seconds per second; 0 = as fast as it goes
 };

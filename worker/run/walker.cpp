@@ -83,7 +83,10 @@ struct Walker::State {
   std::array<Seconds, workload::stream_count> stream_end{};
 
   void prepare();
-  Transport::Deadline deadline() const { return Clock::now() + duration_of(timeout); }
+  // Ranks need not be ready for the first step at the same time.
+  Transport::Deadline deadline() const {
+    return Clock::now() + duration_of(steps_done == 0 ? std::max(timeout, seconds(60)) : timeout);
+  }
   void require(const WaitResult& result) const {
     if (result.state == WaitState::done) return;
     const Seconds grace = std::min(seconds(5), Seconds{timeout.value / 4});

@@ -33,7 +33,8 @@ class Exchange {
   Exchange(const emulator::Plan& plan, Transport& transport, Backend& backend, Seconds timeout);
 
   int rank() const { return transport_.rank(); }
-  const Group& group(Dimension dimension) const;  // tp, dp
+  void wait_up_to(Seconds timeout) { timeout_ = timeout; }  // for a peer, from now on
+  const Group& group(Dimension dimension) const;            // tp, dp
   int ranks(Dimension dimension) const { return static_cast<int>(group(dimension).ranks.size()); }
   // This rank's of as many equal parts as the group has ranks; the length is a multiple of them.
   std::span<float> own_part(Dimension dimension, std::span<float> values) const;

@@ -13,6 +13,7 @@ struct Options {
   std::string checkpoint;  // a folder that all ranks see; empty: none
   std::int64_t every = 0;  // steps between checkpoints; 0: after the last step alone
   bool resume = false;
+  std::string stop_file;  // once it is there, the run ends behind its step, with a checkpoint
 };
 
 }  // namespace railwright::worker::train

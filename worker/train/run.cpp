@@ -4,6 +4,7 @@
 
 #include <chrono>
 #include <cmath>
+#include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
 
@@ -52,15 +53,21 @@ class Run {
       : world_(world),
         options_(options),
         plan_(plan),
-        timeout_(std::max(options.timeout, 3 * plan.prediction.step_time)),
+        timeout_(std::max({options.timeout, 3 * plan.prediction.step_time, slow_parts})),
         transport_(std::move(transport)),
         backend_(std::move(backend)),
         exchange_(plan, *transport_, *backend_, timeout_) {}
   int run(const Text& text);
 
  private:
+  // For what takes long without being a hang: the first step, and writing a checkpoint.
+  static constexpr Seconds slow_parts = seconds(60);
+
   bool step(Trainer& trainer);
   bool save(Trainer& trainer);
+  bool is_told_to_stop();
+  bool train(Trainer& trainer);
+  void wait_up_to(Seconds timeout);
   void print(const StepRecord& record) const;
   std::string report(Trainer& trainer) const;
   int finish(Trainer& trainer);
@@ -74,6 +81,7 @@ class Run {
   std::unique_ptr<Backend> backend_;
   Exchange exchange_;
   std::vector<StepRecord> records_;
+  Seconds longest_;  // step but the first
   std::vector<std::string> saved_;
 };
 
@@ -96,12 +104,21 @@ void Run::print(const StepRecord& record) const {
               << std::flush;
 }
 
-// False when the loss is no number any more.
+void Run::wait_up_to(Seconds timeout) {
+  timeout_ = timeout;
+  exchange_.wait_up_to(timeout);
+}
+
+// False when the loss is no number any more. A peer may take three times what the plan or the run
+// so far makes one expect.
 bool Run::step(Trainer& trainer) {
+  if (!records_.empty())
+    wait_up_to(std::max({options_.timeout, 3 * plan_.prediction.step_time, 3 * longest_}));
   const Clock::time_point start = Clock::now();
   const double loss = trainer.step();
   const Seconds time = {std::chrono::duration<double>(Clock::now() - start).count()};
   records_.push_back({trainer.steps(), loss, time});
+  if (records_.size() > 1) longest_ = std::max(longest_, time);
   print(records_.back());
   if (std::isfinite(loss)) return true;
   if (world_.first())
@@ -111,7 +128,18 @@ bool Run::step(Trainer& trainer) {
   return false;
 }
 
+// The first rank looks, so that all of them end behind the same step.
+bool Run::is_told_to_stop() {
+  const std::string& path = options_.training.stop_file;
+  if (path.empty()) return false;
+  std::error_code ignored;
+  double told = world_.first() && std::filesystem::exists(path, ignored) ? 1 : 0;
+  exchange_.agree_on_largest(told);
+  return told > 0;
+}
+
 bool Run::save(Trainer& trainer) {
+  wait_up_to(std::max(timeout_, slow_parts));
   Errors errors;
   const bool whole = trainer.save(options_.training.checkpoint, errors);
   if (!agree(world_, errors) || !whole) return false;
@@ -167,6 +195,18 @@ int Run::finish(Trainer& trainer) {
   return agree(world_, errors) ? exit_ok : exit_usage;
 }
 
+bool Run::train(Trainer& trainer) {
+  const Options& training = options_.training;
+  for (bool last = false; !last;) {
+    if (!step(trainer)) return false;
+    last = std::ssize(records_) == options_.steps || is_told_to_stop();
+    if (training.checkpoint.empty()) continue;
+    const bool due = training.every > 0 && trainer.steps() % training.every == 0;
+    if ((due || last) && !save(trainer)) return false;
+  }
+  return true;
+}
+
 int Run::run(const Text& text) {
   const Options& training = options_.training;
   try {
@@ -175,13 +215,7 @@ int Run::run(const Text& text) {
     if (training.resume && world_.first())
       std::cerr << fmt::format("resumed after step {}, {} sequences per step\n", trainer.steps(),
                                trainer.settings().global_batch);
-    for (std::int64_t i = 1; i <= options_.steps; ++i) {
-      if (!step(trainer)) return exit_failed;
-      if (training.checkpoint.empty()) continue;
-      const bool due = training.every > 0 && trainer.steps() % training.every == 0;
-      if ((due || i == options_.steps) && !save(trainer)) return exit_failed;
-    }
-    return finish(trainer);
+    return train(trainer) ? finish(trainer) : exit_failed;
   } catch (const PeerLost& lost) {
     give_up_on(lost);
   }

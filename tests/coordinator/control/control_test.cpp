@@ -41,7 +41,7 @@ class Desk {
   const Job& job(const std::string& id) const { return control_.jobs().at(id); }
   // Up to the first word of its leader.
   void run(const std::string& id) {
-    on(Planned{id, job(id).epoch, {}, {}});
+    on(Planned{id, job(id).epoch, {}, {}, {}});
     on(Alive{id, job(id).epoch, "leader", 0, 0});
     REQUIRE(job(id).state == State::running);
   }
@@ -112,7 +112,7 @@ TEST_CASE("a gang takes the smallest gap that holds it, and never a node twice")
 TEST_CASE("only the first leader of an epoch is granted anything") {
   Desk desk(1);
   desk.on(Submit{1, spec_of("a")});
-  desk.on(Planned{"a", 1, {}, {}});
+  desk.on(Planned{"a", 1, {}, {}, {}});
   const auto first = desk.on(Alive{"a", 1, "x", 5, 0});
   REQUIRE(only<Grant>(first).size() == 1);
   CHECK(only<Grant>(first)[0].asked_at == 5);
@@ -121,6 +121,27 @@ TEST_CASE("only the first leader of an epoch is granted anything") {
   REQUIRE(only<Dismiss>(other).size() == 1);
   CHECK(only<Dismiss>(other)[0].leader == "y");
   CHECK(only<Dismiss>(desk.on(Alive{"a", 0, "x", 7, 0})).size() == 1);
+}
+
+TEST_CASE("what cannot be planned on the nodes that are left waits for more, and says so") {
+  Desk desk(4);
+  JobSpec spec = spec_of("a", 4);
+  spec.least_nodes = 2;
+  desk.on(Submit{1, spec});
+  desk.run("a");
+  desk.on(NodeDown{3, "gone"});
+  desk.on(Ended{"a", 1, "leader", Outcome::lost, {}, 4, "a worker was lost"});
+  desk.wait(1'000);
+  desk.on(Tick{});
+  CHECK(desk.job("a").nodes == NodeRange{0, 3});
+  desk.on(Planned{"a", 2, Failure::infeasible, "3 do not divide 8", {}});
+  CHECK(desk.job("a").state == State::recovering);
+  CHECK(desk.job("a").reason == "waits for repairs: 3 nodes in a row are up, 4 are needed");
+  desk.on(NodeUp{3});
+  CHECK(desk.job("a").state == State::planning);
+  CHECK(desk.job("a").nodes.count == 4);
+  desk.on(Planned{"a", 3, Failure::infeasible, "nothing fits", {}});
+  CHECK(desk.job("a").state == State::failed);
 }
 
 TEST_CASE("a silent leader keeps its nodes until its lease has ended, then the job goes on") {

@@ -154,7 +154,7 @@ void World::perform(const Plan& action) {
   const int life = life_;
   const Failure failure = chance(0.03) ? Failure::infeasible : Failure::none;
   at(10 + below(3'000), [this, life, action, failure] {
-    if (life == life_) deliver(Planned{action.id, action.epoch, failure, "nothing fits"});
+    if (life == life_) deliver(Planned{action.id, action.epoch, failure, "nothing fits", {}});
   });
 }
 
