@@ -112,18 +112,18 @@ Result<Reply> Dispatch::cancel(const std::string& id) {
   return std::exchange(replies_, {}).at(tag);
 }
 
-Result<LeaderAnswer> Dispatch::hear(const Alive& word) {
-  leader_answer_ = LeaderAnswer::none;
+Result<wire::Verdict> Dispatch::hear(const Alive& word) {
+  leader_answer_ = wire::Verdict::none;
   if (auto done = on(word); !done) return tl::unexpected(done.error());
   return leader_answer_;
 }
 
-Result<LeaderAnswer> Dispatch::hear(const Ended& word) {
+Result<wire::Verdict> Dispatch::hear(const Ended& word) {
   const auto job = control_->jobs().find(word.id);
   const bool counts = job != control_->jobs().end() && job->second.epoch == word.epoch &&
                       job->second.leader == word.leader && !is_final(job->second.state);
   if (counts && word.outcome == Outcome::completed) keep_result(word.id, word.epoch);
-  leader_answer_ = LeaderAnswer::none;
+  leader_answer_ = wire::Verdict::none;
   if (auto done = on(word); !done) return tl::unexpected(done.error());
   return leader_answer_;
 }
@@ -157,12 +157,12 @@ Result<void> Dispatch::perform(std::vector<Action> actions) {
     } else if (const auto* launch = std::get_if<Launch>(&action)) {
       perform(*launch);
     } else if (const auto* stop = std::get_if<Stop>(&action)) {
-      leader_answer_ = LeaderAnswer::stop;
+      leader_answer_ = wire::Verdict::stop;
       perform(*stop);
     } else if (std::holds_alternative<Grant>(action)) {
-      leader_answer_ = LeaderAnswer::granted;
+      leader_answer_ = wire::Verdict::granted;
     } else {
-      leader_answer_ = LeaderAnswer::dismissed;
+      leader_answer_ = wire::Verdict::dismissed;
     }
   }
   return {};
@@ -222,6 +222,7 @@ void Dispatch::perform(const Launch& launch) {
 }
 
 void Dispatch::perform(const Stop& stop) {
+  if (tell_stop_) tell_stop_(stop);
   for (const auto& [pid, child] : children_)
     if (child.id == stop.id && child.epoch == stop.epoch && !child.ended)
       kill(pid, child.planning ? SIGKILL : SIGTERM);

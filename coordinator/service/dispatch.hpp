@@ -9,6 +9,7 @@
 #include <chrono>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,6 +18,7 @@
 #include "coordinator/service/children.hpp"
 #include "coordinator/service/request.hpp"
 #include "coordinator/store/store.hpp"
+#include "coordinator/wire/frame.hpp"
 
 namespace railwright::coordinator {
 
@@ -26,9 +28,6 @@ struct DispatchSettings {
   std::int64_t lease_ms = 60'000;
 };
 
-// What a leader is told when it asks.
-enum class LeaderAnswer : std::uint8_t { none, granted, stop, dismissed };
-
 class Dispatch {
  public:
   static Result<Dispatch> open(DispatchSettings settings, topology::Cluster cluster);
@@ -37,9 +36,11 @@ class Dispatch {
   Result<void> tick();  // twice a second, and after SIGCHLD
   Result<control::Reply> submit(const control::JobSpec& spec);
   Result<control::Reply> cancel(const std::string& id);
-  Result<LeaderAnswer> hear(const control::Alive& word);
-  Result<LeaderAnswer> hear(const control::Ended& word);
+  Result<wire::Verdict> hear(const control::Alive& word);
+  Result<wire::Verdict> hear(const control::Ended& word);
   Result<void> set_node(int node, bool down, const std::string& reason);
+  // Called when a leader is to stop, again and again until it has.
+  void on_stop(std::function<void(const control::Stop&)> tell) { tell_stop_ = std::move(tell); }
 
   const control::Control& control() const { return *control_; }
   const Store& store() const { return *store_; }
@@ -82,7 +83,8 @@ class Dispatch {
   std::vector<control::Event> arising_;  // from performing actions
   std::uint64_t next_tag_ = 1;
   std::map<std::uint64_t, control::Reply> replies_;
-  LeaderAnswer leader_answer_ = LeaderAnswer::none;
+  wire::Verdict leader_answer_ = wire::Verdict::none;  // to whom is being heard
+  std::function<void(const control::Stop&)> tell_stop_;
 };
 
 // DATA/jobs/ID/end.E.json, read and written.
