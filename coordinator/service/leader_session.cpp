@@ -125,6 +125,8 @@ class Line final : public LeaderLine, public std::enable_shared_from_this<Line<S
       self->room_.cancel();
     }
     self->writing_ = false;
+    if (error == beast::error::timeout)
+      self->session_.traffic.refuse(Protocol::frames, "slow", self->from);
     if (error) self->close();
     self->room_.cancel();
   }

@@ -83,10 +83,11 @@ void Socket::send(const std::string& bytes) const {
   ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
 }
 
-bool Socket::send_some(const std::string& bytes, int timeout_ms) {
+std::size_t Socket::send_some(std::string_view bytes, int timeout_ms) const {
   pollfd poll_of{socket_, POLLOUT, 0};
-  if (poll(&poll_of, 1, timeout_ms) != 1) return false;
-  return ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT) > 0;
+  if (poll(&poll_of, 1, timeout_ms) != 1) return 0;
+  const ssize_t count = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  return count > 0 ? static_cast<std::size_t>(count) : 0;
 }
 
 std::string Socket::receive_all(int timeout_s) const {

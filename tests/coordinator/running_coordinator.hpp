@@ -45,8 +45,9 @@ class Socket {
   Socket& operator=(const Socket&) = delete;
 
   void send(const std::string& bytes) const;
-  bool send_some(const std::string& bytes, int timeout_ms);  // false: nobody reads any more
-  std::string receive_all(int timeout_s) const;              // until the other end hangs up
+  // How many bytes were taken; none when nobody reads any more.
+  std::size_t send_some(std::string_view bytes, int timeout_ms) const;
+  std::string receive_all(int timeout_s) const;  // until the other end hangs up
   // The next frame; fails the test when there is none.
   coordinator::wire::Message receive() const;
   bool is_closed_within(int timeout_s) const;
