@@ -127,11 +127,13 @@ Result<void> make_dev_certificates(const std::string& folder, const std::vector<
                            {NID_subject_key_identifier, "hash"}}};
   const Wish of_server{"railwright coordinator",
                        {{NID_basic_constraints, "critical,CA:FALSE"},
+                        {NID_authority_key_identifier, "keyid"},
                         {NID_ext_key_usage, "serverAuth"},
                         {NID_subject_alt_name, alternative_names(hosts)}}};
-  const Wish of_client{
-      "railwright client",
-      {{NID_basic_constraints, "critical,CA:FALSE"}, {NID_ext_key_usage, "clientAuth"}}};
+  const Wish of_client{"railwright client",
+                       {{NID_basic_constraints, "critical,CA:FALSE"},
+                        {NID_authority_key_identifier, "keyid"},
+                        {NID_ext_key_usage, "clientAuth"}}};
   // The authority outlives what it signs, so that an expired certificate is called so.
   const auto authority = issue(of_authority, {}, nullptr);
   if (!authority) return failure({folder}, "OpenSSL could not make an authority");

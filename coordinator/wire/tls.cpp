@@ -1,6 +1,8 @@
 #include "coordinator/wire/tls.hpp"
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <openssl/x509err.h>
 #include <sys/stat.h>
 
 #include <boost/asio/ssl/context.hpp>
@@ -30,10 +32,10 @@ Result<void> show(ssl::context& context, const std::string& certificate, const s
   if (stat(key.c_str(), &about) == 0 && (about.st_mode & 0077) != 0)
     return failure({key}, "can be read or written by others", "chmod 600 it");
   context.use_private_key_file(key, ssl::context::pem, error);
-  if (!error && SSL_CTX_check_private_key(context.native_handle()) != 1)
+  if (!error) return {};
+  if (ERR_GET_REASON(static_cast<unsigned long>(error.value())) == X509_R_KEY_VALUES_MISMATCH)
     return failure({key}, "is not the key of " + certificate, "give the one it was made with");
-  if (error) return failure({key}, "is no private key: " + error.message(), "write PEM");
-  return {};
+  return failure({key}, "is no private key: " + error.message(), "write PEM");
 }
 
 Result<void> believe(ssl::context& context, const std::string& ca) {
