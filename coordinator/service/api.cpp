@@ -12,13 +12,18 @@ using namespace control;
 
 namespace {
 
+// What clients and leaders said comes back in answers, and need not be UTF-8.
+std::string text_of(const Json& document) {
+  return document.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 ApiAnswer refusal(int status, const std::string& what, const std::string& hint = {}) {
   Json document = {{"error", what}};
   if (!hint.empty()) document["hint"] = hint;
-  return {status, document.dump() + "\n"};
+  return {status, text_of(document)};
 }
 
-ApiAnswer said(const Json& document, int status = 200) { return {status, document.dump() + "\n"}; }
+ApiAnswer said(const Json& document, int status = 200) { return {status, text_of(document)}; }
 
 int status_of(Answer answer) {
   switch (answer) {

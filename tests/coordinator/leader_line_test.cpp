@@ -84,7 +84,8 @@ TEST_CASE("a leader is granted, told once to stop, and heard when it has ended")
 
   // Confirmed, it is not told any more.
   Socket third(service.port);
-  const wire::Report report = {10, control::Outcome::stopped, control::Failure::none, 20, "told"};
+  const wire::Report report = {10, control::Outcome::stopped, control::Failure::none, 20,
+                               "no UTF-8: \x80"};
   greeted(third).send(wire::encode(report));
   CHECK(receive<wire::Answer>(third) == wire::Answer{10, wire::Verdict::dismissed});
   CHECK(state_of_job(service) == "cancelled");
