@@ -20,7 +20,8 @@ namespace railwright::coordinator {
 namespace {
 
 struct Options {
-  std::string coordinator = "127.0.0.1:7777", token, id;
+  Access access = {"127.0.0.1:7777", {}, {}};
+  std::string id;
   JobRequest request;
   std::int64_t retries = 3;
   double timeout_s = 0;
@@ -28,18 +29,27 @@ struct Options {
 };
 
 void add_common(CLI::App& command, Options& options) {
-  command.add_option("--coordinator", options.coordinator, "HOST:PORT of the coordinator")
+  command.add_option("--coordinator", options.access.address, "HOST:PORT of the coordinator")
       ->envname("RAILWRIGHT_COORDINATOR")
       ->capture_default_str();
+  wire::ClientTls& tls = options.access.tls;
+  command.add_option("--ca", tls.ca, "PEM file of the CA of its certificate: speak TLS")
+      ->envname("RAILWRIGHT_CA");
+  auto* cert = command.add_option("--cert", tls.certificate, "ours, where it asks for one: PEM")
+                   ->envname("RAILWRIGHT_CERT");
+  auto* key = command.add_option("--key", tls.key, "the key of --cert: PEM, mode 0600")
+                  ->envname("RAILWRIGHT_KEY");
+  cert->needs(key);
+  key->needs(cert);
   command.add_flag("--json", options.json, "one JSON document on stdout");
   // From the environment only: arguments can be read by every user of the machine.
-  if (const char* token = std::getenv("RAILWRIGHT_TOKEN")) options.token = token;
+  if (const char* token = std::getenv("RAILWRIGHT_TOKEN")) options.access.token = token;
 }
 
 // An answer that is no refusal; else says why not and gives the exit status.
 tl::expected<HttpAnswer, int> ask(const Options& options, const std::string& method,
                                   const std::string& target, const std::string& body = {}) {
-  const auto answer = ask_coordinator(options.coordinator, method, target, body, options.token);
+  const auto answer = ask_coordinator(options.access, method, target, body);
   if (!answer) {
     report(answer.error());
     return tl::unexpected(int{exit_peer_lost});
@@ -59,7 +69,7 @@ tl::expected<Json, int> ask_json(const Options& options, const std::string& meth
   if (!answer) return tl::unexpected(answer.error());
   Json document = Json::parse(answer->body, nullptr, false);
   if (document.is_object()) return document;
-  report_usage("the answer is no JSON: is " + options.coordinator + " a coordinator?");
+  report_usage("the answer is no JSON: is " + options.access.address + " a coordinator?");
   return tl::unexpected(int{exit_peer_lost});
 }
 
@@ -139,8 +149,7 @@ int status_of(const Json& job) {
 int wait_for(const Options& options) {
   const auto begin = std::chrono::steady_clock::now();
   for (int silent = 0;;) {
-    const auto answer =
-        ask_coordinator(options.coordinator, "GET", job_path(options), {}, options.token);
+    const auto answer = ask_coordinator(options.access, "GET", job_path(options));
     silent = answer ? 0 : silent + 1;
     if (silent > 60 || (answer && answer->status >= 400)) return show_with(options, "GET");
     const Json job = Json::parse(answer ? answer->body : "{}", nullptr, false);

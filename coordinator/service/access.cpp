@@ -82,15 +82,19 @@ Result<Address> parse_address(const std::string& text) {
   return failure({}, fmt::format("'{}' is no address", text), "write HOST:PORT, as 127.0.0.1:7777");
 }
 
-std::optional<ConfigError> why_not_listen(const Address& address, bool has_tokens, bool insecure) {
-  if (is_loopback(address.host) || insecure) return std::nullopt;
+std::optional<ConfigError> why_not_listen(const Address& address, bool has_tokens, bool has_tls,
+                                          bool insecure) {
+  if (is_loopback(address.host) || insecure || (has_tokens && has_tls)) return std::nullopt;
   return ConfigError{
       {},
-      fmt::format(
-          "--listen {} could be reached from other machines, and {} over a line that others "
-          "can read",
-          address.host, has_tokens ? "tokens would go" : "anybody could submit jobs"),
-      "listen on 127.0.0.1 behind a proxy with TLS, or add --insecure"};
+      fmt::format("--listen {} could be reached from other machines, and {}", address.host,
+                  has_tls      ? "anybody could submit jobs"
+                  : has_tokens ? "tokens would go over a line that others can read"
+                               : "anybody could submit jobs over a line that others can read"),
+      fmt::format("{}, listen on 127.0.0.1, or add --insecure",
+                  has_tls      ? "add --tokens"
+                  : has_tokens ? "add --tls-cert and --tls-key"
+                               : "add --tokens, --tls-cert and --tls-key")};
 }
 
 }  // namespace railwright::coordinator

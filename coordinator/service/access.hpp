@@ -31,7 +31,8 @@ struct Address {
   int port = 0;
 };
 Result<Address> parse_address(const std::string& text);
-// Why it may not listen there; nothing when it may.
-std::optional<ConfigError> why_not_listen(const Address& address, bool has_tokens, bool insecure);
+// Why it may not listen there; nothing when it may: on the loopback, or with both, or when told.
+std::optional<ConfigError> why_not_listen(const Address& address, bool has_tokens, bool has_tls,
+                                          bool insecure);
 
 }  // namespace railwright::coordinator

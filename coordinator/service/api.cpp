@@ -12,13 +12,18 @@ using namespace control;
 
 namespace {
 
+// What clients and leaders said comes back in answers, and need not be UTF-8.
+std::string text_of(const Json& document) {
+  return document.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
 ApiAnswer refusal(int status, const std::string& what, const std::string& hint = {}) {
   Json document = {{"error", what}};
   if (!hint.empty()) document["hint"] = hint;
-  return {status, document.dump() + "\n"};
+  return {status, text_of(document)};
 }
 
-ApiAnswer said(const Json& document, int status = 200) { return {status, document.dump() + "\n"}; }
+ApiAnswer said(const Json& document, int status = 200) { return {status, text_of(document)}; }
 
 int status_of(Answer answer) {
   switch (answer) {
@@ -36,20 +41,6 @@ int status_of(Answer answer) {
   return 500;
 }
 
-const char* word_of(LeaderAnswer answer) {
-  switch (answer) {
-    case LeaderAnswer::granted:
-      return "granted";
-    case LeaderAnswer::stop:
-      return "stop";
-    case LeaderAnswer::dismissed:
-      return "dismissed";
-    case LeaderAnswer::none:
-      break;
-  }
-  return "none";
-}
-
 // A page of another site could send plain forms to our loopback, but neither JSON nor DELETE
 // without asking first; what it sends says where it comes from.
 bool is_from_elsewhere(const ApiRequest& request) {
@@ -63,7 +54,7 @@ Result<ApiAnswer> Api::answer(const ApiRequest& request) {
   auto answered = route(request);
   if (!answered)
     answered = refusal(is_full(answered.error()) ? 507 : 500, to_string(answered.error()));
-  if (answered) ++answered_[answered->status];
+  if (answered) traffic_.answered(answered->status);
   return answered;
 }
 
@@ -72,11 +63,12 @@ Result<ApiAnswer> Api::route(const ApiRequest& request) {
   const bool get = request.method == "GET";
   if (is_from_elsewhere(request)) return refusal(403, "requests of web pages are not taken");
   if (get && path == "/healthz") return ApiAnswer{200, "ok\n", "text/plain"};
-  if (get && path == "/readyz") return ApiAnswer{200, "ready\n", "text/plain"};
-  if (path == "/api/v1/leaders") return hear_leader(request);
+  if (get && path == "/readyz") return readiness();
   const Caller caller = caller_of(tokens_, request.authorization);
-  if (caller.role == Role::none)
+  if (caller.role == Role::none) {
+    traffic_.refuse(Protocol::http, "token", request.from);
     return refusal(401, "a token is needed", "send Authorization: Bearer SECRET");
+  }
   if (get && path == "/metrics") return ApiAnswer{200, metrics(), "text/plain; version=0.0.4"};
   if (get && path == "/sd")
     return said(Json::array({{{"targets", {address_}}, {"labels", {{"role", "coordinator"}}}}}));
@@ -90,6 +82,13 @@ Result<ApiAnswer> Api::route(const ApiRequest& request) {
   if (path == jobs_path || path.starts_with(jobs_path + "/"))
     return jobs(request, caller, path.substr(jobs_path.size()));
   return refusal(404, "there is nothing at " + path, "look at /api/v1/jobs");
+}
+
+// The store is open: who cannot open it does not listen.
+ApiAnswer Api::readiness() {
+  const std::size_t awaited = leaders_.awaited();
+  if (awaited == 0) return {200, "ready\n", "text/plain"};
+  return {503, fmt::format("adopting: {} leaders have not spoken yet\n", awaited), "text/plain"};
 }
 
 Result<ApiAnswer> Api::jobs(const ApiRequest& request, const Caller& caller,
@@ -136,38 +135,6 @@ Result<ApiAnswer> Api::cancel(const std::string& id, const Caller& caller) {
   const auto reply = dispatch_.cancel(id);
   if (!reply) return tl::unexpected(reply.error());
   return said(job_json(dispatch_.control().jobs().at(id)));
-}
-
-// A leader shows the token of its launch, which nobody else knows.
-Result<ApiAnswer> Api::hear_leader(const ApiRequest& request) {
-  const Json word = Json::parse(request.body, nullptr, false);
-  try {
-    const auto id = word.at("id").get<std::string>();
-    const auto epoch = word.at("epoch").get<int>();
-    const auto leader = word.at("leader").get<std::string>();
-    const auto steps = word.at("steps_done").get<std::int64_t>();
-    const std::string scheme = "Bearer ";
-    const std::string token = request.authorization.starts_with(scheme)
-                                  ? request.authorization.substr(scheme.size())
-                                  : std::string();
-    if (!is_name(id) || !dispatch_.is_token_of(id, epoch, token))
-      return refusal(401, "this is no leader of that job");
-    Result<LeaderAnswer> heard = LeaderAnswer::none;
-    if (word.contains("outcome")) {
-      Ended end{id, epoch, leader, Outcome::lost, Failure::none, steps, {}};
-      end.outcome = static_cast<Outcome>(word.at("outcome").get<unsigned>() % 4);
-      end.failure = static_cast<Failure>(word.at("failure").get<unsigned>() % 5);
-      end.reason = word.at("reason").get<std::string>();
-      heard = dispatch_.hear(end);
-    } else {
-      heard =
-          dispatch_.hear(Alive{id, epoch, leader, word.at("asked_at").get<std::int64_t>(), steps});
-    }
-    if (!heard) return tl::unexpected(heard.error());
-    return said({{"answer", word_of(*heard)}});
-  } catch (const Json::exception&) {
-    return refusal(400, "this is no word of a leader");
-  }
 }
 
 Result<ApiAnswer> Api::set_node(const ApiRequest& request, const std::string& number) {

@@ -1,18 +1,20 @@
 // The HTTP interface without the wire: one request in, one answer out.
 #pragma once
 
-#include <map>
 #include <string>
 #include <vector>
 
 #include "coordinator/service/access.hpp"
 #include "coordinator/service/dispatch.hpp"
+#include "coordinator/service/leaders.hpp"
+#include "coordinator/service/traffic.hpp"
 
 namespace railwright::coordinator {
 
 struct ApiRequest {
   std::string method, target, body;
   std::string authorization, content_type, origin;
+  std::string from;  // the client's address, for the log
 };
 struct ApiAnswer {
   int status = 200;
@@ -21,28 +23,32 @@ struct ApiAnswer {
 
 class Api {
  public:
-  Api(Dispatch& dispatch, std::vector<Token> tokens, std::string address)
-      : dispatch_(dispatch), tokens_(std::move(tokens)), address_(std::move(address)) {}
+  Api(Dispatch& dispatch, Leaders& leaders, Traffic& traffic, std::vector<Token> tokens,
+      std::string address)
+      : dispatch_(dispatch),
+        leaders_(leaders),
+        traffic_(traffic),
+        tokens_(std::move(tokens)),
+        address_(std::move(address)) {}
 
   // Errors are those of the store: the service must end.
   Result<ApiAnswer> answer(const ApiRequest& request);
-  void count_refused() { ++refused_; }  // what was no HTTP, too large or too slow
 
  private:
   Result<ApiAnswer> route(const ApiRequest& request);
   Result<ApiAnswer> jobs(const ApiRequest& request, const Caller& caller, const std::string& path);
   Result<ApiAnswer> submit(const ApiRequest& request, const Caller& caller);
   Result<ApiAnswer> cancel(const std::string& id, const Caller& caller);
-  Result<ApiAnswer> hear_leader(const ApiRequest& request);
   Result<ApiAnswer> set_node(const ApiRequest& request, const std::string& number);
+  ApiAnswer readiness();
   std::string metrics() const;
   Json run_rows() const;
 
   Dispatch& dispatch_;
+  Leaders& leaders_;
+  Traffic& traffic_;
   std::vector<Token> tokens_;
   std::string address_;
-  std::map<int, std::int64_t> answered_;
-  std::int64_t refused_ = 0;
 };
 
 Json job_json(const control::Job& job);

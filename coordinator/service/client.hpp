@@ -3,6 +3,7 @@
 
 #include <string>
 
+#include "coordinator/wire/tls.hpp"
 #include "topology/result.hpp"
 
 namespace railwright::coordinator {
@@ -12,9 +13,15 @@ struct HttpAnswer {
   std::string body;
 };
 
-// `address` is HOST:PORT; `token` may be empty. Gives up after ten seconds.
-Result<HttpAnswer> ask_coordinator(const std::string& address, const std::string& method,
-                                   const std::string& target, const std::string& body,
-                                   const std::string& token);
+// Where the coordinator is, and what it is shown.
+struct Access {
+  std::string address;  // HOST:PORT
+  std::string token;    // may be empty
+  wire::ClientTls tls;  // on when it names a CA
+};
+
+// Gives up after ten seconds.
+Result<HttpAnswer> ask_coordinator(const Access& access, const std::string& method,
+                                   const std::string& target, const std::string& body = {});
 
 }  // namespace railwright::coordinator

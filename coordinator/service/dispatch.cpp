@@ -113,23 +113,23 @@ Result<Reply> Dispatch::cancel(const std::string& id) {
   return std::exchange(replies_, {}).at(tag);
 }
 
-Result<LeaderAnswer> Dispatch::hear(const Alive& word) {
+Result<wire::Verdict> Dispatch::hear(const Alive& word) {
   const auto job = control_->jobs().find(word.id);
   if (job != control_->jobs().end() && job->second.state == State::running &&
       job->second.epoch == word.epoch)
     look_at_report(word.id, word.epoch);
-  leader_answer_ = LeaderAnswer::none;
+  leader_answer_ = wire::Verdict::none;
   if (auto done = on(word); !done) return tl::unexpected(done.error());
   return leader_answer_;
 }
 
-Result<LeaderAnswer> Dispatch::hear(const Ended& word) {
+Result<wire::Verdict> Dispatch::hear(const Ended& word) {
   const auto job = control_->jobs().find(word.id);
   const bool counts = job != control_->jobs().end() && job->second.epoch == word.epoch &&
                       job->second.leader == word.leader && !is_final(job->second.state);
   if (counts) keep_outcome(word);
   if (counts && word.outcome == Outcome::completed) keep_result(word.id, word.epoch);
-  leader_answer_ = LeaderAnswer::none;
+  leader_answer_ = wire::Verdict::none;
   if (auto done = on(word); !done) return tl::unexpected(done.error());
   return leader_answer_;
 }
@@ -169,12 +169,12 @@ Result<void> Dispatch::perform(std::vector<Action> actions) {
     } else if (const auto* launch = std::get_if<Launch>(&action)) {
       perform(*launch);
     } else if (const auto* stop = std::get_if<Stop>(&action)) {
-      leader_answer_ = LeaderAnswer::stop;
+      leader_answer_ = wire::Verdict::stop;
       perform(*stop);
     } else if (std::holds_alternative<Grant>(action)) {
-      leader_answer_ = LeaderAnswer::granted;
+      leader_answer_ = wire::Verdict::granted;
     } else {
-      leader_answer_ = LeaderAnswer::dismissed;
+      leader_answer_ = wire::Verdict::dismissed;
     }
   }
   return {};
@@ -250,8 +250,9 @@ void Dispatch::perform(const Launch& launch) {
                              to_string(pid.error())});
 }
 
-// What trains is stopped by the answer that its leader gets, so that it can store a checkpoint.
+// What trains is stopped by its leader alone, so that it can store a checkpoint.
 void Dispatch::perform(const Stop& stop) {
+  if (tell_stop_) tell_stop_(stop);
   const Job& job = control_->jobs().at(stop.id);
   if (job.state == State::running && request_of(job.spec).workload == "train") return;
   for (const auto& [pid, child] : children_)

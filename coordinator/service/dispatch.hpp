@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -21,6 +22,7 @@
 #include "coordinator/service/replan.hpp"
 #include "coordinator/service/request.hpp"
 #include "coordinator/store/store.hpp"
+#include "coordinator/wire/frame.hpp"
 
 namespace railwright::coordinator {
 
@@ -30,9 +32,6 @@ struct DispatchSettings {
   std::int64_t lease_ms = 60'000;
 };
 
-// What a leader is told when it asks.
-enum class LeaderAnswer : std::uint8_t { none, granted, stop, dismissed };
-
 class Dispatch {
  public:
   static Result<Dispatch> open(DispatchSettings settings, topology::Cluster cluster);
@@ -41,9 +40,11 @@ class Dispatch {
   Result<void> tick();  // twice a second, and after SIGCHLD
   Result<control::Reply> submit(const control::JobSpec& spec);
   Result<control::Reply> cancel(const std::string& id);
-  Result<LeaderAnswer> hear(const control::Alive& word);
-  Result<LeaderAnswer> hear(const control::Ended& word);
+  Result<wire::Verdict> hear(const control::Alive& word);
+  Result<wire::Verdict> hear(const control::Ended& word);
   Result<void> set_node(int node, bool down, const std::string& reason);
+  // Called when a leader is to stop, again and again until it has.
+  void on_stop(std::function<void(const control::Stop&)> tell) { tell_stop_ = std::move(tell); }
 
   const control::Control& control() const { return *control_; }
   const Store& store() const { return *store_; }
@@ -106,7 +107,8 @@ class Dispatch {
   std::uint64_t next_tag_ = 1;
   Errors broken_;  // of the store: nothing is promised any more
   std::map<std::uint64_t, control::Reply> replies_;
-  LeaderAnswer leader_answer_ = LeaderAnswer::none;
+  wire::Verdict leader_answer_ = wire::Verdict::none;  // to whom is being heard
+  std::function<void(const control::Stop&)> tell_stop_;
 };
 
 const char* to_string(control::Outcome outcome);  // "completed", ...

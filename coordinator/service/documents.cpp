@@ -121,10 +121,7 @@ std::string Api::metrics() const {
   counter("job_losses_total", "Times that a running job was lost.", counted.losses);
   counter("job_lost_seconds_total", "Seconds between losses and going on.",
           seconds(counted.lost_milliseconds));
-  counter("http_refused_total", "Connections that sent no request we could read.", refused_);
-  text += family("http_requests_total", "counter", "Requests answered, by status.");
-  for (const auto& [status, count] : answered_)
-    text += fmt::format("railwright_http_requests_total{{code=\"{}\"}} {}\n", status, count);
+  text += traffic_.metrics();
   text += family("nodes_down", "gauge", "Nodes that are not used.") +
           fmt::format("railwright_nodes_down {}\n", dispatch_.control().down_nodes().size());
   text += family("build_info", "gauge", "Version of the coordinator.") +

@@ -14,9 +14,9 @@
 #include "coordinator/launch/process.hpp"
 #include "coordinator/service/checkpoints.hpp"
 #include "coordinator/service/children.hpp"
-#include "coordinator/service/client.hpp"
+#include "coordinator/service/coordinator_link.hpp"
 #include "coordinator/service/dispatch.hpp"
-#include "coordinator/service/files.hpp"
+#include "coordinator/service/unsignalled.hpp"
 
 namespace railwright::coordinator {
 
@@ -31,37 +31,41 @@ std::int64_t milliseconds_now() {
       .count();
 }
 
-void pause() { std::this_thread::sleep_for(std::chrono::milliseconds(1'000)); }
+void pause() { std::this_thread::sleep_for(std::chrono::milliseconds(50)); }
 
 class Leader {
  public:
   explicit Leader(const LeaderSettings& settings) : settings_(settings) {}
 
   int run() {
+    CoordinatorLink link(link_settings());
     // Without a first grant nothing begins; who is not granted in a lease's time gives up.
     const std::int64_t until = milliseconds_now() + settings_.lease_ms;
-    const auto waits = [&] { return !lease_until_ && !over_ && !stop_at_; };
-    while (waits() && milliseconds_now() < until) {
-      ask();
-      if (waits()) pause();
-    }
-    if (!lease_until_) return exit_failed;
-    std::thread heart = beating();
+    const auto waits = [&] { return lease_until_ == 0 && !over_ && stop_at_ == 0; };
+    while (waits() && milliseconds_now() < until) pause();
+    if (lease_until_ == 0) return exit_failed;
+    std::thread guard = unsignalled([this] { watch_the_lease(); });
     const Ended end = execute();
     done_ = true;
-    heart.join();
+    guard.join();
     signal_others();
-    return report_end(end);
+    return report_end(end, link);
   }
 
  private:
-  // Asks for the lease. The coordinator may be away for a while, or come back elsewhere.
-  void ask() {
-    const std::int64_t asked_at = milliseconds_now();
-    const std::string answer = say({{"asked_at", asked_at}});
-    if (answer == "granted") lease_until_ = asked_at + settings_.lease_ms;
-    if (answer == "stop" && !stop_at_) stop_at_ = asked_at + parting_ms();
-    if (answer == "dismissed") over_ = true;
+  LinkSettings link_settings() {
+    LinkSettings settings;
+    settings.data = settings_.data;
+    settings.hello = {settings_.job, settings_.epoch, settings_.name, settings_.token};
+    settings.asked_at = milliseconds_now;
+    settings.steps_done = [this] { return steps_done(); };
+    settings.answered = [this](std::int64_t asked_at, wire::Verdict verdict) {
+      if (verdict == wire::Verdict::granted) lease_until_ = asked_at + settings_.lease_ms;
+      if (verdict == wire::Verdict::stop) stop();
+      if (verdict == wire::Verdict::dismissed) over_ = true;
+    };
+    settings.commanded = [this](wire::Verb) { stop(); };
+    return settings;
   }
 
   // From the job's first step, as they are stored.
@@ -74,47 +78,25 @@ class Leader {
     return settings_.checkpoints.empty() ? 0
                                          : std::min<std::int64_t>(10'000, settings_.lease_ms / 4);
   }
+  void stop() {
+    if (stop_at_ == 0) stop_at_ = milliseconds_now() + parting_ms();
+  }
   std::string stop_file() const {
     return fmt::format("{}/jobs/{}/stop.{}", settings_.data, settings_.job, settings_.epoch);
   }
   void part() {
     const std::int64_t until =
-        stop_at_ ? std::min(stop_at_.load(), lease_until_.load()) : lease_until_.load();
+        stop_at_ != 0 ? std::min(stop_at_.load(), lease_until_.load()) : lease_until_.load();
     if (milliseconds_now() >= until) over_ = true;
     if (parting_ms() == 0 || milliseconds_now() < until - parting_ms()) return;
     if (!parting_.exchange(true)) write_file(stop_file(), "");
   }
 
-  std::string say(const Json& more) const {
-    Json word = {{"id", settings_.job},
-                 {"epoch", settings_.epoch},
-                 {"leader", settings_.name},
-                 {"steps_done", steps_done()}};
-    word.update(more);
-    const auto address = read_file(settings_.data + "/address");
-    const auto answer = ask_coordinator(address.value_or("127.0.0.1:0"), "POST", "/api/v1/leaders",
-                                        word.dump(), settings_.token);
-    if (!answer || answer->status != 200) return {};
-    return Json::parse(answer->body, nullptr, false).value("answer", "");
-  }
-
-  // Its thread takes no signals, so that they reach the one that follows the run.
-  std::thread beating() {
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_BLOCK, &all, &before);
-    std::thread thread([this] { beat(); });
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    return thread;
-  }
-
-  void beat() {
+  void watch_the_lease() {
     bool told = false;
-    for (int quarter = 0; !done_; ++quarter) {
-      if (quarter % 4 == 0 && !over_) ask();
+    for (; !done_; pause()) {
       part();
       if (over_ && !std::exchange(told, true)) kill(getpid(), SIGTERM);
-      std::this_thread::sleep_for(std::chrono::milliseconds(250));
     }
   }
 
@@ -171,17 +153,12 @@ class Leader {
   }
 
   // First on disk: if nobody hears it now, it is read later.
-  int report_end(const Ended& end) const {
+  int report_end(const Ended& end, CoordinatorLink& link) const {
     const std::string path =
         fmt::format("{}/jobs/{}/end.{}.json", settings_.data, settings_.job, settings_.epoch);
     if (const auto written = write_end(path, end); !written)
       std::cerr << to_string(written.error()) << "\n";
-    const Json word = {{"outcome", static_cast<unsigned>(end.outcome)},
-                       {"failure", static_cast<unsigned>(end.failure)},
-                       {"steps_done", end.steps_done},
-                       {"reason", end.reason}};
-    const std::int64_t until = milliseconds_now() + settings_.lease_ms;
-    while (say(word).empty() && milliseconds_now() < until) pause();
+    link.report({0, end.outcome, end.failure, end.steps_done, end.reason}, settings_.lease_ms);
     return end.outcome == Outcome::completed ? exit_ok : exit_failed;
   }
 

@@ -1,4 +1,5 @@
-// The listener: HTTP over TCP, limits and time-outs; what is asked goes to the Api.
+// The listener: HTTP and the frames of leaders on one port, over TLS when it has a certificate.
+// What a connection speaks is told from its first byte.
 #pragma once
 
 #include <string>
@@ -6,13 +7,15 @@
 
 #include "coordinator/service/access.hpp"
 #include "coordinator/service/dispatch.hpp"
+#include "coordinator/wire/tls.hpp"
 
 namespace railwright::coordinator {
 
 struct ServerSettings {
   Address address;
   std::vector<Token> tokens;
-  std::string address_path;  // a file that says where it listens, for leaders
+  wire::ServerTls tls;
+  std::string data;  // where DATA/address and DATA/certificate.pem tell leaders how to reach it
 };
 
 // Serves until SIGINT or SIGTERM. Errors: it cannot listen, or the store failed.
