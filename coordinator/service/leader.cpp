@@ -16,6 +16,7 @@
 #include "coordinator/service/children.hpp"
 #include "coordinator/service/coordinator_link.hpp"
 #include "coordinator/service/dispatch.hpp"
+#include "coordinator/service/files.hpp"
 #include "coordinator/service/unsignalled.hpp"
 
 namespace railwright::coordinator {
