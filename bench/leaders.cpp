@@ -138,7 +138,7 @@ asio::awaitable<void> lead(tcp::endpoint place, int leader, asio::ssl::context* 
                            Measurement& measured) {
   const auto executor = co_await asio::this_coro::executor;
   asio::steady_timer timer(executor);
-  timer.expires_after(std::chrono::milliseconds(leader / (tls != nullptr ? 1 : 2)));
+  timer.expires_after(std::chrono::milliseconds(tls != nullptr ? 2 * leader : leader / 2));
   co_await timer.async_wait(asio::use_awaitable);
   tcp::socket socket(executor);
   co_await socket.async_connect(place, asio::use_awaitable);
@@ -230,6 +230,7 @@ int main(int count, char** words) {
   prepare(data, leaders);
   const pid_t pid = start(data, secret);
   measure(data, pid, leaders, seconds, secret);
+  std::fputs(read_file(data + "/log").value_or("").c_str(), stderr);
   kill(pid, SIGTERM);
   waitpid(pid, nullptr, 0);
   std::filesystem::remove_all(data);

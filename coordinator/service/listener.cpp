@@ -52,7 +52,8 @@ class Listener {
       }
       socket.set_option(tcp::no_delay(true), error);
       ++connections_;
-      asio::co_spawn(context_, greet(PlainStream(std::move(socket))),
+      std::string client = from(socket);
+      asio::co_spawn(context_, greet(std::move(socket), std::move(client)),
                      [this](std::exception_ptr) { --connections_; });
     }
   }
@@ -63,52 +64,56 @@ class Listener {
     return fmt::format("{}:{}", peer.address().to_string(), peer.port());
   }
 
-  void refuse(const PlainStream& stream, std::string_view reason) {
-    service_.traffic.refuse(Protocol::http, reason, from(stream.socket()));
+  void refuse(const std::string& client, std::string_view reason) {
+    service_.traffic.refuse(Protocol::http, reason, client);
   }
 
   // False: it said nothing.
   template <class Stream>
-  asio::awaitable<bool> first_words(Stream& stream, beast::flat_buffer& buffer) {
+  asio::awaitable<bool> first_words(Stream& stream, beast::flat_buffer& buffer,
+                                    const std::string& client) {
     beast::get_lowest_layer(stream).expires_after(patience);
     error_code error;
     buffer.commit(co_await stream.async_read_some(
         buffer.prepare(512), asio::redirect_error(asio::use_awaitable, error)));
-    if (error == beast::error::timeout) refuse(beast::get_lowest_layer(stream), "slow");
+    if (error == beast::error::timeout) refuse(client, "slow");
     co_return !error;
   }
 
-  asio::awaitable<void> greet(PlainStream stream) {
+  // `client`: its address, which a closed socket does not tell any more.
+  asio::awaitable<void> greet(tcp::socket socket, std::string client) {
+    PlainStream stream(std::move(socket));
     beast::flat_buffer buffer;
-    if (!co_await first_words(stream, buffer)) co_return;
+    if (!co_await first_words(stream, buffer, client)) co_return;
     const bool secret = first_byte(buffer) == tls_byte;
     if (secret && !service_.tls) {
-      refuse(stream, "tls");
+      refuse(client, "tls");
     } else if (secret) {
-      co_await shake_hands(TlsStream(std::move(stream), *service_.tls), std::move(buffer));
+      co_await shake_hands(TlsStream(std::move(stream), *service_.tls), std::move(buffer), client);
     } else if (service_.tls) {
-      co_await refuse_plain(stream, std::move(buffer));
+      co_await refuse_plain(stream, std::move(buffer), client);
     } else if (first_byte(buffer) == wire::first_byte) {
       co_await talk_frames(std::move(stream), std::move(buffer), leader_session());
     } else {
-      const HttpSession session = http_session(from(stream.socket()));
+      const HttpSession session = http_session(client);
       co_await talk_http(stream, std::move(buffer), session);
     }
   }
 
-  asio::awaitable<void> shake_hands(TlsStream stream, beast::flat_buffer buffer) {
+  asio::awaitable<void> shake_hands(TlsStream stream, beast::flat_buffer buffer,
+                                    std::string client) {
     beast::get_lowest_layer(stream).expires_after(patience);
     error_code error;
     co_await stream.async_handshake(asio::ssl::stream_base::server, buffer.data(),
                                     asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return refuse(beast::get_lowest_layer(stream), "handshake");
+    if (error) co_return refuse(client, "handshake");
     buffer.clear();
-    if (!co_await first_words(stream, buffer)) co_return;
+    if (!co_await first_words(stream, buffer, client)) co_return;
     if (first_byte(buffer) == wire::first_byte) {
       co_await talk_frames(std::move(stream), std::move(buffer), leader_session());
       co_return;
     }
-    HttpSession session = http_session(from(beast::get_lowest_layer(stream).socket()));
+    HttpSession session = http_session(client);
     const bool shown = SSL_get0_peer_certificate(stream.native_handle()) != nullptr;
     if (service_.certificates && !shown)
       session.answer = refusing("certificate", session.from,
@@ -116,12 +121,13 @@ class Listener {
     co_await talk_http(stream, std::move(buffer), session);
   }
 
-  asio::awaitable<void> refuse_plain(PlainStream& stream, beast::flat_buffer buffer) {
+  asio::awaitable<void> refuse_plain(PlainStream& stream, beast::flat_buffer buffer,
+                                     std::string client) {
     if (first_byte(buffer) == wire::first_byte) {
-      service_.traffic.refuse(Protocol::frames, "plain", from(stream.socket()));
+      service_.traffic.refuse(Protocol::frames, "plain", client);
       co_return;
     }
-    HttpSession session = http_session(from(stream.socket()));
+    HttpSession session = http_session(client);
     session.answer = refusing("plain", session.from, "this coordinator speaks TLS: give --ca");
     co_await talk_http(stream, std::move(buffer), session);
   }

@@ -156,7 +156,9 @@ void Dispatch::keep_result(const std::string& id, int epoch) {
     for (const Json& step : document["steps"])
       steps.push_back({id, epoch, first + 1 + static_cast<std::int64_t>(steps.size()),
                        number_of(step, step.contains("time_s") ? "time_s" : "step_time_s")});
-  if (document.contains("links") && document["links"].is_array())
+  // With more ranks than cores times say nothing about links.
+  const bool meaningful = !document.value("oversubscribed", false);
+  if (meaningful && document.contains("links") && document["links"].is_array())
     for (const Json& link : document["links"])
       if (link.contains("name") && link["name"].is_string())
         links.push_back({id, epoch, link["name"].get<std::string>(), number_of(link, "utilization"),

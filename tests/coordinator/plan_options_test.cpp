@@ -184,7 +184,7 @@ TEST_CASE("bad models and sizes say which rule failed and what satisfies it") {
       "num_attention_heads": 4, "vocab_size": 1000, "intermediate_size": 256})");
   refuses("plan --model " + unknown + rest, 2, "mamba");
   refuses("plan --model gpt2 --fix tp=8" + rest, 2, "heads % tp: 12 is not divisible by 8");
-  refuses("plan --model gpt2 --fix tp=8" + rest, 2, "write tp=1 or 2 or 3 or 4 or 6 or 12");
+  refuses("plan --model gpt2 --fix tp=8" + rest, 2, "nearest that work: tp=4");
   refuses(
       "plan --model llama-2-7b --cluster dgx-h100-4 --accelerators 8 --global-batch 7 "
       "--sequence 4096 --fix dp=8",

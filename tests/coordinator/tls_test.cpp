@@ -61,6 +61,7 @@ TEST_CASE("over TLS jobs are submitted and led; plain and unknown clients are re
 
   CHECK_THAT(error_of(service, others.authority()), Contains("certificate verify failed"));
   CHECK(service.counts("http_refused_total{reason=\"handshake\"}", 1));
+  CHECK_THAT(service.log(), Contains("refused HTTP of 127.0.0.1:") && Contains("handshake"));
   CHECK_THAT(error_of(service, {}), Contains("status 403"));
   CHECK(service.counts("http_refused_total{reason=\"plain\"}", 1));
   const Socket leader(service.port);

@@ -85,7 +85,7 @@ struct Walker::State {
   void prepare();
   // Ranks need not be ready for the first step at the same time.
   Transport::Deadline deadline() const {
-    return Clock::now() + duration_of(steps_done == 0 ? std::max(timeout, seconds(60)) : timeout);
+    return Clock::now() + duration_of(steps_done == 0 ? std::max(timeout, seconds(10)) : timeout);
   }
   void require(const WaitResult& result) const {
     if (result.state == WaitState::done) return;
