@@ -65,8 +65,8 @@ TEST_CASE("on a full disk nothing is accepted, and nothing that was accepted is 
   CHECK_THAT(refused.err, Contains("is full"));
   const std::string body = R"({"id": "third", "model": "tiny-gpt", "accelerators": 2,
                                "global_batch": 4, "sequence": 64})";
-  const auto answer =
-      ask_coordinator(*read_file(service.data() + "/address"), "POST", "/api/v1/jobs", body, "");
+  const auto answer = ask_coordinator({*read_file(service.data() + "/address"), {}, {}}, "POST",
+                                      "/api/v1/jobs", body);
   REQUIRE(answer);
   CHECK(answer->status == 507);
   disk.make_room();

@@ -78,7 +78,7 @@ int LiveService::kill_with(int signal) {
 
 HttpAnswer LiveService::ask(const std::string& method, const std::string& target,
                             const std::string& body) const {
-  const auto answer = ask_coordinator(address_, method, target, body, "");
+  const auto answer = ask_coordinator({address_, {}, {}}, method, target, body);
   REQUIRE(answer);
   return *answer;
 }
