@@ -206,8 +206,8 @@ int calibrate_command(const CalibrateOptions& options) {
 
 void add_options(CLI::App& app, CalibrateOptions& options) {
   app.add_option("files", options.files,
-                 "Output or JSON of nccl-tests, JSON of railwright-worker bench or probe, or tables of "
-                 "measurements (docs/validate.md)")
+                 "Output or JSON of nccl-tests, JSON of railwright-worker bench or probe, or "
+                 "tables of measurements (docs/validate.md)")
       ->required();
   app.add_option("-o,--output", options.output, "Write the entries to this calibration.json")
       ->check(a_path());
