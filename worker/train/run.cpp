@@ -60,7 +60,7 @@ class Run {
   int run(const Text& text);
 
  private:
-  // For what takes long without being a hang: the first step, and writing a checkpoint.
+  // For what takes long without being a hang: the first step, and the first checkpoint.
   static constexpr Seconds slow_parts = seconds(60);
 
   bool step(Trainer& trainer);
@@ -81,7 +81,7 @@ class Run {
   std::unique_ptr<Backend> backend_;
   Exchange exchange_;
   std::vector<StepRecord> records_;
-  Seconds longest_;  // step but the first
+  Seconds longest_, longest_save_;  // of steps but the first; of checkpoints
   std::vector<std::string> saved_;
 };
 
@@ -139,10 +139,13 @@ bool Run::is_told_to_stop() {
 }
 
 bool Run::save(Trainer& trainer) {
-  wait_up_to(std::max(timeout_, slow_parts));
+  wait_up_to(std::max(timeout_, saved_.empty() ? slow_parts : 3 * longest_save_));
+  const Clock::time_point start = Clock::now();
   Errors errors;
   const bool whole = trainer.save(options_.training.checkpoint, errors);
   if (!agree(world_, errors) || !whole) return false;
+  longest_save_ =
+      std::max(longest_save_, Seconds{std::chrono::duration<double>(Clock::now() - start).count()});
   saved_.push_back(fmt::format("step-{:08}.json", trainer.steps()));
   return true;
 }
