@@ -6,8 +6,8 @@
 // FLOPs x waves / (peak x efficiency); both at the clock that power allows: sustained_rate where
 // tensor units never rest, more where other kernels, launches and the host let them
 // (clock_under in roofline.cpp). The parts are kept apart so that blame can name them: time at
-// peak, what inefficiency adds, what HBM adds, what launching adds, and where the host cannot launch as fast
-// as the accelerator runs, what waiting for it adds.
+// peak, what inefficiency adds, what HBM adds, what launching adds, and where the host cannot
+// launch as fast as the accelerator runs, what waiting for it adds.
 //
 // Calibration of the accelerator's subject (topology/calibration.hpp), and what is used where it is
 // silent (the values that data/calibration.json gives for "*"):

@@ -95,7 +95,10 @@ Result<std::vector<Measurement>> probe_rows(const json& document, const std::str
   run.ranks = 2;
   run.nic = hints.nic;
   run.interconnect = hints.interconnect;
+  constexpr double nothing = 8;  // bytes: as good as none
   const double size = number_in(document, "bytes");
+  if (!(size > nothing))
+    return failure({file, 1, 1}, "no 'bytes' of a message in it", "probe with --bytes 1M");
   std::vector<Measurement> rows;
   for (const json& pair : document.value("pairs", json::array())) {
     const bool known = pair.is_object() && pair.value("same_machine", json()).is_boolean();
@@ -107,7 +110,7 @@ Result<std::vector<Measurement>> probe_rows(const json& document, const std::str
       return failure({file, 1, 1}, fmt::format("pair {} is not whole", rows.size() / 2));
     run.nodes = pair["same_machine"].get<bool>() ? 1 : 2;
     run.per_node = run.ranks / run.nodes;
-    for (const double bytes_sent : {8.0, size}) {
+    for (const double bytes_sent : {nothing, size}) {
       run.id = fmt::format("{}:{}:{:.0f}", file, rows.size() / 2, bytes_sent);
       run.size = bytes(static_cast<std::uint64_t>(bytes_sent));
       run.time = seconds(bytes_sent == size ? time : latency);

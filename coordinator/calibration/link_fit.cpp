@@ -16,7 +16,7 @@ constexpr double piece_width = 4;     // of sizes, from the largest down
 constexpr double latency_part = 0.1;  // sizes whose bytes take less show the latency
 constexpr double bytes_part = 0.2;    // sizes whose bytes take more show the efficiency
 constexpr double least_efficiency = 1e-3;
-constexpr std::size_t fewest_sizes = 3;
+constexpr std::size_t fewest_sizes = 2;
 constexpr int rounds = 4;  // latency and efficiency in turn; each round gains three digits
 
 struct Problem {
@@ -173,7 +173,7 @@ Result<LinkFit> fit_links(const LinkSystem& system, Operation operation, int ran
   if (sizes.size() < fewest_sizes)
     return failure({source, 0, 0},
                    fmt::format("{} sizes of {}", sizes.size(), to_string(operation)),
-                   "a fit of links needs three");
+                   "a fit of links needs two");
   const int times = operation == Operation::all_reduce ? 2 : 1;
   const Problem problem{system, static_cast<double>(times) * (ranks - 1),
                         collectives::bus_bandwidth_factor(operation, ranks)};

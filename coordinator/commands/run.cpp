@@ -64,6 +64,7 @@ constexpr std::pair<const char*, const char*> training_options[] = {
     {"--global-batch", "train: sequences per step, instead of the plan's"},
     {"--checkpoint", "train: folder of checkpoints, seen by all ranks"},
     {"--checkpoint-every", "train: steps between checkpoints"},
+    {"--keep", "train: so many of the newest checkpoints; 0: all"},
     {"--stop-file", "train: once this file is there, the run ends with a checkpoint"},
     {"--timeout", "seconds after which a silent worker is lost"}};
 

@@ -154,6 +154,7 @@ void Control::handle(const Planned& event) {
 void Control::handle(const Displace& event) {
   Job* job = current(event.id, event.epoch);
   if (job == nullptr || job->state != State::running) return;
+  if (job->losses >= job->spec.retries) return;  // it counts as a loss: better slow than failed
   watches_[event.id].displaced = event.reason;
   act(Stop{event.id, event.epoch});
 }

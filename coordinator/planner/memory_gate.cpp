@@ -52,6 +52,9 @@ FixedDegrees without(const FixedDegrees& fixed, const std::string& left_out) {
     if (name != left_out && fixed.has(name)) kept += (kept.empty() ? "" : ",") + entry;
     all.erase(0, entry.size() + 1);
   }
+  // The text of degrees is silent about it.
+  if (left_out != "etp" && fixed.has("etp") && fixed.values.etp == 1)
+    kept += kept.empty() ? "etp=1" : ",etp=1";
   return parse_fixed(kept).value_or(FixedDegrees{});
 }
 

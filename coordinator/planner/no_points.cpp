@@ -39,6 +39,8 @@ FixedDegrees with_value(const FixedDegrees& fixed, const std::string& changed, s
     if (name != changed && fixed.has(name)) kept += "," + entry;
     all.erase(0, entry.size() + 1);
   }
+  // The text of degrees is silent about it.
+  if (changed != "etp" && fixed.has("etp") && fixed.values.etp == 1) kept += ",etp=1";
   return parse_fixed(kept).value_or(FixedDegrees{});
 }
 

@@ -23,8 +23,9 @@ std::int64_t step_of(const std::string& name) {
 std::int64_t stored_steps(const std::string& folder) {
   std::int64_t most = 0;
   std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator(folder, failed))
-    most = std::max(most, step_of(entry.path().filename()));
+  std::filesystem::directory_iterator entry(folder, failed);
+  for (; !failed && entry != std::filesystem::directory_iterator(); entry.increment(failed))
+    most = std::max(most, step_of(entry->path().filename()));
   return most;
 }
 

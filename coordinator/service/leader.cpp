@@ -112,7 +112,9 @@ class Leader {
     command.arguments.insert(command.arguments.end(), settings_.run.begin(), settings_.run.end());
     if (!settings_.checkpoints.empty()) {
       command.arguments.push_back("--stop-file=" + stop_file());
-      if (stored_steps(settings_.checkpoints) > 0) command.arguments.push_back("--resume");
+      // Where nothing can be read any more the run says so, and does not begin anew.
+      if (settings_.first_step > 0 || stored_steps(settings_.checkpoints) > 0)
+        command.arguments.push_back("--resume");
     }
     command.arguments = tethered(std::move(command.arguments), "TERM");
     command.shows_output = true;

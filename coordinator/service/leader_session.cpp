@@ -8,6 +8,8 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/core.hpp>
 #include <boost/beast/ssl.hpp>
+#include <exception>
+#include <iostream>
 #include <utility>
 
 namespace railwright::coordinator {
@@ -37,7 +39,11 @@ class Line final : public LeaderLine, public std::enable_shared_from_this<Line<S
 
   // `self` keeps it alive as long as it is being talked to.
   static asio::awaitable<void> run(std::shared_ptr<Line> self) {
-    co_await self->read();
+    try {
+      co_await self->read();
+    } catch (const std::exception& error) {  // whatever it was, the line must not stay known
+      std::cerr << "leader at " << self->from << ": " << error.what() << "\n";
+    }
     self->closing_ = true;
     while (self->writing_) co_await self->written();
     self->session_.leaders.gone(*self);

@@ -165,7 +165,7 @@ void Dispatch::keep_result(const std::string& id, int epoch) {
                          number_of(link, "busy_s"), number_of(link, "time_s"),
                          number_of(link, "expected_s")});
   (void)store_->save_steps(steps, links);
-  remember_slow_links(id, epoch, document);
+  if (meaningful) remember_slow_links(id, epoch, document);
 }
 
 }  // namespace railwright::coordinator

@@ -210,7 +210,7 @@ std::vector<std::string> run_arguments(const JobRequest& request, const std::str
   }
   for (const std::string& argument :
        {std::string("--workload=train"), "--text=" + request.text, "--checkpoint=" + checkpoints,
-        fmt::format("--checkpoint-every={}", request.checkpoint_every),
+        fmt::format("--checkpoint-every={}", request.checkpoint_every), std::string("--keep=2"),
         fmt::format("--global-batch={}", request.global_batch),
         fmt::format("--seed={}", request.seed)})
     arguments.push_back(argument);

@@ -104,6 +104,14 @@ void raise_descriptor_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+// The first certificate of a PEM file: no chain, and no key that may stand beside it.
+std::string first_certificate(const std::string& pem) {
+  const std::string_view begin = "-----BEGIN CERTIFICATE-----", end = "-----END CERTIFICATE-----";
+  const std::size_t from = pem.find(begin);
+  const std::size_t to = from == std::string::npos ? from : pem.find(end, from);
+  return to == std::string::npos ? std::string() : pem.substr(from, to + end.size() - from) + "\n";
+}
+
 // What leaders need to find us; they believe this certificate and no other.
 Result<void> tell_leaders(const ServerSettings& settings, const std::string& place) {
   const std::string pinned = settings.data + "/certificate.pem";
@@ -111,7 +119,7 @@ Result<void> tell_leaders(const ServerSettings& settings, const std::string& pla
     unlink(pinned.c_str());
   } else {
     const auto certificate = read_file(settings.tls.certificate);
-    if (!certificate || !write_file(pinned, *certificate))
+    if (!certificate || !write_file(pinned, first_certificate(*certificate)))
       return failure({pinned}, "cannot be written", "make room");
   }
   if (!write_file(settings.data + "/address", place))

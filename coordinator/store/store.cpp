@@ -168,7 +168,10 @@ bool write_run(sqlite3* file, const Job& job) {
   return Statement(file,
                    "INSERT INTO runs (job, epoch, first_node, node_count, first_step, steps_done, "
                    "started_ms) VALUES (?,?,?,?,?,?,?) ON CONFLICT (job, epoch) DO "
-                   "UPDATE SET steps_done = excluded.steps_done")
+                   "UPDATE SET steps_done = excluded.steps_done, "
+                   "first_node = CASE WHEN excluded.node_count > 0 THEN excluded.first_node "
+                   "ELSE first_node END, node_count = CASE WHEN excluded.node_count > 0 "
+                   "THEN excluded.node_count ELSE node_count END")
       .with(job.spec.id)
       .with(std::int64_t{job.epoch})
       .with(std::int64_t{job.nodes.first})

@@ -185,7 +185,8 @@ TEST_CASE("a job that is lost too often fails with the last reason", "[mpi]") {
     REQUIRE(within(120, [&] { return service.workers().size() == 4; }));
     REQUIRE(service.reaches("unlucky", "running"));
     kill(service.workers().front(), SIGKILL);
-    CHECK(within(60, [&] { return service.job("unlucky")["losses"] == losses; }));
+    // Who is killed before the first step is missed after a minute.
+    CHECK(within(150, [&] { return service.job("unlucky")["losses"] == losses; }));
   }
   REQUIRE(service.reaches("unlucky", "failed"));
   const auto job = service.job("unlucky");

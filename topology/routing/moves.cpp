@@ -52,8 +52,8 @@ int Moves::find_period() const {
   if (clos.tiers == 3) {
     const std::int64_t turns =
         clos.cores_per_group() / std::gcd(clos.cores_per_group(), clos.rails);
-    members =
-        std::lcm<std::int64_t>(clos.members_per_unit * clos.units_per_pod, clos.uplinks * turns);
+    members = std::lcm<std::int64_t>(std::int64_t{clos.members_per_unit} * clos.units_per_pod,
+                                     clos.uplinks * turns);
   }
   const GroupLayout& nodes = layout_.groups.front();
   const std::int64_t period =

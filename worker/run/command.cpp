@@ -44,6 +44,9 @@ void add_training_options(CLI::App& app, RunOptions& options) {
   app.add_option("--checkpoint-every", training.every,
                  "train: steps between checkpoints; without it one after the last step")
       ->check(CLI::Range(std::int64_t{1}, std::int64_t{1} << 40));
+  app.add_option("--keep", training.keep, "train: so many of the newest checkpoints; 0: all")
+      ->check(CLI::Range(0, 1'000'000))
+      ->capture_default_str();
   app.add_flag("--resume", training.resume, "train: go on from the last checkpoint of the folder");
   app.add_option("--stop-file", training.stop_file,
                  "train: once this file is there, the run ends behind its step, with a checkpoint");

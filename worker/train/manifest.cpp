@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
+#include <string_view>
 
 #include "emulator/plan.hpp"
 
@@ -179,17 +182,55 @@ Result<Manifest> parse_manifest(std::string_view text, const std::string& file) 
 
 std::string manifest_name(std::int64_t step) { return fmt::format("step-{:08}.json", step); }
 
+namespace {
+
+// Of the checkpoint whose file it is ("step-00000100.rank-00003.ab12.bin"); -1: of none.
+std::int64_t step_of_file(const std::string& name) {
+  constexpr std::string_view before = "step-";
+  if (!name.starts_with(before)) return -1;
+  std::int64_t step = -1;
+  const char* end = name.data() + name.size();
+  const auto [stop, error] = std::from_chars(name.data() + before.size(), end, step);
+  return error == std::errc{} && stop != end && *stop == '.' ? step : -1;
+}
+
+// The names of its files, by step.
+std::multimap<std::int64_t, std::string> files_of(const std::string& folder) {
+  std::multimap<std::int64_t, std::string> files;
+  std::error_code failed;
+  fs::directory_iterator entry(folder, failed);
+  for (; !failed && entry != fs::directory_iterator(); entry.increment(failed)) {
+    const std::string name = entry->path().filename();
+    if (const std::int64_t step = step_of_file(name); step >= 0) files.emplace(step, name);
+  }
+  return files;
+}
+
+bool is_manifest(const std::string& name) { return name.ends_with(".json"); }
+
+}  // namespace
+
 std::string latest_manifest(const std::string& folder) {
   std::string latest;
-  std::error_code ignored;
-  for (const auto& entry : fs::directory_iterator(folder, ignored)) {
-    const std::string name = entry.path().filename();
-    const bool manifest = name.starts_with("step-") && name.ends_with(".json");
-    if (manifest &&
-        (name.size() > latest.size() || (name.size() == latest.size() && name > latest)))
-      latest = name;
-  }
+  for (const auto& [step, name] : files_of(folder))
+    if (is_manifest(name)) latest = name;
   return latest;
+}
+
+void keep_newest(const std::string& folder, int count) {
+  const auto files = files_of(folder);
+  std::int64_t oldest = -1;  // that is kept
+  for (auto file = files.rbegin(); file != files.rend() && count > 0; ++file)
+    if (is_manifest(file->second)) {
+      oldest = file->first;
+      --count;
+    }
+  if (count > 0) return;
+  std::error_code ignored;
+  for (const bool manifests : {true, false})
+    for (auto file = files.begin(); file != files.lower_bound(oldest); ++file)
+      if (is_manifest(file->second) == manifests)
+        fs::remove(fs::path(folder) / file->second, ignored);
 }
 
 }  // namespace railwright::worker::train

@@ -53,6 +53,9 @@ Result<Manifest> parse_manifest(std::string_view text, const std::string& file);
 
 // The manifest with the most steps in a folder; empty where there is none.
 std::string latest_manifest(const std::string& folder);
+// Takes away all but the newest checkpoints, and what is left of others that are older: manifests
+// first, so that what has one is whole. What cannot be removed stays.
+void keep_newest(const std::string& folder, int count);
 std::string manifest_name(std::int64_t step);  // "step-00000100.json"
 
 // Beside the target, to the disk, then renamed: whole or not at all, also when the machine stops.

@@ -12,6 +12,7 @@ struct Options {
   std::string text;        // a file
   std::string checkpoint;  // a folder that all ranks see; empty: none
   std::int64_t every = 0;  // steps between checkpoints; 0: after the last step alone
+  int keep = 0;            // so many of the newest checkpoints; 0: all
   bool resume = false;
   std::string stop_file;  // once it is there, the run ends behind its step, with a checkpoint
 };

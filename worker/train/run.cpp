@@ -11,6 +11,7 @@
 #include "topology/files/writable.hpp"
 #include "worker/mpi_transport.hpp"
 #include "worker/nccl/nccl_backend.hpp"
+#include "worker/train/manifest.hpp"
 
 namespace railwright::worker::train {
 namespace {
@@ -139,11 +140,15 @@ bool Run::is_told_to_stop() {
 }
 
 bool Run::save(Trainer& trainer) {
-  wait_up_to(std::max(timeout_, saved_.empty() ? slow_parts : 3 * longest_save_));
+  // A disk may stand still for longer than a step does.
+  constexpr Seconds slow_disk{30};
+  wait_up_to(std::max({timeout_, saved_.empty() ? slow_parts : 3 * longest_save_, slow_disk}));
   const Clock::time_point start = Clock::now();
   Errors errors;
   const bool whole = trainer.save(options_.training.checkpoint, errors);
   if (!agree(world_, errors) || !whole) return false;
+  if (world_.first() && options_.training.keep > 0)
+    keep_newest(options_.training.checkpoint, options_.training.keep);
   longest_save_ =
       std::max(longest_save_, Seconds{std::chrono::duration<double>(Clock::now() - start).count()});
   saved_.push_back(fmt::format("step-{:08}.json", trainer.steps()));

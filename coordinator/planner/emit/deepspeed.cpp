@@ -30,6 +30,10 @@ Errors deepspeed_refusals(const Plan& plan) {
            "plan with --fix zero_stage=2");
   if (d.cp > 1 && d.context == workload::ContextExchange::ring)
     refuse("context=ring: it has all_to_all only (Ulysses)", "plan with --fix context=all_to_all");
+  if (d.cp > 1 && (d.tp > 1 || d.pp > 1))
+    refuse(fmt::format("cp={} with tp={}, pp={}: its mesh is of data and sequence alone", d.cp,
+                       d.tp, d.pp),
+           "plan with --fix tp=1,pp=1 or cp=1");
   if (d.etp > 1) refuse("etp: its experts are not split", "plan with --fix etp=1");
   if (!d.layers.empty()) refuse("layers: uneven stages", "plan without --fix layers");
   if (d.shard > 0 && d.zero_stage != 3)

@@ -232,6 +232,9 @@ Errors nemo_refusals(const Plan& plan) {
   if (shards_gradients(d))
     refuse_here(fmt::format("zero_stage={}: its strategy shards the optimizer alone", d.zero_stage),
                 "plan with --fix zero_stage=1, or emit for megatron");
+  if (const std::string precision = precision_word(plan.training); precision != "bf16")
+    refuse_here(fmt::format("precision {}: its recipes are plugins of a script", precision),
+                "plan with --precision bf16, or emit for megatron");
   if (is_uneven(plan)) refuse_here("layers: uneven stages", "emit for megatron");
   if (!same_numbering(plan.placement.order, workload::default_order, d))
     refuse_here("placement: its ranks are numbered tp-cp-dp-pp", "plan with --placement linear");

@@ -49,6 +49,8 @@ Errors torchtitan_refusals(const Plan& plan) {
   const std::string precision = precision_word(plan.training);
   if (is_narrow(plan.training.precision))
     refuse("precision " + precision + " is a converter of the model", "plan with --precision bf16");
+  if (plan.training.precision == topology::Precision::fp16)
+    refuse("precision fp16: it mixes bfloat16 or float32", "plan with --precision bf16");
   return errors;
 }
 

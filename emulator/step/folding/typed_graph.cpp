@@ -107,12 +107,12 @@ class GraphMaker {
       if (schedules.empty()) continue;
       auto members = members_in(groups, group);
       assert(group > 0 || members == members_of(plan_, dimension, groups.first(group)));
+      if (made_.uses.size() > most_uses) return false;
       if (repeat_alike(members, schedules)) continue;
       for (const auto& [schedule, size] : schedules) add_uses(schedule, size, members);
       remember(std::move(members));
-      if (made_.uses.size() > most_uses) return false;
     }
-    return true;
+    return made_.uses.size() <= most_uses;
   }
 
   std::vector<AcceleratorId> members_in(const GroupTable& groups, std::int64_t group) const {

@@ -181,6 +181,19 @@ TEST_CASE("a job that is lost more often than it may be fails, and says why") {
   CHECK(desk.job("a").reason == "lost 3 times, the last time: rank 3 on node0 lost");
 }
 
+TEST_CASE("a job is moved away only where it may be lost once more") {
+  for (const int retries : {0, 1}) {
+    Desk desk(1);
+    JobSpec spec = spec_of("a");
+    spec.retries = retries;
+    desk.on(Submit{1, spec});
+    desk.run("a");
+    const auto stops = only<Stop>(desk.on(Displace{"a", 1, "moves away from a slow link"}));
+    CHECK(stops.size() == static_cast<std::size_t>(retries));
+    CHECK(desk.job("a").state == State::running);
+  }
+}
+
 TEST_CASE("with nodes gone a job goes on with fewer, and waits for as many as it needs") {
   Desk desk(4);
   JobSpec spec = spec_of("a", 4);

@@ -138,6 +138,37 @@ TEST_CASE("a checkpoint has every element of every tensor once, whatever the deg
   }
 }
 
+TEST_CASE("all but the newest checkpoints are taken away, with what is left of older ones") {
+  const Folder folder;
+  fs::create_directories(folder.path);
+  const auto names = [&] {
+    std::vector<std::string> all;
+    for (const auto& entry : fs::directory_iterator(folder.path))
+      all.push_back(entry.path().filename());
+    std::ranges::sort(all);
+    return all;
+  };
+  for (const char* name :
+       {"step-00000010.json", "step-00000010.rank-00000.ab.bin", "step-00000015.rank-00000.cd.bin",
+        "step-00000020.json", "step-00000020.rank-00000.ef.bin", "step-00000030.json",
+        "step-00000030.rank-00000.01.bin.77.part", "step-100000000.json", "notes.txt",
+        "step-x.bin"})
+    write_text(folder.path / name, "x");
+  keep_newest(folder.name(), 4);
+  CHECK(names().size() == 10);
+  keep_newest(folder.name(), 5);
+  CHECK(names().size() == 10);
+  keep_newest(folder.name(), 3);
+  CHECK(names() == std::vector<std::string>{"notes.txt", "step-00000020.json",
+                                            "step-00000020.rank-00000.ef.bin", "step-00000030.json",
+                                            "step-00000030.rank-00000.01.bin.77.part",
+                                            "step-100000000.json", "step-x.bin"});
+  CHECK(latest_manifest(folder.name()) == "step-100000000.json");
+  keep_newest(folder.name(), 1);
+  CHECK(names() == std::vector<std::string>{"notes.txt", "step-100000000.json", "step-x.bin"});
+  keep_newest(folder.name() + "/nowhere", 1);
+}
+
 TEST_CASE("a corrupt file, a cut one and a missing one are refused by their names") {
   const auto plan = train_plan(gpt_json, "tp=1,micro_batch=2");
   const Folder folder;
