@@ -37,15 +37,17 @@ std::vector<int> zero_choices(const FixedDegrees& fixed, int ranks) {
   return ranks > 1 ? std::vector<int>{0, 1, 2, 3} : std::vector<int>{0};
 }
 
-// Copies of the shards (HSDP): 2, 4, ... ranks that share one, under FSDP without stages. With
-// stages they have no closed form (price.cpp).
+// Copies of the shards (HSDP): 2, 4, ... 64 ranks that share one, under FSDP without stages: with
+// more of them what is left to share is small beside activations. With stages they have no closed
+// form (price.cpp).
 std::vector<int> shard_choices(const Training& training, const Degrees& base,
                                const FixedDegrees& fixed, int zero) {
   std::vector<int> choices = {fixed.values.shard};
   if (fixed.has("shard") || zero != 3 || base.pp > 1 || training.model.experts.count > 0)
     return choices;
   const std::int64_t ranks = std::int64_t{base.dp} * base.cp;
-  for (std::int64_t shard = 2; shard < ranks && ranks % shard == 0; shard *= 2)
+  constexpr std::int64_t most = 64;
+  for (std::int64_t shard = 2; shard < ranks && shard <= most && ranks % shard == 0; shard *= 2)
     choices.push_back(static_cast<int>(shard));
   return choices;
 }
