@@ -165,10 +165,21 @@ TEST_CASE("efficiency by size comes in pieces that meet, and no piece is above o
   CHECK(end == static_cast<double>(sweep.back().size.count));
 }
 
-TEST_CASE("two sizes are no sweep") {
-  const std::vector<SizeTime> two{{bytes(8), microseconds(1)}, {bytes(16), microseconds(1)}};
-  CHECK(to_string(fit_links(nvlink, Operation::broadcast, 8, two, "two").error()) ==
-        "two: error: 2 sizes of broadcast; a fit of links needs three\n");
+TEST_CASE("one size is no sweep; two give a latency and a rate, as a probe does") {
+  const std::vector<SizeTime> one{{bytes(8), microseconds(1)}};
+  CHECK(to_string(fit_links(nvlink, Operation::broadcast, 8, one, "one").error()) ==
+        "one: error: 1 sizes of broadcast; a fit of links needs two\n");
+  for (const std::uint64_t large : {16, 1'000'000, 1'000'000'000}) {
+    const std::vector<SizeTime> two{
+        {bytes(8), microseconds(10)},
+        {bytes(large), microseconds(10 + static_cast<double>(large) / 1e5)}};
+    const auto fit = fit_links(nvlink, Operation::broadcast, 2, two, "two");
+    REQUIRE(fit);
+    CHECK(fit->residual < 0.01);
+    CHECK(std::isfinite(fit->left_out));
+    CHECK(fit->entries.front().parameter == "software_latency");
+    CHECK(fit->entries.size() == 2);
+  }
 }
 
 TEST_CASE("railwright calibrate writes a file that the commands can lay over the defaults") {
