@@ -114,10 +114,12 @@ class Calibrator {
     const std::string source = fmt::format("{}: {}", first.group, title_of(first));
     const auto fit = fit_links(*system, first.operation, first.ranks, points, source);
     if (!fit) return skip(title_of(first), fit.error());
-    out_.fits.push_back({title_of(first), fit->entries, fit->residual, fit->left_out,
-                         fit->faster_than_ring
-                             ? "some sizes are faster than a ring at line rate; efficiency 1 there"
-                             : ""});
+    const char* note = "";
+    if (fit->faster_than_ring)
+      note = "some sizes are faster than a ring at line rate; efficiency 1 there";
+    else if (fit->entries.size() == 2 && fit->left_out == fit->residual)
+      note = "of two sizes none can be left out";
+    out_.fits.push_back({title_of(first), fit->entries, fit->residual, fit->left_out, note});
   }
 
   void skip(const std::string& what, const Errors& errors) {

@@ -181,7 +181,7 @@ Result<LinkFit> fit_links(const LinkSystem& system, Operation operation, int ran
   LinkFit fit;
   for (const SizeTime& point : sizes)
     fit.residual += error_at(curve, problem, point) / static_cast<double>(sizes.size());
-  fit.left_out = left_out_error(problem, sizes);
+  fit.left_out = sizes.size() > 2 ? left_out_error(problem, sizes) : fit.residual;
   fit.faster_than_ring = curve.faster_than_ring;
   write_entries(fit, curve, system, source);
   return fit;
