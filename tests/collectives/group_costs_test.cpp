@@ -4,6 +4,7 @@
 
 #include "collectives/ways.hpp"
 #include "tests/collectives/groups.hpp"
+#include "tests/collectives/made.hpp"
 #include "tests/topology/specs.hpp"
 #include "topology/topology.hpp"
 
@@ -15,16 +16,6 @@ using topology::RoutingMode;
 using topology::Shape;
 
 namespace {
-
-topology::Cluster made_of(topology::ClusterSpec spec, RoutingMode mode = RoutingMode::d_mod_k) {
-  spec.routing.mode = mode;
-  spec.accelerator_kinds.front().peak = {{topology::Precision::bf16, teraflops(100)}};
-  spec.accelerator_kinds.front().memory = gibibytes(80);
-  spec.accelerator_kinds.front().memory_bandwidth = gigabytes_per_second(2000);
-  auto cluster = topology::build_cluster(std::move(spec));
-  if (!cluster) FAIL(to_string(cluster.error()));
-  return std::move(*cluster);
-}
 
 std::vector<AcceleratorId> members_of(int first, int stride, int count) {
   std::vector<AcceleratorId> members;

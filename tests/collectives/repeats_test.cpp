@@ -6,6 +6,7 @@
 #include "collectives/cost.hpp"
 #include "collectives/maker.hpp"
 #include "tests/collectives/groups.hpp"
+#include "tests/collectives/made.hpp"
 #include "tests/topology/specs.hpp"
 #include "topology/topology.hpp"
 
@@ -17,16 +18,6 @@ using topology::RoutingMode;
 using topology::Shape;
 
 namespace {
-
-topology::Cluster made_of(topology::ClusterSpec spec, RoutingMode mode) {
-  spec.routing.mode = mode;
-  spec.accelerator_kinds.front().peak = {{topology::Precision::bf16, teraflops(100)}};
-  spec.accelerator_kinds.front().memory = gibibytes(80);
-  spec.accelerator_kinds.front().memory_bandwidth = gigabytes_per_second(2000);
-  auto cluster = topology::build_cluster(std::move(spec));
-  if (!cluster) FAIL(to_string(cluster.error()));
-  return std::move(*cluster);
-}
 
 // Periods of 8 to 48 accelerators.
 std::vector<topology::ClusterSpec> specs() {

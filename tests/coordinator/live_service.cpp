@@ -43,9 +43,9 @@ bool can_run() {
   return false;
 }
 
-LiveService::LiveService(const Folder& folder, std::vector<std::string> more)
+LiveService::LiveService(const Folder& folder, std::vector<std::string> more, std::string cluster)
     : data_(folder.file("data")),
-      cluster_(folder.write("four.yaml", four_nodes)),
+      cluster_(cluster.empty() ? folder.write("four.yaml", four_nodes) : std::move(cluster)),
       more_(std::move(more)) {
   start();
 }
@@ -64,6 +64,11 @@ void LiveService::start() {
   pid_ = *pid;
   REQUIRE(within(60, [&] { return read_file(data_ + "/address").has_value(); }));
   address_ = *read_file(data_ + "/address");
+}
+
+void LiveService::start_elsewhere() {
+  address_ = "127.0.0.1:0";
+  start();
 }
 
 int LiveService::kill_with(int signal) {

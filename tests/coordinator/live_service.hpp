@@ -1,4 +1,4 @@
-// A coordinator in a process of its own, on a cluster of four nodes that are all this machine.
+// A coordinator in a process of its own, on this machine.
 #pragma once
 
 #include <sys/types.h>
@@ -30,13 +30,16 @@ bool can_run();  // mpirun and the worker are there; else says so
 
 class LiveService {
  public:
-  // `more`: further options of `railwright coordinator`.
-  explicit LiveService(const Folder& folder, std::vector<std::string> more = {});
+  // `more`: further options of `railwright coordinator`. `cluster`: of four nodes that are all this
+  // machine, where none is named.
+  explicit LiveService(const Folder& folder, std::vector<std::string> more = {},
+                       std::string cluster = {});
   ~LiveService();
   LiveService(const LiveService&) = delete;
   LiveService& operator=(const LiveService&) = delete;
 
-  void start();  // again on the same data and the same port
+  void start();            // again on the same data and the same port
+  void start_elsewhere();  // on another port
   int kill_with(int signal);
   coordinator::HttpAnswer ask(const std::string& method, const std::string& target,
                               const std::string& body = {}) const;

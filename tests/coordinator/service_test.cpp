@@ -1,19 +1,13 @@
 // The service with real processes and sockets.
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <catch2/catch.hpp>
 #include <chrono>
 #include <thread>
 
-#include "command.hpp"
-#include "coordinator/launch/programs.hpp"
 #include "coordinator/service/access.hpp"
-#include "coordinator/service/children.hpp"
-#include "coordinator/service/client.hpp"
-#include "coordinator/service/files.hpp"
+#include "live_service.hpp"
 
 using namespace railwright::coordinator;
 using namespace railwright::test;
@@ -21,88 +15,12 @@ using Catch::Matchers::Contains;
 
 namespace {
 
-const std::string binaries = std::string(RAILWRIGHT_BINARY_DIR) + "/bin/";
-
-template <class Condition>
-bool within(int seconds, Condition&& holds) {
-  for (int tries = 0; tries < 20 * seconds; ++tries) {
-    if (holds()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  }
-  return false;
-}
-
-class Service {
- public:
-  explicit Service(const Folder& folder) : data_(folder.file("data")) { start(); }
-  ~Service() { kill_with(SIGTERM); }
-  Service(const Service&) = delete;
-  Service& operator=(const Service&) = delete;
-
-  void start() {
-    unlink((data_ + "/address").c_str());
-    Child child;
-    child.arguments = {binaries + "railwright", "coordinator",          "--cluster=localhost",
-                       "--data=" + data_,       "--listen=127.0.0.1:0", "--lease=20"};
-    child.error_path = data_ + ".log";
-    const auto pid = start_child(child);
-    REQUIRE(pid);
-    pid_ = *pid;
-    REQUIRE(within(60, [&] { return read_file(data_ + "/address").has_value(); }));
-    address_ = *read_file(data_ + "/address");
-  }
-  int kill_with(int signal) {
-    int status = 0;
-    if (pid_ > 0) {
-      kill(pid_, signal);
-      waitpid(pid_, &status, 0);
-    }
-    pid_ = -1;
-    return status;
-  }
-  HttpAnswer ask(const std::string& method, const std::string& target,
-                 const std::string& body = {}) const {
-    const auto answer = ask_coordinator({address_, {}, {}}, method, target, body);
-    REQUIRE(answer);
-    return *answer;
-  }
-  nlohmann::json job(const std::string& id) const {
-    return nlohmann::json::parse(ask("GET", "/api/v1/jobs/" + id).body);
-  }
-  bool reaches(const std::string& id, const std::string& state) const {
-    return within(120, [&] { return job(id)["state"] == state; });
-  }
-  Outcome client(const std::string& arguments) const {
-    const auto space = arguments.find(' ');
-    const std::string command = arguments.substr(0, space);
-    return run_command(command + " --coordinator " + address_ +
-                       (space == std::string::npos ? "" : arguments.substr(space)));
-  }
-  const std::string& data() const { return data_; }
-
- private:
-  std::string data_, address_;
-  pid_t pid_ = -1;
-};
-
 const std::string tiny =
     "submit --model tiny-gpt --accelerators 2 --global-batch 4 --sequence 64 --fix dp=2 ";
 
-bool can_run() {
-  if (find_program("mpirun") && read_file(binaries + "railwright-worker")) return true;
-  WARN("mpirun or railwright-worker is missing: nothing is run for real");
-  return false;
-}
-
-// Processes whose command line holds a text, as that of the workers of a plan in our folder.
-std::vector<pid_t> processes_with(const std::string& program, const std::string& text) {
-  std::vector<pid_t> found;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
-    const auto line = read_file((entry.path() / "cmdline").string());
-    if (line && line->find(text) != std::string::npos && line->starts_with(program))
-      found.push_back(static_cast<pid_t>(std::stol(entry.path().filename())));
-  }
-  return found;
+// On this machine alone, with leases that end while a test waits.
+LiveService service_in(const Folder& folder) {
+  return LiveService(folder, {"--lease=20"}, "localhost");
 }
 
 }  // namespace
@@ -136,7 +54,7 @@ TEST_CASE("tokens are read from a file that is nobody else's, and give roles") {
 
 TEST_CASE("an emulated job is planned, run and remembered") {
   const Folder folder;
-  const Service service(folder);
+  const LiveService service = service_in(folder);
   const std::string submit = tiny + "--steps 3 --emulated --id first";
   CHECK(service.client(submit).out == "first\n");
   CHECK(service.client(submit).out == "first\n");  // the same job
@@ -154,7 +72,7 @@ TEST_CASE("an emulated job is planned, run and remembered") {
 
 TEST_CASE("what cannot be done is refused, and the service goes on") {
   const Folder folder;
-  const Service service(folder);
+  const LiveService service = service_in(folder);
   CHECK(service.client("show nobody").status == 2);
   CHECK(service.client(tiny + "--id ../x").status == 2);
   CHECK(service.client(tiny + "--steps 0").status == 2);
@@ -173,7 +91,7 @@ TEST_CASE("what cannot be done is refused, and the service goes on") {
 
 TEST_CASE("a second coordinator on the same data is refused by name") {
   const Folder folder;
-  const Service service(folder);
+  const LiveService service = service_in(folder);
   const Outcome second =
       run_command("coordinator --cluster localhost --listen 127.0.0.1:0 --data " + service.data());
   CHECK(second.status == 2);
@@ -183,7 +101,7 @@ TEST_CASE("a second coordinator on the same data is refused by name") {
 TEST_CASE("a killed worker is noticed, the job is run again, and nothing stays behind", "[mpi]") {
   if (!can_run()) return;
   const Folder folder;
-  const Service service(folder);
+  const LiveService service = service_in(folder);
   REQUIRE(service.client(tiny + "--steps 20000 --id real").status == 0);
   const std::string plan = service.data() + "/jobs/real/plan.1.json";
   const auto workers = [&] { return processes_with(binaries + "railwright-worker", plan); };
@@ -197,22 +115,19 @@ TEST_CASE("a killed worker is noticed, the job is run again, and nothing stays b
   CHECK(within(120, [&] { return service.job("real")["epoch"] == 2; }));
   CHECK(service.client("cancel real").status == 0);
   CHECK(service.reaches("real", "cancelled"));
-  CHECK(within(
-      30, [&] { return processes_with(binaries + "railwright-worker", service.data()).empty(); }));
+  CHECK(within(30, [&] { return service.workers().empty(); }));
 }
 
 TEST_CASE("a killed coordinator comes back and adopts what runs", "[mpi]") {
   if (!can_run()) return;
   const Folder folder;
-  Service service(folder);
+  LiveService service = service_in(folder);
   REQUIRE(service.client(tiny + "--steps 20000 --id real").status == 0);
-  const auto workers = [&] {
-    return processes_with(binaries + "railwright-worker", service.data());
-  };
+  const auto workers = [&] { return service.workers(); };
   REQUIRE(within(120, [&] { return workers().size() == 2; }));
   const auto before = workers();
   service.kill_with(SIGKILL);
-  service.start();
+  service.start_elsewhere();
   std::this_thread::sleep_for(std::chrono::seconds(25));  // longer than a lease
   CHECK(service.job("real")["state"] == "running");
   CHECK(service.job("real")["epoch"] == 1);
@@ -225,11 +140,9 @@ TEST_CASE("a killed coordinator comes back and adopts what runs", "[mpi]") {
 TEST_CASE("without a coordinator leaders stop what they run when their lease ends", "[mpi]") {
   if (!can_run()) return;
   const Folder folder;
-  Service service(folder);
+  LiveService service = service_in(folder);
   REQUIRE(service.client(tiny + "--steps 200000 --id real").status == 0);
-  const auto workers = [&] {
-    return processes_with(binaries + "railwright-worker", service.data());
-  };
+  const auto workers = [&] { return service.workers(); };
   REQUIRE(within(120, [&] { return workers().size() == 2; }));
   service.kill_with(SIGKILL);
   CHECK(within(60, [&] { return workers().empty(); }));
