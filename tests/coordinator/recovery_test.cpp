@@ -91,9 +91,12 @@ TEST_CASE("a job whose worker and node are lost goes on with fewer replicas, on 
 
 TEST_CASE("a hang is a loss", "[mpi]") {
   if (!can_run()) return;
+  // With a checkpoint at every step it mostly stands still while one is written.
+  const int every = GENERATE(10, 1);
+  const std::string more = fmt::format("--checkpoint-every {} --steps {} ", every, steps);
   const Folder folder;
   const LiveService service(folder);
-  REQUIRE(service.client(submit("hung", often + "--fix dp=4")).status == 0);
+  REQUIRE(service.client(submit("hung", more + "--fix dp=4")).status == 0);
   REQUIRE(waits_for_checkpoint(service, "hung", 20));
   kill(service.workers().at(1), SIGSTOP);
   const double seen = seconds_until_lost(service, "hung", 1);

@@ -104,7 +104,8 @@ Trainer::Written Trainer::write_own(const std::string& folder) const {
   return {fragment_json(std::move(writer).manifest(name)), {}};
 }
 
-std::string Trainer::manifest_of(const std::vector<std::string>& fragments) const {
+Errors Trainer::write_manifest(const std::string& folder,
+                               const std::vector<std::string>& fragments) const {
   Manifest manifest;
   manifest.tool_version = tool_version;
   manifest.model_sha256 = emulator::sha256(canonical_json(plan_.training.model));
@@ -114,33 +115,50 @@ std::string Trainer::manifest_of(const std::vector<std::string>& fragments) cons
   manifest.global_batch = settings_.global_batch;
   manifest.sequence = plan_.training.sequence;
   manifest.adam = settings_.adam;
+  const std::string path = folder + "/" + manifest_name(steps_);
   for (const std::string& fragment : fragments)
-    if (!join_fragment(fragment, manifest)) return {};
-  return to_json(manifest);
+    if (!join_fragment(fragment, manifest)) return failed(path, "a rank sent no part of it");
+  std::string why = sync_folder(folder);
+  if (why.empty()) why = write_durably(path, to_json(manifest));
+  if (why.empty()) why = sync_folder(folder);
+  return why.empty() ? Errors{} : failed(path, why);
+}
+
+// On rank 0, in the order of the ranks; elsewhere none.
+std::vector<std::string> Trainer::gather(std::string fragment) {
+  std::vector<std::string> fragments;
+  if (exchange_.rank() != 0) {
+    exchange_.post(0, manifest_tag, std::move(fragment));
+  } else {
+    fragments.push_back(std::move(fragment));
+    for (std::int64_t rank = 1; rank < plan_.degrees.world(); ++rank)
+      fragments.push_back(exchange_.take(static_cast<int>(rank), manifest_tag));
+  }
+  exchange_.finish_sends();
+  return fragments;
+}
+
+// True when nobody has errors; else only the first rank that has keeps them.
+bool Trainer::agree(Errors& errors) {
+  const auto ranks = static_cast<double>(plan_.degrees.world());
+  const double mine = errors.empty() ? 0 : ranks - exchange_.rank();
+  double first = mine;
+  exchange_.agree_on_largest(first);
+  if (mine < first) errors.clear();
+  return first == 0;
 }
 
 // Rank 0 writes the manifest when all files are there: without it there is no checkpoint.
 bool Trainer::save(const std::string& folder, Errors& errors) {
-  Written mine = write_own(folder);
-  errors = mine.errors;
-  double failures = errors.empty() ? 0 : 1;
-  const bool first = exchange_.rank() == 0;
-  if (!first) exchange_.post(0, manifest_tag, std::move(mine.fragment));
-  if (first) {
-    std::vector<std::string> fragments = {std::move(mine.fragment)};
-    for (std::int64_t rank = 1; rank < plan_.degrees.world(); ++rank)
-      fragments.push_back(exchange_.take(static_cast<int>(rank), manifest_tag));
-    const std::string manifest = manifest_of(fragments);
-    const std::string path = folder + "/" + manifest_name(steps_);
-    std::string why = manifest.empty() ? "" : sync_folder(folder);
-    if (!manifest.empty() && why.empty()) why = write_durably(path, manifest);
-    if (!manifest.empty() && why.empty()) why = sync_folder(folder);
-    if (!why.empty()) errors = failed(path, why);
-    failures = manifest.empty() || !why.empty() ? 1 : 0;
-  }
-  exchange_.finish_sends();
-  exchange_.agree_on_largest(failures);
-  return failures == 0;
+  Written mine;
+  exchange_.work_together([&] { mine = write_own(folder); });
+  errors = std::move(mine.errors);
+  if (!agree(errors)) return false;
+  const std::vector<std::string> fragments = gather(std::move(mine.fragment));
+  exchange_.work_together([&] {
+    if (exchange_.rank() == 0) errors = write_manifest(folder, fragments);
+  });
+  return agree(errors);
 }
 
 namespace {

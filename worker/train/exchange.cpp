@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <future>
 
 #include "worker/mpi_transport.hpp"
 
@@ -182,6 +183,16 @@ void Exchange::agree_on_largest(double& value) {
   Seconds largest{value};
   require(agree_on_slowest(transport_, everybody_, deadline(), largest));
   value = largest.value;
+}
+
+void Exchange::work_together(const std::function<void()>& work) {
+  const std::chrono::duration<double> between(std::min(0.25, timeout_.value / 8));
+  std::future<void> own = std::async(std::launch::async, work);
+  for (double busy = 1; busy > 0;) {
+    busy = own.wait_for(between) == std::future_status::ready ? 0 : 1;
+    agree_on_largest(busy);
+  }
+  own.get();
 }
 
 }  // namespace railwright::worker::train

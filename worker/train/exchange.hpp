@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <list>
 #include <span>
 #include <string>
@@ -56,6 +57,11 @@ class Exchange {
 
   // Everybody waits for everybody, and `value` becomes the largest that anybody came with.
   void agree_on_largest(double& value);
+  // Every rank does its own `work` on a thread beside, however long that takes, and goes on when
+  // all are done. Meanwhile they keep answering each other: slow work is no silence, and a rank
+  // that stands still is lost as it would be elsewhere. No exchange inside `work`; what it throws
+  // comes out here.
+  void work_together(const std::function<void()>& work);
   Seconds spent() const { return spent_; }  // in collectives, over all calls
 
  private:

@@ -54,15 +54,15 @@ class Run {
       : world_(world),
         options_(options),
         plan_(plan),
-        timeout_(std::max({options.timeout, 3 * plan.prediction.step_time, slow_parts})),
+        timeout_(std::max({options.timeout, 3 * plan.prediction.step_time, slow_start})),
         transport_(std::move(transport)),
         backend_(std::move(backend)),
         exchange_(plan, *transport_, *backend_, timeout_) {}
   int run(const Text& text);
 
  private:
-  // For what takes long without being a hang: the first step, and the first checkpoint.
-  static constexpr Seconds slow_parts = seconds(60);
+  // The first step takes long without being a hang.
+  static constexpr Seconds slow_start = seconds(60);
 
   bool step(Trainer& trainer);
   bool save(Trainer& trainer);
@@ -82,7 +82,7 @@ class Run {
   std::unique_ptr<Backend> backend_;
   Exchange exchange_;
   std::vector<StepRecord> records_;
-  Seconds longest_, longest_save_;  // of steps but the first; of checkpoints
+  Seconds longest_;  // of steps but the first
   std::vector<std::string> saved_;
 };
 
@@ -113,13 +113,12 @@ void Run::wait_up_to(Seconds timeout) {
 // False when the loss is no number any more. A peer may take three times what the plan or the run
 // so far makes one expect.
 bool Run::step(Trainer& trainer) {
-  if (!records_.empty())
-    wait_up_to(std::max({options_.timeout, 3 * plan_.prediction.step_time, 3 * longest_}));
   const Clock::time_point start = Clock::now();
   const double loss = trainer.step();
   const Seconds time = {std::chrono::duration<double>(Clock::now() - start).count()};
   records_.push_back({trainer.steps(), loss, time});
   if (records_.size() > 1) longest_ = std::max(longest_, time);
+  wait_up_to(std::max({options_.timeout, 3 * plan_.prediction.step_time, 3 * longest_}));
   print(records_.back());
   if (std::isfinite(loss)) return true;
   if (world_.first())
@@ -140,17 +139,17 @@ bool Run::is_told_to_stop() {
 }
 
 bool Run::save(Trainer& trainer) {
-  // A disk may stand still for longer than a step does.
-  constexpr Seconds slow_disk{30};
-  wait_up_to(std::max({timeout_, saved_.empty() ? slow_parts : 3 * longest_save_, slow_disk}));
-  const Clock::time_point start = Clock::now();
   Errors errors;
-  const bool whole = trainer.save(options_.training.checkpoint, errors);
-  if (!agree(world_, errors) || !whole) return false;
-  if (world_.first() && options_.training.keep > 0)
-    keep_newest(options_.training.checkpoint, options_.training.keep);
-  longest_save_ =
-      std::max(longest_save_, Seconds{std::chrono::duration<double>(Clock::now() - start).count()});
+  if (!trainer.save(options_.training.checkpoint, errors)) {
+    std::cerr << to_string(errors) << std::flush;
+    double printed = 1;  // before anybody ends
+    exchange_.agree_on_largest(printed);
+    return false;
+  }
+  exchange_.work_together([&] {
+    if (world_.first() && options_.training.keep > 0)
+      keep_newest(options_.training.checkpoint, options_.training.keep);
+  });
   saved_.push_back(fmt::format("step-{:08}.json", trainer.steps()));
   return true;
 }

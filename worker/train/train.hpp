@@ -51,7 +51,8 @@ class Trainer {
   const Settings& settings() const { return settings_; }
 
   // Collective; docs/training.md is the page of the format. A folder that all ranks see. True on
-  // every rank when all of it is there; else the ranks that failed say why.
+  // every rank when all of it is there; else the first of the ranks that failed has the errors. A
+  // disk may take its time: see Exchange::work_together. Throws PeerLost.
   bool save(const std::string& folder, Errors& errors);
   // The last checkpoint of the folder, made under whatever degrees: weights, moments, steps, seed,
   // batch and rates become what they were. Every rank reads what it needs; not collective.
@@ -71,7 +72,9 @@ class Trainer {
   double joined_loss();
   int rank_at(int stage, int data_index) const;
   Written write_own(const std::string& folder) const;
-  std::string manifest_of(const std::vector<std::string>& fragments) const;
+  std::vector<std::string> gather(std::string fragment);
+  Errors write_manifest(const std::string& folder, const std::vector<std::string>& fragments) const;
+  bool agree(Errors& errors);
 
   const emulator::Plan& plan_;
   Settings settings_;

@@ -247,6 +247,30 @@ TEST_CASE("a rank that does not come is named, not waited for") {
   CHECK(named == 1);
 }
 
+TEST_CASE("slow work beside is no silence, a rank that stands still is") {
+  const auto plan = train_plan(gpt_json, "dp=3,micro_batch=1", 9);
+  for (const bool stands_still : {false, true}) {
+    std::atomic<int> done = 0, lost = 0;
+    on_ranks(3, [&](Transport& transport) {
+      if (stands_still && transport.rank() == 2) return;
+      const auto backend = make_p2p_backend(transport);
+      Exchange exchange(plan, transport, *backend, seconds(1));
+      const int slow = transport.rank() == 1 ? 2500 : 0;
+      try {
+        exchange.work_together([&] {
+          std::this_thread::sleep_for(std::chrono::milliseconds(slow));
+          ++done;
+        });
+        CHECK(done == 3);
+      } catch (const PeerLost&) {
+        ++lost;
+      }
+    });
+    CHECK(done == (stands_still ? 2 : 3));
+    CHECK(lost == (stands_still ? 2 : 0));
+  }
+}
+
 TEST_CASE("weights that are no numbers end the training on every rank") {
   const Trained trained = train_with(train_plan(gpt_json, "dp=2,micro_batch=1"), {},
                                      [](Trainer& trainer, std::vector<double>& losses) {
