@@ -25,7 +25,7 @@ struct Options {
   JobRequest request;
   std::int64_t retries = 3;
   double timeout_s = 0;
-  bool json = false, history = false, drift = false;
+  bool json = false, history = false, drift = false, nodes = false;
 };
 
 void add_common(CLI::App& command, Options& options) {
@@ -107,6 +107,7 @@ int submit(Options options) {
 int list(const Options& options) {
   const char* what = options.history ? "/api/v1/runs"
                      : options.drift ? "/api/v1/links"
+                     : options.nodes ? "/api/v1/nodes"
                                      : "/api/v1/jobs";
   const auto document = ask_json(options, "GET", what);
   if (!document) return document.error();
@@ -115,6 +116,7 @@ int list(const Options& options) {
   else
     std::cout << (options.history ? runs_text((*document)["runs"])
                   : options.drift ? links_text((*document)["links"])
+                  : options.nodes ? nodes_text(*document)
                                   : jobs_text((*document)["jobs"]));
   return exit_ok;
 }
@@ -218,6 +220,7 @@ void add(CommandLine& line, const char* name, const char* what, bool with_id, Ru
                       "every launch, the latest first, with its step predicted and measured");
     command->add_flag("--drift", options->drift,
                       "links over the runs: measured over expected, first and last");
+    command->add_flag("--nodes", options->nodes, "nodes that are down, and why");
   }
   if (std::string(name) == "wait")
     command->add_option("--timeout", options->timeout_s, "seconds; 0: as long as it takes");

@@ -69,8 +69,9 @@ std::vector<bool> Control::taken_nodes(const std::string& but_by) const {
 }
 
 // The longest run of nodes that are up, taken or not.
-int Control::nodes_within_reach() const {
+int Control::nodes_within_reach(int without) const {
   std::vector<bool> down(settings_.nodes, false);
+  if (without >= 0) down[without] = true;
   for (const auto& [node, state] : down_) down[node] = true;
   int most = 0;
   for (const NodeRange& gap : gaps_of(down)) most = std::max(most, gap.count);
@@ -92,6 +93,13 @@ void Control::schedule() {
     if (job.state == State::recovering && now_ < watches_[id].deadline) return;
     if (!give_nodes(job)) return;
   }
+}
+
+// No job would have to wait for its repair.
+bool Control::can_spare(int node) const {
+  const int left = nodes_within_reach(node);
+  return std::all_of(live_.begin(), live_.end(),
+                     [&](const auto& live) { return least_nodes(jobs_.at(live.second)) <= left; });
 }
 
 int Control::least_nodes(const Job& job) const {

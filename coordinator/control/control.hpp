@@ -33,6 +33,7 @@ struct Settings {
   std::int64_t lease_margin_ms = 2'000;     // added here: clocks may run at different rates
   std::int64_t start_patience_ms = 30'000;  // for the first word of a leader
   std::int64_t back_off_ms = 1'000;         // after the first loss, doubled with each, 60 s at most
+  std::int64_t suspicion_ms = 3'600'000;    // a node that loses two workers within is down
   std::size_t most_jobs = 100'000;          // that are not final
 };
 
@@ -76,6 +77,8 @@ struct Ended {
   Failure failure = Failure::none;  // with failed
   std::int64_t steps_done = 0;
   std::string reason;
+  int lost_rank = -1;  // with lost, where it is known: of the run
+  int lost_node = -1;  // and its node
 };
 struct NodeDown {
   int node = 0;
@@ -181,8 +184,10 @@ class Control {
   int least_nodes(const Job& job) const;
   void note_waiting(Job& job);
   void wait_for_more(Job& job, const std::string& reason);
-  int nodes_within_reach() const;
+  int nodes_within_reach(int without = -1) const;
   std::vector<bool> taken_nodes(const std::string& but_by = {}) const;
+  void suspect(int node);
+  bool can_spare(int node) const;
   bool must_stop(const Job& job) const;
   void lose(Job& job, const std::string& reason);
   void finish(Job& job, State state, Failure failure, const std::string& reason);
@@ -200,6 +205,7 @@ class Control {
   std::map<std::int64_t, std::string> live_;  // not final, in the order of submission
   std::map<std::string, Watch> watches_;
   std::map<int, NodeState> down_;
+  std::map<int, Moment> losses_;  // the latest worker that a node has lost; not stored
   std::int64_t next_number_ = 1;
   Moment now_;
   std::uint64_t saved_ = 0, persisted_ = 0;  // sequence numbers of records

@@ -57,7 +57,11 @@ void Control::handle(const Ended& event) {
     finish(*job, State::failed, event.failure, event.reason);
   } else {
     const std::string displaced = watches_[event.id].displaced;
+    const NodeRange nodes = job->nodes;
     lose(*job, displaced.empty() ? event.reason : displaced);
+    const int place = event.lost_node - nodes.first;
+    if (event.outcome == Outcome::lost && place >= 0 && place < nodes.count)
+      suspect(event.lost_node);
   }
   schedule();
 }
@@ -74,6 +78,18 @@ void Control::watch_over(Job& job) {
     finish(job, State::cancelled, Failure::none, "cancelled; its leader did not answer");
   else
     lose(job, "its leader did not answer until its lease ended");
+}
+
+// One loss may be chance. A node that loses two workers within a short time is taken out of use,
+// where it can be spared: a bad node is better than none.
+void Control::suspect(int node) {
+  const auto before = losses_.find(node);
+  const bool again = before != losses_.end() && now_ - before->second < settings_.suspicion_ms;
+  losses_[node] = now_;
+  if (!again || !can_spare(node)) return;
+  losses_.erase(node);
+  handle(NodeDown{node, "it lost two workers within " +
+                            std::to_string(settings_.suspicion_ms / 60'000) + " minutes"});
 }
 
 // It is granted nothing any more, and ends by its own word or with its lease.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <regex>
 
 namespace railwright::coordinator {
 
@@ -87,6 +88,19 @@ std::string slurm_hostfile(const std::vector<std::string>& hosts) {
   std::string text;
   for (const std::string& host : hosts) text += host + "\n";
   return text;
+}
+
+int lost_rank(std::string_view words) {
+  // "rank 3 on node0 lost: ...", "... process rank 3 with PID 17 on node ...",
+  // "srun: error: node0: task 3: Killed".
+  static const std::regex named(
+      "(?:^|\\n)rank (\\d{1,9}) on \\S+ lost:|process rank (\\d{1,9}) with PID |"
+      "srun: error: \\S+: task (\\d{1,9}): ");
+  std::match_results<std::string_view::const_iterator> found;
+  if (!std::regex_search(words.begin(), words.end(), found, named)) return -1;
+  for (std::size_t i = 1; i < found.size(); ++i)
+    if (found[i].matched) return std::stoi(found[i].str());
+  return -1;
 }
 
 Launch make_launch(std::int64_t ranks, const std::vector<std::string>& hosts,

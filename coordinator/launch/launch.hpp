@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "coordinator/launch/process.hpp"
@@ -35,6 +36,9 @@ std::vector<std::string> hosts_of_ranks(const emulator::Plan& plan,
 std::string rankfile(const std::vector<std::string>& hosts);
 // One host per line, as SLURM_HOSTFILE wants it.
 std::string slurm_hostfile(const std::vector<std::string>& hosts);
+
+// The rank that a run's words name as lost first: a worker's, mpirun's or srun's; -1: none.
+int lost_rank(std::string_view words);
 
 Launch make_launch(std::int64_t ranks, const std::vector<std::string>& hosts,
                    const LaunchSettings& settings);

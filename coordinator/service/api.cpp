@@ -74,6 +74,7 @@ Result<ApiAnswer> Api::route(const ApiRequest& request) {
     return said(Json::array({{{"targets", {address_}}, {"labels", {{"role", "coordinator"}}}}}));
   if (get && path == "/api/v1/runs") return said({{"runs", run_rows()}});
   if (get && path == "/api/v1/links") return said({{"links", link_rows(dispatch_.store())}});
+  if (get && path == "/api/v1/nodes") return said(nodes_json(dispatch_.control()));
   const std::string jobs_path = "/api/v1/jobs", nodes_path = "/api/v1/nodes/";
   if (path.starts_with(nodes_path)) {
     if (caller.role < Role::admin) return refusal(403, "only admins say which nodes are up");

@@ -55,6 +55,7 @@ Json job_json(const control::Job& job);
 Json run_json(const JobRun& run);
 // By name: its runs and how far the latest is from the first.
 Json link_rows(const Store& store);
+Json nodes_json(const control::Control& control);
 // With its events, runs, steps and result.
 Json job_details(const control::Job& job, const Dispatch& dispatch);
 

@@ -50,9 +50,11 @@ void reset_signals(posix_spawnattr_t& attributes) {
 struct ProcessStat {
   char state = 'Z';
   pid_t session = 0;
+  std::uint64_t started = 0;
 };
 
-// "pid (name) state parent group session ...": the name may hold anything, so from its last ')'.
+// "pid (name) state parent group session ..., the start as 22nd": the name may hold anything, so
+// from its last ')'.
 ProcessStat stat_of(const std::filesystem::path& folder) {
   std::ifstream file(folder / "stat");
   std::string line;
@@ -61,7 +63,12 @@ ProcessStat stat_of(const std::filesystem::path& folder) {
   ProcessStat stat;
   if (end == std::string::npos) return stat;
   pid_t parent = 0, group = 0;
-  std::istringstream(line.substr(end + 1)) >> stat.state >> parent >> group >> stat.session;
+  std::istringstream rest(line.substr(end + 1));
+  rest >> stat.state >> parent >> group >> stat.session;
+  constexpr int session_field = 6, start_field = 22;
+  std::string skipped;
+  for (int field = session_field + 1; field < start_field; ++field) rest >> skipped;
+  rest >> stat.started;
   return stat;
 }
 
@@ -93,6 +100,21 @@ Result<pid_t> start_child(const Child& child) {
   posix_spawn_file_actions_destroy(&files);
   if (error == 0) return pid;
   return failure({}, "cannot start " + arguments.front() + ": " + std::strerror(error));
+}
+
+std::string boot_name() {
+  std::ifstream file("/proc/sys/kernel/random/boot_id");
+  std::string name;
+  std::getline(file, name);
+  return name;
+}
+
+Identity own_identity() { return {getpid(), stat_of("/proc/self").started, boot_name()}; }
+
+bool lives(const Identity& process) {
+  const ProcessStat stat = stat_of(std::filesystem::path("/proc") / std::to_string(process.pid));
+  return stat.state != 'Z' && stat.state != 'X' && stat.started == process.started &&
+         process.boot == boot_name();
 }
 
 std::vector<pid_t> members_of_session(pid_t session) {

@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <string>
 #include <utility>
 #include <vector>
@@ -20,6 +21,16 @@ struct Child {
 
 // The child's process id, which is its session's too.
 Result<pid_t> start_child(const Child& child);
+
+// One process and no other: ids come again, start times of one boot do not.
+struct Identity {
+  pid_t pid = 0;
+  std::uint64_t started = 0;  // clock ticks after boot
+  std::string boot;           // names it
+};
+Identity own_identity();
+bool lives(const Identity& process);  // zombies do not
+std::string boot_name();              // of this one; "": not known
 
 // Processes of a session that still live. Zombies do not count.
 std::vector<pid_t> members_of_session(pid_t session);

@@ -83,7 +83,21 @@ bool Dispatch::is_token_of(const std::string& id, int epoch, const std::string& 
 Result<void> Dispatch::start() {
   // Ends first: what has ended need not be waited for.
   if (auto started = perform(control_->start(now())); !started) return started;
-  return recall_ends();
+  if (auto recalled = recall_ends(); !recalled) return recalled;
+  adopt();
+  return {};
+}
+
+// Leaders that an earlier coordinator started: whether they live is seen without waiting for their
+// leases to end. What one left behind is not ours to kill, but waited for.
+void Dispatch::adopt() {
+  for (const auto& [id, job] : control_->jobs()) {
+    if (job.state != State::running) continue;
+    const auto process = read_identity(file_of(id, "leader", job.epoch, ".json"));
+    if (process && process->first == job.leader)
+      children_[process->second.pid] = {
+          .id = id, .epoch = job.epoch, .name = job.leader, .adopted = process->second};
+  }
 }
 
 Result<void> Dispatch::recall_ends() {
@@ -103,7 +117,13 @@ Result<void> Dispatch::tick() {
 
 Result<Reply> Dispatch::submit(const JobSpec& spec) {
   const std::uint64_t tag = next_tag_++;
-  if (auto done = on(Submit{tag, spec}); !done) return tl::unexpected(done.error());
+  const auto known = control_->jobs().find(spec.id);
+  JobSpec asked = spec;
+  // What an earlier version wrote in other words is the same request.
+  if (known != control_->jobs().end() &&
+      to_json(request_of(known->second.spec)) == to_json(request_of(spec)))
+    asked.request = known->second.spec.request;
+  if (auto done = on(Submit{tag, asked}); !done) return tl::unexpected(done.error());
   return std::exchange(replies_, {}).at(tag);
 }
 
@@ -123,10 +143,26 @@ Result<wire::Verdict> Dispatch::hear(const Alive& word) {
   return leader_answer_;
 }
 
-Result<wire::Verdict> Dispatch::hear(const Ended& word) {
+// What the leader has found out about a loss lies beside its word. On which node the rank was, the
+// plan knows.
+void Dispatch::name_lost_node(Ended& end) const {
+  const auto written = read_end(file_of(end.id, "end", end.epoch, ".json"));
+  if (!written || written->leader != end.leader || written->lost_rank < 0) return;
+  const auto plan = emulator::load_plan(file_of(end.id, "plan", end.epoch, ".json"));
+  if (!plan || written->lost_rank >= plan->degrees.world()) return;
+  const auto accelerator =
+      emulator::accelerator_of(written->lost_rank, plan->placement, plan->degrees);
+  if (accelerator.index >= cluster_->accelerators()) return;
+  end.lost_rank = written->lost_rank;
+  end.lost_node = cluster_->node_of(accelerator);
+}
+
+Result<wire::Verdict> Dispatch::hear(const Ended& said) {
+  Ended word = said;
   const auto job = control_->jobs().find(word.id);
   const bool counts = job != control_->jobs().end() && job->second.epoch == word.epoch &&
                       job->second.leader == word.leader && !is_final(job->second.state);
+  if (counts && word.outcome == Outcome::lost) name_lost_node(word);
   if (counts) keep_outcome(word);
   if (counts && word.outcome == Outcome::completed) keep_result(word.id, word.epoch);
   leader_answer_ = wire::Verdict::none;
@@ -159,6 +195,8 @@ Result<void> Dispatch::perform(std::vector<Action> actions) {
     const Action action = actions[i];
     if (const auto* persist = std::get_if<Persist>(&action)) {
       if (auto saved = store_->save(*persist); !saved) return saved;
+      const auto* job = std::get_if<Job>(&persist->record);
+      if (job != nullptr && is_final(job->state)) reports_.erase(job->spec.id);
       const auto freed = control_->on(Persisted{persist->sequence}, now());
       actions.insert(actions.begin() + static_cast<std::ptrdiff_t>(i) + 1, freed.begin(),
                      freed.end());
@@ -212,7 +250,8 @@ void Dispatch::start_planning(const Plan& plan, std::size_t portion) {
   child.folder = folder;
   const auto pid = written ? start_child(child) : failure({model}, "cannot be written");
   if (pid)
-    children_[*pid] = {plan.id, plan.epoch, Work::planning, portion, {}, {}, {}};
+    children_[*pid] = {
+        .id = plan.id, .epoch = plan.epoch, .work = Work::planning, .portion = portion};
   else
     arising_.push_back(Planned{plan.id, plan.epoch, Failure::run, to_string(pid.error()), {}});
 }
@@ -244,7 +283,7 @@ void Dispatch::perform(const Launch& launch) {
   child.folder = folder;
   const auto pid = written ? start_child(child) : failure({folder}, "cannot be written");
   if (pid)
-    children_[*pid] = {launch.id, launch.epoch, Work::leading, 0, name, {}, {}};
+    children_[*pid] = {.id = launch.id, .epoch = launch.epoch, .name = name};
   else
     arising_.push_back(Ended{launch.id, launch.epoch, name, Outcome::lost, Failure::none, 0,
                              to_string(pid.error())});
@@ -256,7 +295,7 @@ void Dispatch::perform(const Stop& stop) {
   const Job& job = control_->jobs().at(stop.id);
   if (job.state == State::running && request_of(job.spec).workload == "train") return;
   for (const auto& [pid, child] : children_)
-    if (child.id == stop.id && child.epoch == stop.epoch && !child.ended)
+    if (child.id == stop.id && child.epoch == stop.epoch && !child.ended && !child.adopted)
       kill(pid, child.work == Work::leading ? SIGTERM : SIGKILL);
 }
 

@@ -2,9 +2,9 @@
 // what became of them. One thread; the listener calls it and hands it the ends of its children.
 //
 // Everything of a job lies in DATA/jobs/ID: model.json, and per epoch plan.E.json, result.E.json,
-// end.E.json, report.E.json (of the run so far), choice.E.json (of nodes) and token.E;
-// checkpoints/; log is what its processes said. end.E.json is written by the leader before it
-// reports, so that an end is not forgotten when nobody hears it.
+// end.E.json, report.E.json (of the run so far), choice.E.json (of nodes), leader.E.json (its
+// process) and token.E; checkpoints/; log is what its processes said. end.E.json is written by the
+// leader before it reports, so that an end is not forgotten when nobody hears it.
 #pragma once
 
 #include <chrono>
@@ -13,7 +13,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -56,13 +55,20 @@ class Dispatch {
  private:
   enum class Work : std::uint8_t { leading, planning, placing, reviewing };
   struct Running {
-    std::string id;
+    std::string id{};
     int epoch = 0;
     Work work = Work::leading;
     std::size_t portion = 0;  // planning: the how-manieth way to use the nodes
-    std::string name;         // of a leader
-    std::optional<std::chrono::steady_clock::time_point> ended;  // others of its session live on
-    std::string note;                                            // placing: what the plan changes
+    std::string name{};       // of a leader
+    std::optional<std::chrono::steady_clock::time_point> ended{};  // others of its session live on
+    std::string note{};                                            // placing: what the plan changes
+    control::NodeRange given{};         // placing, reviewing: the job's nodes when that began
+    std::optional<Identity> adopted{};  // leading: no child of ours, an earlier coordinator's
+  };
+  struct Report {  // of a job that runs
+    int epoch = 0;
+    std::filesystem::file_time_type seen;
+    bool complained = false;
   };
   Dispatch(DispatchSettings settings, topology::Cluster cluster, Store store);
 
@@ -87,6 +93,9 @@ class Dispatch {
   Result<void> reviewed(const Running& child, int status);
   Result<void> leader_ended(const Running& child);
   Result<void> recall_ends();
+  void adopt();
+  static bool has_ended(pid_t pid, const Running& child, int& wait_status);
+  void name_lost_node(control::Ended& end) const;
   Result<void> keep_plan(const std::string& id, int epoch, const std::string& plan);
   void keep_outcome(const control::Ended& end);
   void keep_result(const std::string& id, int epoch);
@@ -100,10 +109,8 @@ class Dispatch {
   std::chrono::steady_clock::time_point steady_start_;
   control::Moment wall_start_;
   std::map<pid_t, Running> children_;
-  std::map<std::pair<std::string, int>, control::NodeRange> placing_for_;
-  std::set<std::pair<std::string, int>> reviewed_;
-  std::map<std::pair<std::string, int>, std::filesystem::file_time_type> reports_;  // last seen
-  std::vector<control::Event> arising_;  // from performing actions
+  std::map<std::string, Report> reports_;  // by job, until it is final
+  std::vector<control::Event> arising_;    // from performing actions
   std::uint64_t next_tag_ = 1;
   Errors broken_;  // of the store: nothing is promised any more
   std::map<std::uint64_t, control::Reply> replies_;
@@ -112,6 +119,9 @@ class Dispatch {
 };
 
 const char* to_string(control::Outcome outcome);  // "completed", ...
+// DATA/jobs/ID/leader.E.json: its name and its process.
+std::optional<std::pair<std::string, Identity>> read_identity(const std::string& path);
+bool write_identity(const std::string& path, const std::string& name, const Identity& process);
 // DATA/jobs/ID/end.E.json, read and written.
 std::optional<control::Ended> read_end(const std::string& path);
 Result<void> write_end(const std::string& path, const control::Ended& end);

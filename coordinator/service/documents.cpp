@@ -65,7 +65,8 @@ Json Api::run_rows() const {
 
 Json link_rows(const Store& store) {
   std::map<std::string, Json> links;
-  for (const LinkStatistic& run : store.course_of("")) {
+  constexpr int most = 10'000;
+  for (const LinkStatistic& run : store.course_of("", most)) {
     Json row = {{"job", run.job}, {"epoch", run.epoch}};
     const bool measured = run.measured_s > 0 && run.expected_s > 0;
     if (measured) row["ratio"] = run.measured_s / run.expected_s;
@@ -83,6 +84,13 @@ Json link_rows(const Store& store) {
     rows.push_back(std::move(row));
   }
   return rows;
+}
+
+Json nodes_json(const Control& control) {
+  Json down = Json::array();
+  for (const auto& [node, state] : control.down_nodes())
+    down.push_back({{"node", node}, {"reason", state.reason}});
+  return {{"nodes", control.settings().nodes}, {"down", std::move(down)}};
 }
 
 Json job_details(const Job& job, const Dispatch& dispatch) {

@@ -61,6 +61,24 @@ bool same_secret(const std::string& a, const std::string& b) {
   return difference == 0;
 }
 
+std::optional<std::pair<std::string, Identity>> read_identity(const std::string& path) {
+  const Json document = Json::parse(read_file(path).value_or(""), nullptr, false);
+  try {
+    const Identity process{document.at("pid").get<pid_t>(),
+                           document.at("started").get<std::uint64_t>(),
+                           document.at("boot").get<std::string>()};
+    return std::pair(document.at("leader").get<std::string>(), process);
+  } catch (const Json::exception&) {
+    return std::nullopt;
+  }
+}
+
+bool write_identity(const std::string& path, const std::string& name, const Identity& process) {
+  const Json document = {
+      {"leader", name}, {"pid", process.pid}, {"started", process.started}, {"boot", process.boot}};
+  return write_file(path, document.dump());
+}
+
 std::optional<Ended> read_end(const std::string& path) {
   const auto text = read_file(path);
   const Json document = Json::parse(text.value_or(""), nullptr, false);
@@ -74,6 +92,7 @@ std::optional<Ended> read_end(const std::string& path) {
     end.failure = static_cast<Failure>(document.at("failure").get<unsigned>() % 5);
     end.steps_done = document.at("steps_done").get<std::int64_t>();
     end.reason = document.at("reason").get<std::string>();
+    end.lost_rank = document.value("lost_rank", -1);
     return end;
   } catch (const Json::exception&) {
     return std::nullopt;
@@ -81,14 +100,15 @@ std::optional<Ended> read_end(const std::string& path) {
 }
 
 Result<void> write_end(const std::string& path, const Ended& end) {
-  const Json document = {{"id", end.id},
-                         {"epoch", end.epoch},
-                         {"leader", end.leader},
-                         {"outcome", static_cast<unsigned>(end.outcome)},
-                         {"outcome_name", to_string(end.outcome)},
-                         {"failure", static_cast<unsigned>(end.failure)},
-                         {"steps_done", end.steps_done},
-                         {"reason", end.reason}};
+  Json document = {{"id", end.id},
+                   {"epoch", end.epoch},
+                   {"leader", end.leader},
+                   {"outcome", static_cast<unsigned>(end.outcome)},
+                   {"outcome_name", to_string(end.outcome)},
+                   {"failure", static_cast<unsigned>(end.failure)},
+                   {"steps_done", end.steps_done},
+                   {"reason", end.reason}};
+  if (end.lost_rank >= 0) document["lost_rank"] = end.lost_rank;
   if (write_file(path, document.dump())) return {};
   return failure({path}, "cannot be written");
 }

@@ -95,6 +95,16 @@ std::string job_text(const Json& job) {
                      job.value("lost_s", 0.0));
 }
 
+std::string nodes_text(const Json& nodes) {
+  Rows rows = {{"node down", "reason"}};
+  for (const Json& down : nodes["down"])
+    rows.push_back({std::to_string(down.value("node", 0)), down.value("reason", "")});
+  const std::string up =
+      fmt::format("{} of {} nodes are up\n", nodes.value("nodes", std::size_t{0}) + 1 - rows.size(),
+                  nodes.value("nodes", 0));
+  return rows.size() == 1 ? up : up + table(rows);
+}
+
 std::string links_text(const Json& links) {
   Rows rows = {{"link", "runs", "first ratio", "last ratio", "drift", "last utilization"}};
   for (const Json& link : links) {

@@ -7,10 +7,14 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <iterator>
 #include <thread>
 
 #include "coordinator/console.hpp"
+#include "coordinator/launch/launch.hpp"
 #include "coordinator/launch/process.hpp"
 #include "coordinator/service/checkpoints.hpp"
 #include "coordinator/service/children.hpp"
@@ -39,6 +43,8 @@ class Leader {
   explicit Leader(const LeaderSettings& settings) : settings_(settings) {}
 
   int run() {
+    // Before anything is granted, so that whoever adopts us sees whether we live.
+    write_identity(file("leader", "json"), settings_.name, own_identity());
     CoordinatorLink link(link_settings());
     // Without a first grant nothing begins; who is not granted in a lease's time gives up.
     const std::int64_t until = milliseconds_now() + settings_.lease_ms;
@@ -54,6 +60,13 @@ class Leader {
   }
 
  private:
+  // DATA/jobs/ID/WHAT.EPOCH[.ENDING]
+  std::string file(const char* what, const char* ending = nullptr) const {
+    const std::string path =
+        fmt::format("{}/jobs/{}/{}.{}", settings_.data, settings_.job, what, settings_.epoch);
+    return ending == nullptr ? path : fmt::format("{}.{}", path, ending);
+  }
+
   LinkSettings link_settings() {
     LinkSettings settings;
     settings.data = settings_.data;
@@ -82,9 +95,7 @@ class Leader {
   void stop() {
     if (stop_at_ == 0) stop_at_ = milliseconds_now() + parting_ms();
   }
-  std::string stop_file() const {
-    return fmt::format("{}/jobs/{}/stop.{}", settings_.data, settings_.job, settings_.epoch);
-  }
+  std::string stop_file() const { return file("stop"); }
   void part() {
     const std::int64_t until =
         stop_at_ != 0 ? std::min(stop_at_.load(), lease_until_.load()) : lease_until_.load();
@@ -106,9 +117,8 @@ class Leader {
     if (left <= 0) return ended(Outcome::completed, Failure::none, {});
     ProcessCommand command;
     command.arguments = {own_program(), settings_.emulated ? "emulate" : "run",
-                         fmt::format("--plan={}/jobs/{}/plan.{}.json", settings_.data,
-                                     settings_.job, settings_.epoch),
-                         fmt::format("--steps={}", left), "--json"};
+                         "--plan=" + file("plan", "json"), fmt::format("--steps={}", left),
+                         "--json"};
     command.arguments.insert(command.arguments.end(), settings_.run.begin(), settings_.run.end());
     if (!settings_.checkpoints.empty()) {
       command.arguments.push_back("--stop-file=" + stop_file());
@@ -118,12 +128,32 @@ class Leader {
     }
     command.arguments = tethered(std::move(command.arguments), "TERM");
     command.shows_output = true;
+    const std::uintmax_t said_before = log_size();
     const auto end = run_process(command);
     if (!end) {
       std::cerr << to_string(end.error()) << "\n";
       return ended(Outcome::failed, Failure::run, "it could not be started");
     }
-    return outcome_of(*end);
+    return outcome_of(*end, lost_rank(said_since(said_before)));
+  }
+
+  // What all processes of the job say.
+  std::string log_path() const {
+    return fmt::format("{}/jobs/{}/log", settings_.data, settings_.job);
+  }
+  std::uintmax_t log_size() const {
+    std::error_code failed;
+    const std::uintmax_t size = std::filesystem::file_size(log_path(), failed);
+    return failed ? 0 : size;
+  }
+  // The last of it.
+  std::string said_since(std::uintmax_t begin) const {
+    constexpr std::uintmax_t most = 1 << 20;
+    const std::uintmax_t end = log_size();
+    begin = std::max(begin, end - std::min(end, most));
+    std::ifstream file(log_path(), std::ios::binary);
+    file.seekg(static_cast<std::streamoff>(begin));
+    return std::string(std::istreambuf_iterator<char>(file), {});
   }
 
   Ended ended(Outcome outcome, Failure failure, std::string reason) const {
@@ -133,7 +163,14 @@ class Leader {
             failure,       steps,           std::move(reason)};
   }
 
-  Ended outcome_of(const ProcessEnd& end) const {
+  Ended lost(int rank) const {
+    const std::string who = rank < 0 ? "a worker" : fmt::format("the worker of rank {}", rank);
+    Ended end = ended(Outcome::lost, Failure::none, who + " was lost");
+    end.lost_rank = rank;
+    return end;
+  }
+
+  Ended outcome_of(const ProcessEnd& end, int lost_rank) const {
     const std::string status = fmt::format("the run ended with status {}", end.status);
     const bool all =
         settings_.checkpoints.empty() || steps_done() >= settings_.first_step + settings_.steps;
@@ -142,8 +179,7 @@ class Leader {
       return ended(Outcome::stopped, Failure::none,
                    fmt::format("it was stopped, stored up to step {}", steps_done()));
     if (over_ || end.interrupted) return ended(Outcome::stopped, Failure::none, "it was stopped");
-    if (end.status == exit_peer_lost || end.status > 128)
-      return ended(Outcome::lost, Failure::none, "a worker was lost");
+    if (end.status == exit_peer_lost || end.status > 128) return lost(lost_rank);
     if (end.status == exit_usage) return ended(Outcome::failed, Failure::invalid, status);
     if (end.status == exit_infeasible) return ended(Outcome::failed, Failure::infeasible, status);
     return ended(Outcome::failed, Failure::run, status);
@@ -157,9 +193,7 @@ class Leader {
 
   // First on disk: if nobody hears it now, it is read later.
   int report_end(const Ended& end, CoordinatorLink& link) const {
-    const std::string path =
-        fmt::format("{}/jobs/{}/end.{}.json", settings_.data, settings_.job, settings_.epoch);
-    if (const auto written = write_end(path, end); !written)
+    if (const auto written = write_end(file("end", "json"), end); !written)
       std::cerr << to_string(written.error()) << "\n";
     link.report({0, end.outcome, end.failure, end.steps_done, end.reason}, settings_.lease_ms);
     return end.outcome == Outcome::completed ? exit_ok : exit_failed;

@@ -63,8 +63,8 @@ bool Dispatch::start_placing(const std::string& id, int epoch, Work work, std::s
   child.folder = folder_of(id);
   const auto pid = start_child(child);
   if (!pid) return false;
-  children_[*pid] = {id, epoch, work, 0, {}, {}, std::move(note)};
-  placing_for_[{id, epoch}] = nodes;
+  children_[*pid] = {
+      .id = id, .epoch = epoch, .work = work, .note = std::move(note), .given = nodes};
   return true;
 }
 
@@ -75,7 +75,7 @@ Json Dispatch::choice_of(const std::string& id, int epoch) const {
 // The plan that was made for other nodes takes the place of the first one, where these are still
 // free; a choice that failed changes nothing.
 Result<void> Dispatch::placed(const Running& child, int status) {
-  const NodeRange given = std::exchange(placing_for_[{child.id, child.epoch}], {});
+  const NodeRange given = child.given;
   const std::string plan = file_of(child.id, "plan", child.epoch, ".json");
   Planned event{child.id, child.epoch, Failure::none, child.note, {}};
   const Json choice = choice_of(child.id, child.epoch);
@@ -117,10 +117,13 @@ void Dispatch::look_at_report(const std::string& id, int epoch) {
   const std::string path = file_of(id, "report", epoch, ".json");
   std::error_code failed;
   const auto written = std::filesystem::last_write_time(path, failed);
-  if (failed || std::exchange(reports_[{id, epoch}], written) == written) return;
+  if (failed) return;
+  Report& known = reports_[id];
+  if (known.epoch != epoch) known = {epoch, {}, false};
+  if (known.complained || std::exchange(known.seen, written) == written) return;
   const Json report = Json::parse(read_file(path).value_or(""), nullptr, false);
   if (!report.is_object() || report.value("slow_links", Json::array()).empty()) return;
-  if (!reviewed_.insert({id, epoch}).second) return;
+  known.complained = true;
   try {
     remember_slow_links(id, epoch, report);
     start_placing(id, epoch, Work::reviewing, {});
@@ -132,7 +135,7 @@ void Dispatch::look_at_report(const std::string& id, int epoch) {
 // Moving pays when all steps elsewhere take less than those that are left here.
 Result<void> Dispatch::reviewed(const Running& child, int status) {
   const auto known = control_->jobs().find(child.id);
-  const NodeRange given = std::exchange(placing_for_[{child.id, child.epoch}], {});
+  const NodeRange given = child.given;
   const Json choice = choice_of(child.id, child.epoch);
   if (status != 0 || !choice.is_object() || known->second.epoch != child.epoch) return {};
   const int first = choice.value("chosen", given.first);

@@ -47,11 +47,17 @@ double number_of(const Json& value, const char* key) {
 
 }  // namespace
 
+bool Dispatch::has_ended(pid_t pid, const Running& child, int& wait_status) {
+  if (child.ended) return false;  // that is known
+  if (child.adopted) return !lives(*child.adopted);
+  return waitpid(pid, &wait_status, WNOHANG) == pid;
+}
+
 Result<void> Dispatch::reap() {
   std::vector<std::pair<Running, int>> finished_ones;
   int wait_status = 0;
   for (auto it = children_.begin(); it != children_.end();) {
-    const bool ended = !it->second.ended && waitpid(it->first, &wait_status, WNOHANG) == it->first;
+    const bool ended = has_ended(it->first, it->second, wait_status);
     if (ended && it->second.work != Work::leading) {
       finished_ones.emplace_back(it->second,
                                  WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 128);
@@ -65,9 +71,11 @@ Result<void> Dispatch::reap() {
     if (auto done = finished(child, status); !done) return done;
   std::vector<Running> gone;
   for (auto it = children_.begin(); it != children_.end();) {
-    if (it->second.ended && Clock::now() - *it->second.ended > tear_down)
+    const Running& child = it->second;
+    if (child.ended && !child.adopted && Clock::now() - *child.ended > tear_down)
       signal_session(it->first, SIGKILL);
-    const bool all_gone = it->second.ended && members_of_session(it->first).empty();
+    const bool before_boot = child.adopted && child.adopted->boot != boot_name();
+    const bool all_gone = child.ended && (before_boot || members_of_session(it->first).empty());
     if (all_gone) gone.push_back(it->second);
     it = all_gone ? children_.erase(it) : std::next(it);
   }
@@ -153,9 +161,12 @@ void Dispatch::keep_result(const std::string& id, int epoch) {
   std::vector<LinkStatistic> links;
   const std::int64_t first = control_->jobs().at(id).first_step;
   if (document.contains("steps") && document["steps"].is_array())
-    for (const Json& step : document["steps"])
-      steps.push_back({id, epoch, first + 1 + static_cast<std::int64_t>(steps.size()),
+    for (const Json& step : document["steps"]) {
+      const std::int64_t next = first + 1 + static_cast<std::int64_t>(steps.size());
+      const bool numbered = step.contains("step") && step["step"].is_number_integer();
+      steps.push_back({id, epoch, numbered ? step["step"].get<std::int64_t>() : next,
                        number_of(step, step.contains("time_s") ? "time_s" : "step_time_s")});
+    }
   // With more ranks than cores times say nothing about links.
   const bool meaningful = !document.value("oversubscribed", false);
   if (meaningful && document.contains("links") && document["links"].is_array())

@@ -1,4 +1,6 @@
 // What is kept beside the jobs themselves: events, runs, plans, steps, links.
+#include <algorithm>
+
 #include "coordinator/store/statement.hpp"
 #include "coordinator/store/store.hpp"
 
@@ -172,12 +174,12 @@ std::optional<std::string> Store::plan_of(const std::string& job, int epoch) con
   return row.text();
 }
 
-std::vector<LinkStatistic> Store::course_of(const std::string& link) const {
+std::vector<LinkStatistic> Store::course_of(const std::string& link, int most) const {
   std::vector<LinkStatistic> course;
   Statement row(file_.get(),
                 "SELECT link, job, epoch, utilization, busy_s, measured_s, expected_s FROM "
-                "link_statistics WHERE ?1 = '' OR link = ?1 ORDER BY rowid");
-  row.with(link);
+                "link_statistics WHERE ?1 = '' OR link = ?1 ORDER BY rowid DESC LIMIT ?2");
+  row.with(link).with(std::int64_t{most});
   while (row.next()) {
     LinkStatistic statistic;
     statistic.link = row.text();
@@ -189,6 +191,7 @@ std::vector<LinkStatistic> Store::course_of(const std::string& link) const {
     statistic.expected_s = row.real();
     course.push_back(std::move(statistic));
   }
+  std::reverse(course.begin(), course.end());
   return course;
 }
 

@@ -98,8 +98,8 @@ class Store {
   std::optional<std::string> plan_of(const std::string& job, int epoch) const;
   std::optional<JobRun> run_of(const std::string& job, int epoch) const;
   std::vector<JobRun> latest_runs(int most) const;  // of all jobs, the newest first
-  // Of a link over the runs that used it, in the order of the runs; "": of every link.
-  std::vector<LinkStatistic> course_of(const std::string& link) const;
+  // Of a link over the runs that used it, the latest in the order of the runs; "": of every link.
+  std::vector<LinkStatistic> course_of(const std::string& link, int most) const;
 
  private:
   struct Closer {

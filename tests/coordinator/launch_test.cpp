@@ -33,6 +33,16 @@ TEST_CASE("a rankfile gives every rank its host and the next slot there") {
         "rank 0=a slot=0\nrank 1=a slot=1\nrank 2=b slot=0\nrank 3=a slot=2\n");
 }
 
+TEST_CASE("who was lost first is what workers, mpirun and srun say") {
+  CHECK(lost_rank("") == -1);
+  CHECK(lost_rank("the worker of rank 3 was lost\nfrank 3 on node0 lost: no\n") == -1);
+  CHECK(lost_rank("rank 3 on node0 lost: no answer for 2 s\n") == 3);
+  CHECK(lost_rank("step 7\nmpirun noticed that process rank 12 with PID 0 on node node1 exited on "
+                  "signal 9 (Killed).\nrank 3 on node0 lost: its connection failed\n") == 12);
+  CHECK(lost_rank("srun: error: node1: task 5: Killed\n") == 5);
+  CHECK(lost_rank("rank 99999999999 on node0 lost: no answer\n") == -1);
+}
+
 TEST_CASE("mpirun on named hosts gets the hosts, their slots and the rankfile") {
   const Launch launch = make_launch(3, {"a", "a", "b"}, settings(Launcher::mpirun, 2));
   CHECK(contains(launch, "a:2,b:1"));

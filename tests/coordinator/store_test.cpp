@@ -79,8 +79,8 @@ TEST_CASE("what was saved is there when the store is opened again") {
   CHECK_FALSE(store->plan_of("job1", 1));
   REQUIRE(store->steps_of("job1").size() == 1);
   CHECK(store->steps_of("job1")[0].step_time_s == 0.25);
-  REQUIRE(store->course_of("a->b").size() == 1);
-  CHECK(store->course_of("a->b")[0].utilization == 0.5);
+  REQUIRE(store->course_of("a->b", 9).size() == 1);
+  CHECK(store->course_of("a->b", 9)[0].utilization == 0.5);
 }
 
 TEST_CASE("events are the changes of state, and runs keep the nodes that they were given") {
@@ -125,9 +125,12 @@ TEST_CASE("a run remembers what was predicted and measured, a link what it did i
   CHECK(runs[0].degrees == "tp=2,dp=4");
   CHECK(runs[0].started == Moment{2});
   CHECK_FALSE(store->run_of("job1", 4));
-  const auto course = store->course_of("");
+  const auto course = store->course_of("", 9);
   REQUIRE(course.size() == 3);
   CHECK(course[2].measured_s / course[2].expected_s == 1.5);
+  const auto latest = store->course_of("a->b", 2);
+  REQUIRE(latest.size() == 2);
+  CHECK(latest[0].epoch == 2);
 }
 
 TEST_CASE("a second coordinator on the same data is refused, in this process and in another") {

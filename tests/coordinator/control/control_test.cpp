@@ -39,6 +39,7 @@ class Desk {
   }
   void wait(std::int64_t milliseconds) { now_ = now_ + milliseconds; }
   const Job& job(const std::string& id) const { return control_.jobs().at(id); }
+  const std::map<int, NodeState>& down_nodes() const { return control_.down_nodes(); }
   // Up to the first word of its leader.
   void run(const std::string& id) {
     on(Planned{id, job(id).epoch, {}, {}, {}});
@@ -216,6 +217,39 @@ TEST_CASE("with nodes gone a job goes on with fewer, and waits for as many as it
   CHECK(desk.job("a").state == State::recovering);  // all are up again, and one is taken
   desk.on(Cancel{3, "small"});
   CHECK(desk.job("a").nodes == NodeRange{0, 4});
+}
+
+TEST_CASE("a node that loses two workers soon after each other is taken out, if it can be spared") {
+  for (const int least : {1, 3})
+    for (const std::int64_t between : {60'000, 4'000'000}) {
+      Desk desk(3);
+      JobSpec spec = spec_of("a", 3);
+      spec.least_nodes = least;
+      desk.on(Submit{1, spec});
+      for (int loss = 1; loss <= 2; ++loss) {
+        desk.run("a");
+        CHECK(desk.down_nodes().empty());
+        desk.on(Ended{"a", loss, "leader", Outcome::lost, {}, 0, "lost", 2, 2});
+        desk.wait(between);
+        desk.on(Tick{});
+      }
+      const bool taken_out = least == 1 && between < 3'600'000;
+      CHECK(desk.down_nodes().size() == (taken_out ? 1 : 0));
+      CHECK(desk.down_nodes().count(2) == desk.down_nodes().size());
+      CHECK(desk.job("a").nodes == NodeRange{0, taken_out ? 2 : 3});
+    }
+}
+
+TEST_CASE("losses on nodes that are not the job's accuse nobody") {
+  Desk desk(3);
+  desk.on(Submit{1, spec_of("a")});
+  for (int loss = 1; loss <= 3; ++loss) {
+    desk.run("a");
+    desk.on(Ended{"a", loss, "leader", Outcome::lost, {}, 0, "lost", 0, loss == 2 ? -1 : 2});
+    desk.wait(60'000);
+    desk.on(Tick{});
+  }
+  CHECK(desk.down_nodes().empty());
 }
 
 TEST_CASE("steps are counted once, however often they are reported") {

@@ -38,8 +38,8 @@ void World::heart_beat(std::size_t index) {
   if (now_ < leader.cut_until) return;
   Event event = Alive{leader.id, leader.epoch, leader.name, leader.local(now_), leader.checkpoint};
   if (leader.ended)
-    event = Ended{leader.id,    leader.epoch,      leader.name,  leader.outcome,
-                  Failure::run, leader.checkpoint, "its own end"};
+    event = Ended{leader.id,         leader.epoch,  leader.name, leader.outcome,    Failure::run,
+                  leader.checkpoint, "its own end", 0,           leader.nodes.first};
   send([this, event] { deliver(event); });
 }
 
