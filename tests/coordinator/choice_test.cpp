@@ -1,6 +1,8 @@
 // Which of several allocations a job gets.
 #include "coordinator/service/choice.hpp"
 
+#include <fmt/format.h>
+
 #include <catch2/catch.hpp>
 
 using namespace railwright;
@@ -8,18 +10,19 @@ using namespace railwright::coordinator;
 
 namespace {
 
-// Four nodes of two, two nodes under each of two leaves, and one thin link between the leaves.
-constexpr const char* two_leaves = R"(
+// Two nodes under each leaf, and half of their bandwidth between the leaves.
+constexpr const char* leaves = R"(
 schema_version: 1
 name: leaves
 nodes:
-  - {name: node, count: 4, accelerator: h100-sxm5-80gb, accelerators: 1}
+  - {{name: node, count: {}, accelerator: h100-sxm5-80gb, accelerators: 1}}
 networks:
-  - {name: fabric, shape: fat_tree, edge: infiniband-ndr, nics_per_leaf: 2, oversubscription: 2}
+  - {{name: fabric, shape: fat_tree, edge: infiniband-ndr, nics_per_leaf: 2, oversubscription: 2}}
 )";
 
-topology::Cluster cluster_of() {
-  auto cluster = topology::build_cluster(*topology::parse_cluster(two_leaves, "leaves.yaml"));
+topology::Cluster cluster_of(int nodes = 4) {
+  const auto text = fmt::format(leaves, nodes);
+  auto cluster = topology::build_cluster(*topology::parse_cluster(text, "leaves.yaml"));
   if (!cluster) FAIL(to_string(cluster.error()));
   return std::move(*cluster);
 }
@@ -59,14 +62,29 @@ TEST_CASE("nodes behind a link that runs found slow are left") {
   CHECK(document["allocations"].size() == 2);
 }
 
-TEST_CASE("a neighbour whose links a job would share makes it take others") {
-  const auto cluster = cluster_of();
-  // Across the leaves, over the thin link: nodes 1 and 2.
-  const auto crossing = plan_on(cluster, 1);
-  const auto alone = price_allocations(cluster, plan_on(cluster, 0), {1}, {}, {});
-  REQUIRE(alone);
+TEST_CASE("what two allocations cost is weighed: the own step and the neighbours'") {
   const std::vector<Allocation> both = {{0, seconds(1), seconds(1), 0.5},
                                         {4, seconds(1.2), seconds(1), 0}};
   CHECK(best_of(both) == 1);
-  CHECK(moved(plan_on(cluster, 0), cluster, 1).placement == crossing.placement);
+}
+
+// Leaves hold nodes 0-1, 2-3, 4-5, 6-7. The neighbour runs on 1 and 2, over the links of two
+// leaves.
+TEST_CASE("a neighbour whose links a job would share makes it take others") {
+  const auto cluster = cluster_of(8);
+  const auto neighbour = plan_on(cluster, 1);
+  const auto plan = plan_on(cluster, 3);
+  const std::vector<int> places = {3, 5};  // each over two leaves, the first one shared
+  const auto alone = price_allocations(cluster, plan, places, {}, {});
+  REQUIRE(alone);
+  CHECK((*alone)[0].step.value == Approx((*alone)[1].step.value));
+  CHECK(best_of(*alone) == 0);
+  const auto beside = price_allocations(cluster, plan, places, {neighbour}, {});
+  REQUIRE(beside);
+  CHECK((*beside)[0].step > (*beside)[1].step);
+  CHECK((*beside)[0].slowdown > 0);
+  CHECK((*beside)[1].slowdown == Approx(0).margin(1e-9));
+  CHECK((*beside)[1].step.value == Approx((*alone)[1].step.value));
+  CHECK(best_of(*beside) == 1);
+  CHECK(moved(plan, cluster, 5).placement == plan_on(cluster, 5).placement);
 }

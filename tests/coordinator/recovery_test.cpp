@@ -222,6 +222,40 @@ TEST_CASE("a job whose run complains of a slow link moves when that pays", "[mpi
   CHECK(service.reaches("slow", "cancelled"));
 }
 
+TEST_CASE("a job keeps away from the links of one that runs", "[mpi]") {
+  if (!can_run()) return;
+  const Folder folder;
+  const std::string leaves = folder.write("leaves.yaml", R"(
+schema_version: 1
+name: leaves
+nodes:
+  - {name: node, count: 8, accelerator: cpu-core}
+networks:
+  - {name: fabric, shape: fat_tree, edge: ethernet-100g, nics_per_leaf: 2, oversubscription: 2}
+)");
+  const LiveService service(folder, {}, leaves);
+  const std::string job =
+      "submit --model tiny-gpt --accelerators 2 --global-batch 2 --sequence 8 --fix dp=2 "
+      "--steps 1000000 ";
+  CHECK(service.ask("POST", "/api/v1/nodes/0", R"({"down": true})").status == 200);
+  REQUIRE(service.client(job + "--id crossing").status == 0);
+  REQUIRE(service.reaches("crossing", "running"));
+  CHECK(service.job("crossing")["nodes"]["first"] == 1);
+  REQUIRE(service.client(job + "--id second").status == 0);
+  REQUIRE(service.reaches("second", "running"));
+  const auto second = service.job("second");
+  CHECK(second["nodes"]["first"] == 6);
+  const auto& places = second["placement"]["allocations"];
+  REQUIRE(places.size() == 2);
+  CHECK(places[0]["first_node"] == 3);
+  CHECK(places[0]["slowdown_of_others"] > 0);
+  CHECK(places[1]["slowdown_of_others"] == 0);
+  CHECK(service.client("cancel crossing").status == 0);
+  CHECK(service.client("cancel second").status == 0);
+  CHECK(service.reaches("second", "cancelled"));
+  CHECK(within(10, [&] { return service.has_no_processes(); }));
+}
+
 TEST_CASE("a job that is lost too often fails with the last reason", "[mpi]") {
   if (!can_run()) return;
   const Folder folder;
