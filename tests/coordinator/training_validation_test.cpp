@@ -92,6 +92,21 @@ TEST_CASE("what a row leaves out is assumed and counted") {
   CHECK(open.training.model.flash_attention);
 }
 
+TEST_CASE("memory of nanotron is that of the first stage, and the fullest one must fit") {
+  // One micro-batch in flight on each of two stages: the head makes the last one the fullest.
+  auto rows = rows_of(row("a", "4,2,1,1,1,1,0,,none,0,4,4", ",60,,,1"));
+  rows.front().framework = "nanotron";
+  const TrainingSetup setup = setup_of(rows.front());
+  const auto bytes = [&](int stage) {
+    return workload::stage_memory(setup.training, setup.choices.front(), stage).total();
+  };
+  REQUIRE(bytes(1) > bytes(0));
+  const TrainingEvaluation evaluation = evaluate(rows, topology::default_calibration());
+  const PredictedStep& step = evaluation.steps.front();
+  CHECK(step.peak_memory == static_cast<double>(bytes(0).count));
+  CHECK(step.fits == (bytes(1) <= setup.cluster.accelerator_kinds.front().memory));
+}
+
 TEST_CASE("a row that cannot be predicted says why") {
   const auto why = [](const std::string& text) { return setup_of(rows_of(text).front()).why_not; };
   CHECK(why(row("a", "8,1,1,1,1,1,0,,full,0,4,4", "1,,,,", "zx-81,8,8,200")) ==

@@ -21,25 +21,28 @@ Degrees without_interleaving(Degrees degrees) {
   return degrees;
 }
 
-// Bytes at the peak of the fullest stage.
+// Bytes at the peak: of the fullest stage, and of the stage that was measured.
 struct PeakBytes {
-  double total = 0, activations = 0, state = 0;
+  double fullest = 0, total = 0, activations = 0, state = 0;
 };
 
-PeakBytes peak_bytes(const workload::Training& training, const Degrees& degrees) {
-  const workload::MemoryUse use = workload::peak_memory(training, degrees);
-  return {static_cast<double>(use.total().count), static_cast<double>(use.activations.count),
+PeakBytes peak_bytes(const TrainingSetup& setup, const Degrees& degrees) {
+  const workload::MemoryUse fullest = workload::peak_memory(setup.training, degrees);
+  const workload::MemoryUse use =
+      setup.memory_of_first_stage ? workload::stage_memory(setup.training, degrees, 0) : fullest;
+  return {static_cast<double>(fullest.total().count), static_cast<double>(use.total().count),
+          static_cast<double>(use.activations.count),
           static_cast<double>(use.weights.count + use.gradients.count + use.optimizer.count)};
 }
 
 PeakBytes peak_of(const TrainingSetup& setup, Degrees degrees) {
-  if (!setup.every_other_layer) return peak_bytes(setup.training, degrees);
+  if (!setup.every_other_layer) return peak_bytes(setup, degrees);
   degrees.recompute = Recompute::none;
-  const PeakBytes without = peak_bytes(setup.training, degrees);
+  const PeakBytes without = peak_bytes(setup, degrees);
   degrees.recompute = Recompute::full;
-  const PeakBytes with = peak_bytes(setup.training, degrees);
-  return {(without.total + with.total) / 2, (without.activations + with.activations) / 2,
-          (without.state + with.state) / 2};
+  const PeakBytes with = peak_bytes(setup, degrees);
+  return {(without.fullest + with.fullest) / 2, (without.total + with.total) / 2,
+          (without.activations + with.activations) / 2, (without.state + with.state) / 2};
 }
 
 Seconds step_of(StepPricer& pricer, Degrees degrees, bool every_other_layer) {
@@ -102,7 +105,7 @@ PredictedStep TrainingTable::predict(std::size_t i,
     step.peak_memory = peak.total;
     step.activation_memory = peak.activations;
     step.state_memory = peak.state;
-    step.fits = peak.total <= static_cast<double>(kind.memory.count);
+    step.fits = peak.fullest <= static_cast<double>(kind.memory.count);
     const bool first = best.predicted.value == 0;
     const bool better = step.fits != best.fits ? step.fits : step.predicted < best.predicted;
     if (first || better) best = step;

@@ -86,6 +86,7 @@ class Setter {
       out_.framework = row_.framework;
     else
       assume("framework");
+    out_.memory_of_first_stage = row_.framework == "nanotron";
   }
 
   // Models without a gate are of GPT's kind: LayerNorm, biases, learned positions, dropout. The

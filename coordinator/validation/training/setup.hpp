@@ -20,6 +20,9 @@ struct TrainingSetup {
   // Selective recomputation of these frameworks remakes every other layer: the step lies half-way
   // between `choices` without and with full recomputation.
   bool every_other_layer = false;
+  // What was measured is the memory of rank 0, which is in the first stage. Nanotron writes no
+  // other (logging/base.py, log_memory; its table of benchmarks too).
+  bool memory_of_first_stage = false;
   std::string framework;              // subject of calibration, without "framework:"; "" = none
   std::vector<std::string> defaults;  // "rate of the NICs", "micro-batch", ...
   std::string why_not;                // empty: the row can be predicted
