@@ -117,7 +117,10 @@ double active_parameters(const Model& model) {
 }
 
 std::int64_t vocabulary_shard(const Model& model, int tp) {
-  return (model.vocabulary + tp - 1) / tp;
+  constexpr std::int64_t whole_rows = 8;  // 16 bytes
+  if (tp == 1) return model.vocabulary;
+  const std::int64_t step = tp * whole_rows;
+  return (model.vocabulary + step - 1) / step * whole_rows;
 }
 
 std::int64_t stage_layers(const Model& model, const Degrees& degrees, int stage) {

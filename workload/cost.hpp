@@ -17,14 +17,16 @@ double active_parameters(const Model& model);     // of them those that a token 
 // On the fullest tensor-parallel rank of stage `stage` of pp: its layers / tp (routed experts / (ep
 // x etp), never divided by tp), plus embedding on
 // the first stage and final norm and head on the last. Norms, biases added after a reduction and
-// the position table are whole on every rank; the vocabulary is padded to a multiple of tp. A tied
-// head has its own copy on the last stage when pp > 1.
+// the position table are whole on every rank; the vocabulary is padded, see vocabulary_shard. A
+// tied head has its own copy on the last stage when pp > 1.
 double stage_parameters(const Model& model, const Degrees& degrees, int stage);
 // Layers of a stage: layers / pp each. When only layers + 2 (or + 1) divides by pp, the first and
 // the last stage (or the last alone) have one layer fewer: embedding and head weigh as a layer.
 // Llama 3.1 405B on 16 stages: 7, 14 x 8, 7. Degrees::layers overrides it.
 std::int64_t stage_layers(const Model& model, const Degrees& degrees, int stage);
-// Columns of the embedding table and the head that one tensor-parallel rank holds.
+// Columns of the embedding table and the head that one tensor-parallel rank holds. Where they are
+// split, they are padded to multiples of 8, rows of 16 bytes (Megatron-LM: to 128). A table that is
+// whole stays as the model says.
 std::int64_t vocabulary_shard(const Model& model, int tp);
 
 // ---- FLOPs

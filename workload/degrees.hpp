@@ -71,6 +71,10 @@ struct StateFormat {
   double summed = 4;
   Bytes buffers = {};      // more of them for gradients and weights on their way
   bool fused_gate = true;  // else a gated MLP keeps the activation of its gate too
+  // A kernel of its own adds the gradients of a micro-batch to those before; else the product does.
+  bool adds_gradients = false;
+  // Full recomputation ends with the last tensor that the backward needs: see framework.hpp.
+  bool recompute_stops_early = false;
   bool operator==(const StateFormat&) const = default;
 };
 

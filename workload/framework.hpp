@@ -8,13 +8,18 @@
 //                is summed, 2 + 6 + 12 (deepspeed/runtime/bf16_optimizer.py, hp gradients)
 //                both: buckets of 5e8 elements, two of gradients (one fills while the other is
 //                summed) and one of weights (reduce_bucket_size, allgather_bucket_size)
+//                Those of each micro-batch are added by a kernel of its own, as nanotron and
+//                InternEvo do too; Megatron-LM's products add to the sum as they write it
+//                (gradient_accumulation_fusion)
 //   nanotron     the same second copy, of FP32GradientAccumulator: 2 + 6 + 12
 //                (The Ultra-Scale Playbook, memory of gradients accumulated in fp32); its gated MLP
 //                is no fused kernel: the activation of the gate is kept beside gate and product
 //   internevo    16-bit gradients, an fp32 copy of the own shard's: 2 + 2 + 16
 //                (InternLM, solver/optimizer/hybrid_zero_optim.py)
 //   fsdp         fp32 weights and gradients, Adam's moments: 4 + 4 + 8; what is gathered is cast to
-//                16 bit (torch.distributed.fsdp, MixedPrecision)
+//                16 bit (torch.distributed.fsdp, MixedPrecision). Recomputation stops at the last
+//                tensor that the backward needs, before the last product of a layer
+//                (torch.utils.checkpoint, non-reentrant: set_checkpoint_early_stop)
 #pragma once
 
 #include <string_view>

@@ -1,5 +1,6 @@
 #include "workload/kernels.hpp"
 
+#include <cmath>
 #include <utility>
 
 #include "workload/layer.hpp"
@@ -12,6 +13,11 @@ double as_double(std::int64_t x) { return static_cast<double>(x); }
 
 Kernel vector_kernel(std::string name, double bytes) {
   return {std::move(name), KernelKind::vector, {0}, bytes, 1};
+}
+
+// `count` kernels, no more and no fewer in any framework.
+Kernel exact_kernel(std::string name, double bytes, int count = 1) {
+  return {std::move(name), KernelKind::exact_vector, {0}, bytes / count, count};
 }
 
 // m x k times k x n.
@@ -50,6 +56,23 @@ void append(Kernels& kernels, Kernels more) {
 // FLOPs of Q K^T (width of the queries) or of A V (of the context), over the whole score matrix.
 double score_flops(const RankShape& s, double width) { return 2 * s.tokens * s.sequence * width; }
 double score_bytes(const RankShape& s) { return s.tokens * s.heads * s.sequence; }
+
+// Scaled and masked softmax is one kernel where it takes four rows of scores at a time; else the
+// scores are copied to fp32, scaled, masked, put through a softmax and copied back (Megatron-LM,
+// fused_softmax.py, is_kernel_available and forward_torch_softmax).
+bool has_fused_softmax(const RankShape& s) { return std::fmod(s.batch * s.heads, 4) == 0; }
+
+// `passes` over the scores in 16 bit if fused; dropout reads and writes them and its mask.
+Kernels softmax(const std::string& name, const RankShape& s, double passes) {
+  const double dropout = s.dropout ? 2 * s.element + 1 : 0;
+  if (has_fused_softmax(s))
+    return {vector_kernel(name, (passes * s.element + dropout) * score_bytes(s))};
+  const double copies = 2 * (s.element + 4), scaling = 8, masking = 9;
+  const double bytes = copies + scaling + masking + 4 * passes;
+  Kernels kernels = {exact_kernel(name, bytes * score_bytes(s), 5)};
+  if (s.dropout) kernels.push_back(vector_kernel("dropout", dropout * score_bytes(s)));
+  return kernels;
+}
 
 // Of one head: its queries on this rank, all keys, and the width of both.
 MatrixShape head_shape(const RankShape& s) {
@@ -164,25 +187,28 @@ RankShape rank_shape(const Training& training, const Degrees& degrees) {
 
 Kernels core_attention_forward(const RankShape& s) {
   if (s.flash) return {flash_forward(s)};
-  const double softmax = 2 * s.element + (s.dropout ? 2 * s.element + 1 : 0);
-  return {score_gemm("scores", s, s.kv, true), vector_kernel("softmax", softmax * score_bytes(s)),
-          score_gemm("context", s, s.kv, false)};
+  Kernels kernels = {score_gemm("scores", s, s.kv, true)};
+  append(kernels, softmax("softmax", s, 2));
+  kernels.push_back(score_gemm("context", s, s.kv, false));
+  return kernels;
 }
 
 // Unfused attention computes all of the scores and writes each stage of them to memory.
 Kernels core_attention_backward(const RankShape& s) {
   if (s.flash) return {flash_backward(s)};
-  const double softmax = 3 * s.element + (s.dropout ? 2 * s.element + 1 : 0);
-  return {score_gemm("value_gradient", s, s.kv, false), score_gemm("score_gradient", s, s.kv, true),
-          vector_kernel("softmax_backward", softmax * score_bytes(s)),
-          score_gemm("query_gradient", s, s.kv, false), score_gemm("key_gradient", s, s.kv, false)};
+  Kernels kernels = {score_gemm("value_gradient", s, s.kv, false),
+                     score_gemm("score_gradient", s, s.kv, true)};
+  append(kernels, softmax("softmax_backward", s, 3));
+  kernels.push_back(score_gemm("query_gradient", s, s.kv, false));
+  kernels.push_back(score_gemm("key_gradient", s, s.kv, false));
+  return kernels;
 }
 
 Kernels attention_blocks(Kernels core, int blocks, int count) {
   for (Kernel& kernel : core) {
     kernel.flops.count /= blocks;
     kernel.bytes /= blocks;
-    kernel.count = count;
+    kernel.count *= count;
     if (kernel.kind == KernelKind::gemm) kernel.shape = {};  // some of the keys at a time
   }
   return core;
@@ -267,6 +293,13 @@ Kernels mlp_forward(const RankShape& s) {
   Kernels kernels = {norm_forward(s)};
   append(kernels, mlp_core_forward(s));
   kernels.push_back(residual(s));
+  return kernels;
+}
+
+Kernels mlp_forward_without_down(const RankShape& s) {
+  Kernels kernels = {norm_forward(s)};
+  append(kernels, mlp_core_forward(s));
+  kernels.pop_back();
   return kernels;
 }
 
@@ -357,13 +390,13 @@ Kernels head_weight_gradient(const RankShape& s) {
   return {weight_gradient("logits_weight", s.tokens, s.vocabulary, s.hidden, s.element)};
 }
 
-Kernels gradient_norm(double owned) { return {vector_kernel("gradient_norm", 4 * owned)}; }
+Kernels gradient_norm(double owned) { return {exact_kernel("gradient_norm", 4 * owned)}; }
 
 Kernels optimizer_step(double owned, double held, double element) {
   // Adam reads gradient, master weight and two moments, writes the last three and the weight; fp32
   // weights are their own master. Then all gradients are set to zero.
   const double weight = element == 4 ? 0 : element;
-  return {vector_kernel("adam", (28 + weight) * owned), vector_kernel("zero_gradients", 4 * held)};
+  return {exact_kernel("adam", (28 + weight) * owned), exact_kernel("zero_gradients", 4 * held)};
 }
 
 Kernels shards_sent(int shards) { return {{"send_shards", KernelKind::shard, {0}, 0, shards}}; }

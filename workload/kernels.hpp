@@ -49,7 +49,8 @@ Kernels attention_blocks(Kernels core, int blocks, int count);
 Kernels mlp_core_forward(const RankShape& shape);  // without norm and residual
 Kernels mlp_core_backward(const RankShape& shape);
 Kernels mlp_forward(const RankShape& shape);
-Kernels mlp_backward(const RankShape& shape);  // to the inputs
+Kernels mlp_forward_without_down(const RankShape& shape);  // to the last tensor that is kept
+Kernels mlp_backward(const RankShape& shape);              // to the inputs
 Kernels mlp_down_weight_gradient(const RankShape& shape);
 Kernels mlp_up_weight_gradient(const RankShape& shape);
 // Experts: the router and the sorting of tokens on local tokens, then the routed ones on what the

@@ -63,6 +63,7 @@ double ramped_seconds(double amount, double half, double rate) {
 double tensor_seconds(const Kernel& kernel, const Constants& c) {
   switch (kernel.kind) {
     case KernelKind::vector:
+    case KernelKind::exact_vector:
       return ramped_seconds(kernel.flops.count, 0, c.vector_rate.per_second);
     case KernelKind::attention: {
       const bool backward = kernel.name.ends_with("backward");
@@ -83,11 +84,12 @@ double tensor_seconds(const Kernel& kernel, const Constants& c) {
 ComputeTime time_of(const Kernel& kernel, const Constants& c, double clock) {
   if (kernel.kind == KernelKind::call) return {};
   if (kernel.kind == KernelKind::shard) return {{}, {}, {}, {}, {kernel.count * c.shard}};
-  const bool vector = kernel.kind == KernelKind::vector;
+  const bool exact = kernel.kind == KernelKind::exact_vector;
+  const bool vector = exact || kernel.kind == KernelKind::vector;
   const double rate = (vector ? c.vector_rate : c.tensor_rate).per_second;
   const double peak = ramped_seconds(kernel.flops.count, 0, rate);
   const double tensor = std::max(peak, tensor_seconds(kernel, c) / clock);
-  const double bytes = vector ? c.vector_traffic * kernel.bytes : kernel.bytes;
+  const double bytes = vector && !exact ? c.vector_traffic * kernel.bytes : kernel.bytes;
   const double half = vector ? c.hbm_half : 0;  // a product loads its operands while it computes
   const double memory = ramped_seconds(bytes, half, c.hbm * c.memory.bytes_per_second);
   const double count = kernel.count;
@@ -117,15 +119,30 @@ ComputeTime time_at(double clock, const std::vector<Kernel>& kernels, const Cons
   return sum;
 }
 
+// Of the kernels' tensor time what full waves of great depth would take: while units wait for
+// operands, or for the last wave to end, they do not switch.
+double switching_seconds(const std::vector<Kernel>& kernels, const Constants& c) {
+  double sum = 0;
+  for (const Kernel& kernel : kernels) {
+    if (kernel.kind == KernelKind::gemm)
+      sum += kernel.count * kernel.flops.count / (c.gemm * c.tensor_rate.per_second);
+    if (kernel.kind == KernelKind::attention)
+      sum += kernel.count * tensor_seconds(kernel, c) / attention_waves(kernel.shape, c.units);
+  }
+  return sum;
+}
+
 // The clock f at which the mean power stays within the limit. Switching takes C V^2 f, and the
-// voltage goes with the clock: f^3, while tensor units work, a share u = T / (T + O f) of the time
-// (T, O: tensor and other time at the full clock). The limit is met at u = 1 by f = s, so that
-// f^3 u = s^3: the one positive root of f^3 = s^3 (1 + f O / T), or the full clock.
-double clock_under(const ComputeTime& cold, double sustained) {
+// voltage goes with the clock: f^3, while tensor units switch, a share u = P / (T + O f) of the
+// time (P, T, O: switching, tensor kernels and other time at the full clock). The limit is met at
+// u = 1 by f = s, so that f^3 u = s^3: the one positive root of f^3 P = s^3 (T + O f), or the full
+// clock.
+double clock_under(const ComputeTime& cold, double switching, double sustained) {
+  if (!(switching > 0)) return 1;
   const double tensor = (cold.tensor_peak + cold.tensor_inefficiency).value;
-  const double cube = sustained * sustained * sustained;
-  const double slope = cube * (cold.total().value - tensor) / tensor;
-  if (!(tensor > 0) || cube + slope >= 1) return 1;
+  const double most = sustained * sustained * sustained / switching;
+  const double cube = most * tensor, slope = most * (cold.total().value - tensor);
+  if (cube + slope >= 1) return 1;
   double clock = 1;  // of a convex function, from above: Newton's steps fall to the root
   for (int step = 0; step < 8; ++step)
     clock -= (clock * clock * clock - slope * clock - cube) / (3 * clock * clock - slope);
@@ -187,7 +204,8 @@ ComputeTime compute_time(const std::vector<Kernel>& kernels, const AcceleratorKi
                          Precision precision, const Calibration& calibration) {
   const Constants constants = constants_of(accelerator, precision, calibration);
   const ComputeTime cold = time_at(1, kernels, constants);
-  const double clock = clock_under(cold, constants.sustained);
+  const double clock =
+      clock_under(cold, switching_seconds(kernels, constants), constants.sustained);
   return clock < 1 ? time_at(clock, kernels, constants) : cold;
 }
 

@@ -33,6 +33,7 @@ enum class KernelKind : std::uint8_t {
   gemm,
   attention,
   vector,
+  exact_vector,  // the same where its bytes are known: vector_traffic does not apply
   call,   // no kernel of ours: the host calls a collective, which takes it as long as a launch
   shard,  // no kernel: what the framework waits for each shard that it sends off by itself
 };

@@ -136,3 +136,18 @@ TEST_CASE("FLOPs are proportional to the batch") {
   const double once = model_flops_per_step({model, 64, 4096}).count;
   CHECK(model_flops_per_step({model, 128, 4096}).count == Approx(2 * once).epsilon(1e-14));
 }
+
+TEST_CASE("a split vocabulary gives each rank whole rows of 16 bytes") {
+  Model model = ready("tiny-gpt");
+  for (const std::int64_t words :
+       {std::int64_t{50257}, std::int64_t{32000}, std::int64_t{128256}}) {
+    model.vocabulary = words;
+    CHECK(vocabulary_shard(model, 1) == words);
+    for (const int tp : {2, 3, 4, 8, 16}) {
+      const std::int64_t share = vocabulary_shard(model, tp);
+      CHECK(share % 8 == 0);
+      CHECK(share * tp >= words);
+      CHECK((share - 8) * tp < words);
+    }
+  }
+}

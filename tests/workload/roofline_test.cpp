@@ -1,5 +1,6 @@
 #include "workload/roofline.hpp"
 
+#include <cmath>
 #include <random>
 
 #include "samples.hpp"
@@ -179,6 +180,35 @@ TEST_CASE("the clock falls as far as the power of the whole body asks, and no fu
   CHECK(throttled > 5);
 }
 
+// A unit that waits does not switch. P of the body is what full waves of great depth would take, so
+// that f^3 P / time is s^3 wherever the clock falls, and the time is f^2 P / s^3.
+TEST_CASE("products that keep tensor units waiting run at a higher clock") {
+  AcceleratorKind kind = accelerator();
+  kind.compute_units = 100;
+  Calibration limited = calibration();
+  std::erase_if(limited.entries, [](const auto& e) { return e.parameter == "sustained_rate"; });
+  limited.entries.push_back(entry_of("test", "sustained_rate", 0.75));
+  const auto clock_of = [&](double rows, double depth) {
+    const double flops = 2 * rows * 2560 * depth;
+    const Kernel product{"g", KernelKind::gemm, {flops}, 0, 1, {rows, 2560, depth}};
+    const ComputeTime cold = compute_time(product, kind, Precision::bf16, calibration());
+    const ComputeTime warm = compute_time(product, kind, Precision::bf16, limited);
+    const double clock = (cold.tensor_peak + cold.tensor_inefficiency).value /
+                         (warm.tensor_peak + warm.tensor_inefficiency).value;
+    const double switching = flops / (0.8 * 400e12);
+    CHECK(warm.total().value ==
+          Approx(clock * clock * switching / (0.75 * 0.75 * 0.75)).epsilon(1e-9));
+    return clock;
+  };
+  // 25 x 20 tiles of 256 x 128 are 5 waves of 100. 52 x 20 of 128 x 128, at 0.96 of the rate, are
+  // 10.4, which take as long as 11.
+  const double full = clock_of(6400, 1e5), part = clock_of(6656, 1e5),
+               shallow = clock_of(6400, 512);
+  CHECK(full == Approx(0.75).epsilon(1e-3));
+  CHECK(part == Approx(full * std::cbrt(11 / 10.4 / 0.96)).epsilon(1e-3));
+  CHECK(shallow == Approx(full * std::cbrt((512.0 + 100) / 512)).epsilon(1e-2));
+}
+
 TEST_CASE("the host shows where it launches slower than the kernels of a body run") {
   Calibration slow_host = calibration();
   slow_host.entries.push_back(entry_of("framework:megatron", "host_launch", 1e-4));
@@ -236,4 +266,7 @@ TEST_CASE("unfused element-wise kernels move more bytes, products do not") {
   };
   CHECK(hbm(vector, eager) == Approx((2e9 + 1e6) / 1.8e12).epsilon(1e-12));
   CHECK(hbm(gemm, eager) == hbm(gemm, calibration()));
+  const Kernel exact{"e", KernelKind::exact_vector, {0}, 1e9, 1};
+  CHECK(hbm(exact, eager) == hbm(exact, calibration()));
+  CHECK(hbm(exact, eager) == hbm(vector, calibration()));
 }

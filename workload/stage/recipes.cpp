@@ -10,11 +10,20 @@ Kernels joined(std::initializer_list<Kernels> parts) {
   return all;
 }
 
+// Reads the new gradient, reads and writes the sum, which lies in the new one's place or in fp32.
+double bytes_of_adding(const StateFormat& state) {
+  if (!state.adds_gradients) return 0;
+  const double fresh = 2, sum = state.gradient > fresh ? state.gradient - fresh : fresh;
+  return fresh + 2 * sum;
+}
+
 class RecipeMaker {
  public:
   RecipeMaker(const Training& training, const Degrees& degrees)
       : degrees_(degrees),
         shape_(rank_shape(training, degrees)),
+        added_bytes_(bytes_of_adding(state_format(training))),
+        stops_early_(state_format(training).recompute_stops_early && !shape_.dropout),
         hidden_bytes_(shape_.element * shape_.tokens * shape_.hidden),
         routed_bytes_(shape_.element * shape_.dispatched_tokens * shape_.hidden) {}
 
@@ -34,6 +43,7 @@ class RecipeMaker {
   void gather(Recipe& recipe) const;
   void gather_beside(Recipe& recipe, double bytes) const;
   void exchange_sum(Recipe& recipe) const;
+  Kernels added(Kernels weights) const;
   void compute_backward(PartRecipes& part, const std::string& name, const Kernels& to_inputs,
                         const Kernels& weights) const;
 
@@ -45,6 +55,8 @@ class RecipeMaker {
   void swap_sequence_for_heads(Recipe& recipe, std::initializer_list<double> widths) const;
   void mlp_backward(PartRecipes& part, const std::string& name, const RankShape& shape,
                     const Kernels& to_inputs) const;
+  void layer_forward(Recipe& recipe, bool has_experts) const;
+  void recompute(PartRecipes& part, bool has_experts) const;
   void experts_forward(Recipe& recipe) const;
   void experts_backward(PartRecipes& part) const;
   void dispatch(Recipe& recipe) const;
@@ -52,6 +64,8 @@ class RecipeMaker {
 
   const Degrees& degrees_;
   const RankShape shape_;
+  const double added_bytes_;   // of a parameter, to add a gradient to the sum
+  const bool stops_early_;     // what follows the last kept tensor is not recomputed
   const double hidden_bytes_;  // activations of a micro-batch: the vector of TP collectives
   const double routed_bytes_;  // tokens that a rank sends to their experts
 };
@@ -80,11 +94,26 @@ void RecipeMaker::exchange_sum(Recipe& recipe) const {
                   hidden_bytes_);
 }
 
+// Gradients of weights, with what adds them up.
+Kernels RecipeMaker::added(Kernels weights) const {
+  if (added_bytes_ == 0) return weights;
+  for (std::size_t i = 0, products = weights.size(); i < products; ++i) {
+    const MatrixShape& weight = weights[i].shape;
+    weights.push_back({"add_gradient",
+                       KernelKind::exact_vector,
+                       {0},
+                       added_bytes_ * weight.m * weight.n * weight.batch,
+                       weights[i].count});
+  }
+  return weights;
+}
+
 void RecipeMaker::compute_backward(PartRecipes& part, const std::string& name,
                                    const Kernels& to_inputs, const Kernels& weights) const {
   const bool split = splits_weights();
-  part.backward.compute(name + " backward", split ? to_inputs : joined({to_inputs, weights}));
-  if (split) part.weight.compute_beside(name + " weight gradient", weights, false);
+  part.backward.compute(name + " backward",
+                        split ? to_inputs : joined({to_inputs, added(weights)}));
+  if (split) part.weight.compute_beside(name + " weight gradient", added(weights), false);
 }
 
 // ---- attention
@@ -163,7 +192,7 @@ void RecipeMaker::attention_backward(PartRecipes& part) const {
   if (!latent) exchange_sum(part.backward);
   if (latent && degrees_.sequence_parallel)
     part.backward.exchange(Dimension::tp, Operation::reduce_scatter, attention_input_bytes());
-  weights_of(part).compute_beside("qkv weight gradient", qkv_weight_gradient(s), true);
+  weights_of(part).compute_beside("qkv weight gradient", added(qkv_weight_gradient(s)), true);
   if (latent) compute_backward(part, "latents", latent_backward(s), latent_weight_gradient(s));
 }
 
@@ -175,7 +204,8 @@ void RecipeMaker::mlp_backward(PartRecipes& part, const std::string& name, const
   gather_beside(weights_of(part), hidden_bytes_);
   compute_backward(part, name, to_inputs, mlp_down_weight_gradient(shape));
   exchange_sum(part.backward);
-  weights_of(part).compute_beside(name + " weight gradient", mlp_up_weight_gradient(shape), true);
+  weights_of(part).compute_beside(name + " weight gradient", added(mlp_up_weight_gradient(shape)),
+                                  true);
 }
 
 void RecipeMaker::dispatch(Recipe& recipe) const {
@@ -208,7 +238,8 @@ void RecipeMaker::experts_backward(PartRecipes& part) const {
   dispatch(part.backward);
   compute_backward(part, "experts", workload::experts_backward(s), experts_down_weight_gradient(s));
   combine(part.backward);
-  weights_of(part).compute_beside("experts weight gradient", experts_up_weight_gradient(s), false);
+  weights_of(part).compute_beside("experts weight gradient", added(experts_up_weight_gradient(s)),
+                                  false);
   if (s.shared_ffn > 0) {
     const RankShape shared = shared_expert_shape(s);
     mlp_backward(part, "shared experts", shared, mlp_core_backward(shared));
@@ -216,17 +247,26 @@ void RecipeMaker::experts_backward(PartRecipes& part) const {
   compute_backward(part, "router", router_backward(s), router_weight_gradient(s));
 }
 
+void RecipeMaker::layer_forward(Recipe& recipe, bool has_experts) const {
+  attention_forward(recipe);
+  if (has_experts) return experts_forward(recipe);
+  gather(recipe);
+  recipe.compute("mlp forward", mlp_forward(shape_));
+  exchange_sum(recipe);
+}
+
+// The last product keeps its input, not what it puts out: nothing of the backward waits for it.
+void RecipeMaker::recompute(PartRecipes& part, bool has_experts) const {
+  if (!stops_early_ || has_experts) return part.backward.append(part.forward);
+  attention_forward(part.backward);
+  gather(part.backward);
+  part.backward.compute("mlp forward", mlp_forward_without_down(shape_));
+}
+
 PartRecipes RecipeMaker::layer(bool has_experts) const {
   PartRecipes part = named(has_experts ? "expert layer" : "layer");
-  attention_forward(part.forward);
-  if (has_experts) {
-    experts_forward(part.forward);
-  } else {
-    gather(part.forward);
-    part.forward.compute("mlp forward", mlp_forward(shape_));
-    exchange_sum(part.forward);
-  }
-  if (degrees_.recompute == Recompute::full) part.backward.append(part.forward);
+  layer_forward(part.forward, has_experts);
+  if (degrees_.recompute == Recompute::full) recompute(part, has_experts);
   has_experts ? experts_backward(part)
               : mlp_backward(part, "mlp", shape_, workload::mlp_backward(shape_));
   attention_backward(part);
@@ -254,7 +294,7 @@ PartRecipes RecipeMaker::head() const {
   gather_beside(weight, hidden_bytes_);
   part.backward.compute("head backward", head_backward(shape_));
   exchange_sum(part.backward);
-  weight.compute_beside("head weight gradient", head_weight_gradient(shape_), true);
+  weight.compute_beside("head weight gradient", added(head_weight_gradient(shape_)), true);
   return part;
 }
 
