@@ -59,16 +59,13 @@ double score_bytes(const RankShape& s) { return s.tokens * s.heads * s.sequence;
 
 // Scaled and masked softmax is one kernel where it takes four rows of scores at a time; else the
 // scores are copied to fp32, scaled, masked, put through a softmax and copied back (Megatron-LM,
-// fused_softmax.py, is_kernel_available and forward_torch_softmax).
-bool has_fused_softmax(const RankShape& s) { return std::fmod(s.batch * s.heads, 4) == 0; }
-
-// `passes` over the scores in 16 bit if fused; dropout reads and writes them and its mask.
+// fused_softmax.py, is_kernel_available). `passes` in 16 bit if fused; dropout has a mask.
 Kernels softmax(const std::string& name, const RankShape& s, double passes) {
   const double dropout = s.dropout ? 2 * s.element + 1 : 0;
-  if (has_fused_softmax(s))
-    return {vector_kernel(name, (passes * s.element + dropout) * score_bytes(s))};
-  const double copies = 2 * (s.element + 4), scaling = 8, masking = 9;
-  const double bytes = copies + scaling + masking + 4 * passes;
+  const bool fused = std::fmod(s.batch * s.heads, 4) == 0;
+  if (fused) return {vector_kernel(name, (passes * s.element + dropout) * score_bytes(s))};
+  const double copies = 2 * (s.element + 4), scaling = 8, masking = 9, softmax = 4 * passes;
+  const double bytes = copies + scaling + masking + softmax;
   Kernels kernels = {exact_kernel(name, bytes * score_bytes(s), 5)};
   if (s.dropout) kernels.push_back(vector_kernel("dropout", dropout * score_bytes(s)));
   return kernels;
@@ -196,9 +193,9 @@ Kernels core_attention_forward(const RankShape& s) {
 // Unfused attention computes all of the scores and writes each stage of them to memory.
 Kernels core_attention_backward(const RankShape& s) {
   if (s.flash) return {flash_backward(s)};
-  Kernels kernels = {score_gemm("value_gradient", s, s.kv, false),
-                     score_gemm("score_gradient", s, s.kv, true)};
-  append(kernels, softmax("softmax_backward", s, 3));
+  Kernels kernels = softmax("softmax_backward", s, 3);
+  kernels.insert(kernels.begin(), {score_gemm("value_gradient", s, s.kv, false),
+                                   score_gemm("score_gradient", s, s.kv, true)});
   kernels.push_back(score_gemm("query_gradient", s, s.kv, false));
   kernels.push_back(score_gemm("key_gradient", s, s.kv, false));
   return kernels;
@@ -297,9 +294,8 @@ Kernels mlp_forward(const RankShape& s) {
 }
 
 Kernels mlp_forward_without_down(const RankShape& s) {
-  Kernels kernels = {norm_forward(s)};
-  append(kernels, mlp_core_forward(s));
-  kernels.pop_back();
+  Kernels kernels = mlp_forward(s);
+  kernels.resize(kernels.size() - 2);  // nor the residual
   return kernels;
 }
 
