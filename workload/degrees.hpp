@@ -64,7 +64,8 @@ struct Degrees {
 };
 
 // What a framework keeps in memory: bytes of each parameter for weights, gradients and the
-// optimizer (fp32 master weights and Adam's moments); `summed`: of a gradient on the links.
+// optimizer (fp32 master weights and Adam's moments); `summed`: of a gradient on the links. And how
+// it goes about gradients and recomputation.
 // framework.hpp says what frameworks do; the default is Megatron-LM's under 16-bit training.
 struct StateFormat {
   double weight = 2, gradient = 4, optimizer = 12;

@@ -1,4 +1,4 @@
-// What training frameworks keep of a parameter: facts of their code, not fitted numbers.
+// What training frameworks keep of a parameter and do beside: facts of their code, not fits.
 //
 //   megatron     weights 2, fp32 gradients 4, master weights and Adam's moments 12
 //                (Megatron-LM, theoretical_memory_usage.py: 18, of it 12 / d distributed)

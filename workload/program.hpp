@@ -79,7 +79,8 @@ struct Program {
 //
 // FLOPs of all compute ops, times tp and dp, summed over the stages: without flash attention
 // exactly hardware_flops_per_step(dense); with it the causal count plus half a core attention per
-// layer, which the backward spends on scores that were not kept. Vector kernels count bytes only.
+// layer, which the backward spends on scores that were not kept; less the last product of each
+// recomputed layer under StateFormat::recompute_stops_early. Vector kernels count bytes only.
 // The degrees must have no violations. O(micro-batches x layers of the stage) ops.
 Program stage_program(const Training& training, const Degrees& degrees, int stage);
 
