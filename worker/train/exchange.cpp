@@ -13,11 +13,6 @@ using workload::Operation;
 
 namespace {
 
-bool same_bits_everywhere(const Schedule& schedule) {
-  const bool reduces = schedule.operation == Operation::all_reduce;
-  return !reduces || schedule.algorithm != Algorithm::one_shot || schedule.ranks <= 2;
-}
-
 bool parts_in_order(const Schedule& schedule, Bytes size) {
   if (schedule.operation != Operation::reduce_scatter &&
       schedule.operation != Operation::all_gather)
@@ -51,8 +46,7 @@ Schedule training_schedule(const emulator::Plan& plan, Dimension group, Operatio
   const int ranks = workload::degree_of(plan.degrees, group);
   if (opaque) return opaque_schedule(planned);
   const bool serves = planned.ranks == ranks && collectives::why_not(planned).empty() &&
-                      why_p2p_cannot(planned).empty() && same_bits_everywhere(planned) &&
-                      parts_in_order(planned, size);
+                      why_p2p_cannot(planned).empty() && parts_in_order(planned, size);
   return serves ? planned : Schedule{operation, Algorithm::ring, ranks};
 }
 
