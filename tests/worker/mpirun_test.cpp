@@ -298,6 +298,32 @@ TEST_CASE("kernels writes a calibration that is taken as one", "[mpi]") {
   CHECK(unknown.errors.find("--accelerator 'abacus' is not in the catalogue") != std::string::npos);
 }
 
+TEST_CASE("a throttled edge is among the slow links, with what is usual and its link", "[mpi]") {
+  const Folder folder;
+  const std::string path = saved(folder, small_plan("tp=1,dp=4,micro_batch=1"));
+  const Ended ended = run(folder, 4,
+                          fmt::format("run --plan {} --backend p2p --steps 3 --throttle 0:1=1MB/s "
+                                      "--json {}",
+                                      path, folder.file("run.json")),
+                          fmt::format("{} -x LD_PRELOAD={}", in_memory, MANY_CORES));
+  INFO(ended.output << ended.errors);
+  REQUIRE(ended.status == 0);
+  const Json report = Json::parse(text_of(folder.file("run.json")));
+  REQUIRE_FALSE(report["oversubscribed"].get<bool>());
+  const Json& slow = report["slow_links"];
+  const auto throttled = std::ranges::find_if(slow, [](const Json& link) {
+    return link["ranks"] == Json({0, 1}) || link["ranks"] == Json({1, 0});
+  });
+  INFO(slow.dump(2));
+  REQUIRE(throttled != slow.end());
+  CHECK((*throttled)["bandwidth_bytes_per_s"].get<double>() == Approx(1e6).epsilon(0.25));
+  CHECK((*throttled)["usual_bytes_per_s"] > 2e6);
+  CHECK((*throttled)["time_s"].get<double>() > 2 * (*throttled)["usual_s"].get<double>());
+  CHECK_FALSE((*throttled)["links"].empty());
+  CHECK(ended.output.find("link between ranks [") != std::string::npos);
+  CHECK(ended.output.find("GB/s, usual are ") != std::string::npos);
+}
+
 TEST_CASE("survivors name a rank that was killed", "[mpi]") {
   const Folder folder;
   const std::string path = saved(folder, small_plan("tp=2,dp=2,micro_batch=1"));

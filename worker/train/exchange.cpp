@@ -61,6 +61,11 @@ Exchange::Exchange(const emulator::Plan& plan, Transport& transport, Backend& ba
   for (int rank = 0; rank < transport.size(); ++rank) everybody_.ranks.push_back(rank);
   everybody_.index = transport.rank();
   everybody_.dimension = Dimension{workload::dimension_count};  // tags of no plan's group
+  std::vector<Prospect> prospects;
+  for (const Group& group : {tensor_, data_})
+    if (group.ranks.size() > 1) prospects.push_back({group, 1});
+  // Whoever does not come is named by the first exchange.
+  (void)backend_.prepare(prospects, deadline());
 }
 
 const Group& Exchange::group(Dimension dimension) const {
