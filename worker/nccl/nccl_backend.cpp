@@ -237,7 +237,7 @@ WaitResult NcclBackend::prepare(std::span<const Prospect> prospects, Transport::
     if (prospect.group.ranks.size() == everybody.ranks.size()) continue;
     auto part = std::make_unique<Communicator>(library_);
     outcome = part->split_from(*world, prospect.group, most_ctas(prospect.channels), deadline);
-    // Dimensions may have the same ranks here; which ones is known to all only by the calls.
+    // Two dimensions may have the same ranks, for all of these alike: the first stays.
     communicators_.try_emplace(prospect.group.ranks, std::move(part));
   }
   if (outcome.state == WaitState::done) return {WaitState::done, -1};
