@@ -104,11 +104,13 @@ std::vector<LinkSample> shown_links(const std::vector<LinkSample>& links) {
 
 void add_links(std::vector<MetricFamily>& out, const Snapshot& snapshot) {
   const std::vector<LinkSample> links = shown_links(snapshot.links);
-  // Hardware counts bytes and nothing else, and may not know its rate.
+  // Hardware counts bytes and nothing else, and may not know its rate; edges know how long they
+  // were busy.
   const auto knows = [](const LinkSample& sample, double LinkSample::*value) {
     if (sample.source != "measured") return true;
-    if (value == &LinkSample::capacity_bytes_per_second) return sample.*value > 0;
-    return value != &LinkSample::busy_seconds && value != &LinkSample::wait_seconds;
+    if (value == &LinkSample::capacity_bytes_per_second || value == &LinkSample::busy_seconds)
+      return sample.*value > 0;
+    return value != &LinkSample::wait_seconds;
   };
   const auto add_family = [&](const std::string& name, MetricType type, const std::string& help,
                               double LinkSample::*value) {

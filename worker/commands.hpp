@@ -2,6 +2,7 @@
 #pragma once
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <functional>
 
 #include "worker/world.hpp"
@@ -11,11 +12,17 @@ namespace railwright::worker {
 struct CommandLine {
   CLI::App app{"Execute plans and measure collectives on real ranks, started by mpirun or srun."};
   std::function<int(const World&)> run;  // collective; returns the exit status
+  Seconds patience = seconds(60);        // of the world that it runs in
 };
 
 void add_run_command(CommandLine& line);
 void add_bench_command(CommandLine& line);
 void add_probe_command(CommandLine& line);
+void add_kernels_command(CommandLine& line);
+
+// How long the ranks wait for each other where nothing is moved: as for a message, but ranks need
+// not have read their files at the same time.
+inline Seconds setup_patience(Seconds timeout) { return std::max(timeout, seconds(10)); }
 
 // Finite seconds from `low` (itself too when `with_low`) to 1e9, which every clock can add: CLI11's
 // own checks let nan and inf pass.

@@ -6,8 +6,10 @@
 #include <iostream>
 #include <map>
 
+#include "worker/await.hpp"
 #include "worker/hierarchical_backend.hpp"
 #include "worker/mpi_transport.hpp"
+#include "worker/nccl/nccl_backend.hpp"
 #include "worker/shm/mpi_segments.hpp"
 #include "worker/shm/shm_backend.hpp"
 
@@ -15,6 +17,8 @@ namespace railwright::worker {
 
 // In the order of making; the reverse is that of their end.
 struct Engine::Parts {
+  explicit Parts(const World& here) : world(here) {}
+  const World& world;
   std::unique_ptr<Transport> mpi;
   std::unique_ptr<SharedNode> node;
   std::unique_ptr<MixedTransport> mixed;
@@ -23,9 +27,38 @@ struct Engine::Parts {
     if (throttled) return *throttled;
     return mixed ? static_cast<Transport&>(*mixed) : *mpi;
   }
+  std::unique_ptr<EdgeLog> edges;
+  Errors make_backend(const EngineChoice& choice);
   std::unique_ptr<Backend> for_private, backend;
   std::vector<std::vector<std::byte>> own;  // buffers where nothing is shared
 };
+
+Errors Engine::Parts::make_backend(const EngineChoice& choice) {
+  if (choice.backend == "nccl") {
+    auto made =
+        make_nccl_backend(transport(), {world.node_rank, world.node_size}, {}, choice.planned);
+    if (!made) return made.error();
+    backend = std::move(*made);
+  } else if (choice.backend == "mpi") {
+    backend = make_mpi_backend(MPI_COMM_WORLD);
+  } else if (choice.backend == "shm") {
+    for_private = make_mpi_backend(MPI_COMM_WORLD);
+    backend = make_shm_backend(*node, for_private.get(), edges.get());
+  } else if (choice.backend == "hierarchical") {
+    backend = make_hierarchical_backend(*node, transport(), edges.get());
+  } else {
+    backend = make_p2p_backend(transport(), edges.get());
+  }
+  return {};
+}
+
+bool is_opaque(const std::string& backend) { return backend == "mpi" || backend == "nccl"; }
+
+collectives::Schedule executed_schedule(const std::string& backend,
+                                        const collectives::Schedule& planned) {
+  const bool hints = backend == "nccl" && why_nccl_cannot(planned).empty();
+  return is_opaque(backend) && !hints ? opaque_schedule(planned) : planned;
+}
 
 bool shares_memory(const std::string& backend) {
   return backend == "shm" || backend == "hierarchical";
@@ -52,16 +85,18 @@ Result<Segments> share_memory(const World& world, const EngineChoice& choice) {
   std::vector<int> ranks = ranks_on(machine_of, machine_of[world.rank]);
   const Bytes each = SharedNode::segment_size(static_cast<int>(ranks.size()), choice.buffers);
   MPI_Comm node = MPI_COMM_NULL;
+  meet(world, MPI_COMM_WORLD);
+  const Watchdog watchdog(world, "sharing memory");
   MPI_Comm_split(MPI_COMM_WORLD, machine_of[world.rank], world.rank, &node);
   Result<Segments> segments = make_mpi_segments(node, std::move(ranks), each);
   MPI_Comm_free(&node);
   return segments;
 }
 
-bool everybody(bool here) {
-  int mine = here, all = 0;
-  MPI_Allreduce(&mine, &all, 1, MPI_INT, MPI_MIN, MPI_COMM_WORLD);
-  return all != 0;
+std::unique_ptr<Transport> open_messages(const World& world) {
+  meet(world, MPI_COMM_WORLD);
+  const Watchdog watchdog(world, "MPI_Comm_dup");
+  return make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed);
 }
 
 Errors open_mixed(const World& world, SharedNode& node, Transport& mpi,
@@ -78,16 +113,20 @@ Errors open_mixed(const World& world, SharedNode& node, Transport& mpi,
 Engine::Engine(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 Engine::Engine(Engine&&) noexcept = default;
 Engine& Engine::operator=(Engine&&) noexcept = default;
-Engine::~Engine() = default;
+Engine::~Engine() {
+  if (!parts_) return;
+  const Watchdog watchdog(parts_->world, "closing what the ranks share");
+  parts_.reset();
+}
 
 Result<Engine> Engine::make(const World& world, const EngineChoice& choice) {
-  auto parts = std::make_unique<Parts>();
-  parts->mpi = make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed);
+  auto parts = std::make_unique<Parts>(world);
+  parts->mpi = open_messages(world);
   Transport& mpi = *parts->mpi;
   Errors errors;
   if (shares_memory(choice.backend)) {
     Result<Segments> segments = share_memory(world, choice);
-    if (choice.or_p2p && !everybody(segments.has_value())) {
+    if (choice.or_p2p && !everybody(world, MPI_COMM_WORLD, segments.has_value())) {
       if (world.first()) std::cerr << "note: backend p2p, for too little memory can be shared\n";
       EngineChoice other = choice;
       other.backend = "p2p";
@@ -102,15 +141,10 @@ Result<Engine> Engine::make(const World& world, const EngineChoice& choice) {
   if (!agree(world, errors)) return tl::unexpected(Errors{});
   if (!choice.throttles.empty())
     parts->throttled = make_throttled_transport(parts->transport(), choice.throttles);
-  if (choice.backend == "mpi")
-    parts->backend = make_mpi_backend(MPI_COMM_WORLD);
-  else if (choice.backend == "shm") {
-    parts->for_private = make_mpi_backend(MPI_COMM_WORLD);
-    parts->backend = make_shm_backend(*parts->node, parts->for_private.get());
-  } else if (choice.backend == "hierarchical")
-    parts->backend = make_hierarchical_backend(*parts->node, parts->transport());
-  else
-    parts->backend = make_p2p_backend(parts->transport());
+  if (choice.time_edges && !is_opaque(choice.backend))
+    parts->edges = std::make_unique<EdgeLog>(world.rank);
+  errors = parts->make_backend(choice);
+  if (!agree(world, errors)) return tl::unexpected(Errors{});
   return Engine(std::move(parts));
 }
 
@@ -123,6 +157,8 @@ std::span<std::byte> Engine::allocate(std::size_t size) {
   return parts_->own.emplace_back(size);
 }
 
+EdgeLog* Engine::edges() { return parts_->edges.get(); }
+
 SharedNode* Engine::node() { return parts_->node.get(); }
 
 std::optional<Ways> Engine::ways() const {
@@ -130,7 +166,7 @@ std::optional<Ways> Engine::ways() const {
   return parts_->mixed->ways();
 }
 
-std::vector<std::string> engine_names() { return {"p2p", "mpi", "shm", "hierarchical"}; }
+std::vector<std::string> engine_names() { return {"p2p", "mpi", "shm", "hierarchical", "nccl"}; }
 
 std::vector<int> machines(const World& world, int ranks_per_node) {
   std::map<int, int> seen_on;
@@ -149,6 +185,7 @@ std::string why_engine_cannot(const std::string& backend, const World& world, in
                               const Group& group, const collectives::Schedule& schedule, Bytes size,
                               DataType type) {
   if (backend == "mpi") return why_mpi_cannot(opaque_schedule(schedule), size, type);
+  if (backend == "nccl") return why_nccl_cannot(schedule);
   const std::vector<int> machine_of = machines(world, ranks_per_node);
   const auto elsewhere = std::ranges::find_if(
       group.ranks, [&](int rank) { return machine_of[rank] != machine_of[group.ranks.front()]; });

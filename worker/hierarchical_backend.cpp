@@ -7,10 +7,10 @@ namespace {
 
 class HierarchicalBackend : public Backend {
  public:
-  HierarchicalBackend(SharedNode& node, Transport& transport)
+  HierarchicalBackend(SharedNode& node, Transport& transport, EdgeLog* edges)
       : node_(node),
-        across_(make_p2p_backend(transport)),
-        inside_(make_shm_backend(node, across_.get())) {}
+        across_(make_p2p_backend(transport, edges)),
+        inside_(make_shm_backend(node, across_.get(), edges)) {}
   std::string name() const override { return "hierarchical"; }
   bool opaque() const override { return false; }
   Execution execute(const collectives::Schedule& schedule, const Group& group,
@@ -27,8 +27,9 @@ class HierarchicalBackend : public Backend {
 
 }  // namespace
 
-std::unique_ptr<Backend> make_hierarchical_backend(SharedNode& node, Transport& transport) {
-  return std::make_unique<HierarchicalBackend>(node, transport);
+std::unique_ptr<Backend> make_hierarchical_backend(SharedNode& node, Transport& transport,
+                                                   EdgeLog* edges) {
+  return std::make_unique<HierarchicalBackend>(node, transport, edges);
 }
 
 }  // namespace railwright::worker

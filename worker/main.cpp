@@ -10,6 +10,7 @@
 
 #include "topology/quantity.hpp"
 #include "topology/version.hpp"
+#include "worker/await.hpp"
 #include "worker/commands.hpp"
 
 namespace {
@@ -52,11 +53,12 @@ int run_command(const CommandLine& line) {
   MPI_Init_thread(nullptr, nullptr, MPI_THREAD_FUNNELED, &provided);
   if (provided < MPI_THREAD_FUNNELED)
     throw std::runtime_error("this MPI was built without threads (MPI_THREAD_FUNNELED)");
-  World world = join_world();
+  World world = join_world(line.patience);
   watch.observe(world);
   const int status = line.run(world);
   watch.leave(status);
   MPI_Comm_free(&world.node);
+  const Watchdog watchdog(world, "MPI_Finalize");
   MPI_Finalize();
   return status;
 }
@@ -71,6 +73,7 @@ int main(int argc, char** argv) {
   add_run_command(line);
   add_bench_command(line);
   add_probe_command(line);
+  add_kernels_command(line);
   line.app.failure_message([](const CLI::App*, const CLI::Error& error) {
     return std::string("error: ") + error.what() + "; --help lists what can be written\n";
   });

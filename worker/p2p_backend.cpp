@@ -1,9 +1,12 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cassert>
 #include <deque>
 
 #include "worker/backoff.hpp"
+#include "worker/edges.hpp"
+#include "worker/kernels/kernels.hpp"
 #include "worker/worker.hpp"
 
 namespace railwright::worker {
@@ -55,6 +58,7 @@ struct Transfer {
   std::int64_t step = 0;  // counted over all phases
   Stage stage = Stage::waiting;
   Request request;
+  EdgeLog::Ticket ticket;
   std::vector<std::byte> staging;
 };
 
@@ -70,15 +74,17 @@ bool overlap(const Transfer& a, const Transfer& b) {
 class Interpreter {
  public:
   Interpreter(Transport& transport, const Schedule& schedule, const Group& group,
-              std::span<std::byte> buffer, const Reducer& reducer, Staging& staging)
+              std::span<std::byte> buffer, const Reducer& reducer, Staging& staging, EdgeLog* edges)
       : transport_(transport),
         schedule_(schedule),
         group_(group),
         buffer_(buffer),
         reducer_(reducer),
         staging_(staging),
+        edges_(edges),
         phases_(collectives::phases_of(schedule)),
-        size_(vector_bytes(schedule, buffer.size())) {}
+        size_(vector_bytes(schedule, buffer.size())),
+        by_rank_(schedule.algorithm == collectives::Algorithm::one_shot) {}
 
   Execution run(Transport::Deadline deadline);
 
@@ -94,6 +100,8 @@ class Interpreter {
   void post(Transfer& transfer);
   bool test(Transfer& transfer);
   void apply(Transfer& transfer);
+  bool all_are_here() const;
+  void add_by_rank();
   bool pass();
   void abandon(WaitState state);
   bool finished() const { return active_.empty() && phase_ == phases_.size(); }
@@ -105,8 +113,10 @@ class Interpreter {
   std::span<std::byte> buffer_;
   const Reducer& reducer_;
   Staging& staging_;
+  EdgeLog* edges_;
   const std::vector<collectives::Phase> phases_;
   const Bytes size_;
+  const bool by_rank_;  // everybody adds everybody's vector, all at once
 
   std::size_t phase_ = 0;  // next step to enumerate
   std::int64_t step_ = 0, steps_enumerated_ = 0;
@@ -181,6 +191,8 @@ bool Interpreter::may_apply(std::size_t index) const {
 
 void Interpreter::post(Transfer& t) {
   const int tag = tag_range(group_.dimension) + t.channel;
+  if (edges_ != nullptr && t.sends) edges_->sent(t.peer, tag, t.size);
+  if (edges_ != nullptr && !t.sends) t.ticket = edges_->expected(t.peer, tag, t.size);
   if (t.sends) {
     t.request = transport_.post_send(t.peer, tag, part(t));
     execution_.sent += Bytes{t.size};
@@ -202,6 +214,7 @@ bool Interpreter::test(Transfer& t) {
   }
   t.stage = !t.sends && t.action == Action::reduce ? Stage::arrived : Stage::done;
   if (t.sends) return true;
+  if (edges_ != nullptr && result.state == WaitState::done) edges_->arrived(t.ticket);
   execution_.received += Bytes{t.size};
   if (!heard_) execution_.wait = since(start_);
   heard_ = true;
@@ -214,6 +227,27 @@ void Interpreter::apply(Transfer& t) {
   t.stage = Stage::done;
 }
 
+bool Interpreter::all_are_here() const {
+  return !active_.empty() && std::ranges::all_of(active_, [](const Transfer& t) {
+    return t.stage == Stage::done || t.stage == Stage::arrived;
+  });
+}
+
+// Not in the order in which the schedule names the sources, which is another on every rank, but in
+// that of the ranks: the same bits everywhere.
+void Interpreter::add_by_rank() {
+  std::vector<const std::byte*> sources(group_.ranks.size(), buffer_.data());
+  for (const Transfer& t : active_)
+    if (!t.sends)
+      sources[std::ranges::find(group_.ranks, t.peer) - group_.ranks.begin()] = t.staging.data();
+  std::byte* const target = buffer_.data();
+  sum_into(reducer_.type(), sources, std::span(&target, 1), buffer_.size());
+  for (Transfer& t : active_) {
+    if (!t.sends) staging_.give_back(std::move(t.staging));
+    t.stage = Stage::done;
+  }
+}
+
 bool Interpreter::advance(std::size_t index) {
   Transfer& t = active_[index];
   switch (t.stage) {
@@ -224,7 +258,7 @@ bool Interpreter::advance(std::size_t index) {
     case Stage::in_flight:
       return test(t);
     case Stage::arrived:
-      if (!changed_ || !may_apply(index)) return false;
+      if (by_rank_ || !changed_ || !may_apply(index)) return false;
       apply(t);
       return true;
     case Stage::done:
@@ -237,6 +271,7 @@ bool Interpreter::pass() {
   bool progress = refill();
   changed_ |= progress;
   for (std::size_t i = 0; i < active_.size(); ++i) progress |= advance(i);
+  if (by_rank_ && all_are_here()) add_by_rank();
   while (!active_.empty() && active_.front().stage == Stage::done) active_.pop_front();
   changed_ = progress;
   return progress;
@@ -269,7 +304,7 @@ Execution Interpreter::run(Transport::Deadline deadline) {
 
 class P2pBackend : public Backend {
  public:
-  explicit P2pBackend(Transport& transport) : transport_(transport) {}
+  P2pBackend(Transport& transport, EdgeLog* edges) : transport_(transport), edges_(edges) {}
   std::string name() const override { return "p2p"; }
   bool opaque() const override { return false; }
   Execution execute(const Schedule& schedule, const Group& group, std::span<std::byte> buffer,
@@ -277,11 +312,13 @@ class P2pBackend : public Backend {
     assert(schedule.ranks == static_cast<int>(group.ranks.size()));
     assert(collectives::why_not(schedule).empty());
     assert(why_p2p_cannot(schedule).empty());
-    return Interpreter(transport_, schedule, group, buffer, reducer, staging_).run(deadline);
+    return Interpreter(transport_, schedule, group, buffer, reducer, staging_, edges_)
+        .run(deadline);
   }
 
  private:
   Transport& transport_;
+  EdgeLog* edges_;
   Staging staging_;
 };
 
@@ -297,8 +334,8 @@ std::string why_p2p_cannot(const Schedule& schedule) {
                      to_string(schedule.algorithm), schedule.ranks, channels, tags_per_range);
 }
 
-std::unique_ptr<Backend> make_p2p_backend(Transport& transport) {
-  return std::make_unique<P2pBackend>(transport);
+std::unique_ptr<Backend> make_p2p_backend(Transport& transport, EdgeLog* edges) {
+  return std::make_unique<P2pBackend>(transport, edges);
 }
 
 }  // namespace railwright::worker

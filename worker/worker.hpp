@@ -39,9 +39,20 @@ struct Execution {
   Bytes sent, received;
 };
 
+// A group that is going to have collectives, with the most channels that are planned for one.
+struct Prospect {
+  Group group;
+  int channels = 1;
+};
+
 class Backend {
  public:
   virtual ~Backend() = default;
+  // Collective over the world, before anything else: the groups of this rank, those of the same
+  // dimensions in the same order on every rank. Whoever leaves it out pays in the first collective.
+  virtual WaitResult prepare(std::span<const Prospect>, Transport::Deadline) {
+    return {WaitState::done, -1};
+  }
   virtual std::string name() const = 0;
   virtual bool opaque() const = 0;  // true: the engine chooses the schedule
   // In place on `buffer` (whole elements of the reducer's type).
@@ -50,7 +61,9 @@ class Backend {
                             Transport::Deadline deadline) = 0;
 };
 
-std::unique_ptr<Backend> make_p2p_backend(Transport& transport);
+// `edges` learns of every message; it must outlive the backend, and may be null.
+class EdgeLog;
+std::unique_ptr<Backend> make_p2p_backend(Transport& transport, EdgeLog* edges = nullptr);
 // Empty when p2p can execute a schedule that has nothing against itself: ranks stand in for no
 // switches, and each channel needs a tag.
 std::string why_p2p_cannot(const collectives::Schedule& schedule);

@@ -28,19 +28,21 @@ struct World {
   MPI_Comm node = MPI_COMM_NULL;   // the ranks of this machine
   int node_rank = 0, node_size = 1;
   int nodes = 1;
-  bool oversubscribed = false;  // more ranks than cores on some machine
+  bool oversubscribed = false;     // more ranks than cores on some machine
+  Seconds patience = seconds(60);  // with a rank that does not come to a collective of all (await)
   bool first() const { return rank == 0; }
   bool first_of_node() const { return node_rank == 0; }
 };
 
 // Collective, after MPI_Init_thread.
-World join_world();
+World join_world(Seconds patience);
 
 // Collective. True when nobody has errors; else the lowest rank that has prints its own.
 bool agree(const World& world, const Errors& errors);
 
 // Collective: the texts of all ranks on rank 0, nothing elsewhere. Over `communicator`.
-std::vector<std::string> gather_text(MPI_Comm communicator, const std::string& text);
+std::vector<std::string> gather_text(const World& world, MPI_Comm communicator,
+                                     const std::string& text);
 
 // Prints "rank R on HOST lost: REASON" and ends the whole run. For a peer that did not answer in
 // time and for one whose connection failed.

@@ -62,6 +62,32 @@ TEST_CASE("schedules with switches or more channels than tags are refused with t
         "direct of 2000 ranks has 1999 channels, the p2p backend has tags for 1024");
 }
 
+// Sums of these depend on the order.
+float rough(int rank, std::size_t i) {
+  return 1.0f /
+         static_cast<float>(1 + (i * 7919 + static_cast<std::size_t>(rank) * 104'729) % 9973);
+}
+
+TEST_CASE("one_shot adds in the order of the ranks on every rank") {
+  for (const int ranks : {2, 3, 4, 7}) {
+    std::vector<float> expected(1003);
+    for (std::size_t i = 0; i < expected.size(); ++i)
+      for (int rank = 0; rank < ranks; ++rank) expected[i] += rough(rank, i);
+    std::atomic<int> different = 0;
+    on_ranks(ranks, [&](Transport& transport) {
+      std::vector<float> values(expected.size());
+      for (std::size_t i = 0; i < values.size(); ++i) values[i] = rough(transport.rank(), i);
+      const Execution execution = make_p2p_backend(transport)->execute(
+          {Operation::all_reduce, Algorithm::one_shot, ranks}, everybody(ranks, transport.rank()),
+          std::as_writable_bytes(std::span(values)), Reducer(DataType::float32, ReduceOp::sum),
+          within(20));
+      different += execution.state != WaitState::done || values != expected;
+    });
+    INFO(ranks << " ranks");
+    CHECK(different == 0);
+  }
+}
+
 TEST_CASE("the same reduction gives the same bits in every run, exact or not") {
   const Schedule schedule{Operation::all_reduce, Algorithm::direct, 5};
   std::vector<std::byte> first;

@@ -41,7 +41,8 @@ inline std::string command_line(int ranks, const std::string& arguments, const s
   // As root, with more ranks than cores, quiet about networks that are not there. Open MPI keeps
   // memory to the end: not our leaks.
   return fmt::format(
-      "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 ASAN_OPTIONS=detect_leaks=0 exec "
+      "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 "
+      "ASAN_OPTIONS=detect_leaks=0:verify_asan_link_order=0 exec "
       "mpirun --oversubscribe --bind-to none --mca btl {} -n {} {}/bin/railwright-worker {}",
       btl, ranks, RAILWRIGHT_BINARY_DIR, arguments);
 }

@@ -1,4 +1,6 @@
 // Real processes under a real mpirun: what the threads of worker_test cannot show.
+#include <sys/stat.h>
+
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
@@ -56,6 +58,23 @@ TEST_CASE("bench is right for every operation on one, two and four ranks", "[mpi
           CHECK(result.contains("mpi_time_s") == (std::string(more) == "--compare mpi"));
         }
       }
+}
+
+TEST_CASE("bench takes nccl-tests' -m and -z: several calls per iteration, checked on their own",
+          "[mpi]") {
+  const Folder folder;
+  for (const char* more : {"-m 4", "-m 4 -z 1", "-z 1"}) {
+    const Ended ended = run(folder, 2,
+                            fmt::format("bench -b 64K -e 64K -n 4 -w 1 {} --compare mpi --json {}",
+                                        more, folder.file("bench.json")));
+    INFO(more << "\n" << ended.output << ended.errors);
+    REQUIRE(ended.status == 0);
+    const Json json = Json::parse(text_of(folder.file("bench.json")));
+    CHECK(json["aggregated"] == (std::string(more) == "-z 1" ? 1 : 4));
+    CHECK(json["out_of_bounds"] == 0);
+  }
+  CHECK(run(folder, 1, "bench -e 8 -m 0").status == 2);
+  CHECK(run(folder, 1, "bench -e 8 -z 2").status == 2);
 }
 
 TEST_CASE("bench takes every type and algorithm, and prints the expected time of a cluster",
@@ -169,8 +188,8 @@ TEST_CASE("times that are no times, unknown commands and files that cannot be wr
   }
   refuses("run --metrics-linger nan --plan " + plan, "'nan' is no number of seconds from 0");
   refuses("run --speed inf --plan " + plan, "'inf' is no pace");
-  refuses("frob", "unknown command 'frob'; write one of run, bench, probe");
-  refuses("", "no command; write one of run, bench, probe");
+  refuses("frob", "unknown command 'frob'; write one of run, bench, probe, kernels");
+  refuses("", "no command; write one of run, bench, probe, kernels");
   for (const char* backend : {"p2p", "emulated"})
     for (const char* option : {"--metrics-textfile", "--json"})
       refuses(fmt::format("run --plan {} --backend {} {} /no/such/folder/x", plan, backend, option),
@@ -228,6 +247,83 @@ TEST_CASE("the textfile holds the run's metrics, attributed to links", "[mpi]") 
   CHECK(std::distance(fs::directory_iterator(folder.path), {}) == 5);  // nothing half-written
 }
 
+TEST_CASE("the edge that is throttled is measured at its rate, the others far above", "[mpi]") {
+  const Folder folder;
+  const std::string path = saved(folder, small_plan("tp=1,dp=4,micro_batch=1"));
+  const Ended ended = run(folder, 4,
+                          fmt::format("run --plan {} --backend p2p --steps 3 --throttle 0:1=1MB/s "
+                                      "--metrics-textfile {} --json {}",
+                                      path, folder.file("metrics.prom"), folder.file("run.json")));
+  INFO(ended.output << ended.errors);
+  REQUIRE(ended.status == 0);
+  const Json report = Json::parse(text_of(folder.file("run.json")));
+  REQUIRE(report["edges"].size() >= 3);
+  for (const Json& edge : report["edges"]) {
+    INFO(edge.dump());
+    CHECK(edge["source"] == "measured");
+    const double bandwidth = edge["bandwidth_bytes_per_s"];
+    if (edge["ranks"] == Json({0, 1}) || edge["ranks"] == Json({1, 0}))
+      CHECK(bandwidth == Approx(1e6).epsilon(0.25));
+    else
+      CHECK(bandwidth > 3 * 1e6);
+  }
+  const std::string text = text_of(folder.file("metrics.prom"));
+  INFO(text);
+  CHECK(text.find("railwright_link_busy_seconds_total{class=\"edge\",source=\"measured\","
+                  "link=\"rank0-rank1\"}") != std::string::npos);
+}
+
+TEST_CASE("kernels writes a calibration that is taken as one", "[mpi]") {
+  const Folder folder;
+  const Ended ended = run(folder, 2,
+                          fmt::format("kernels --device cpu --largest 32M -o {} --json {}",
+                                      folder.file("calibration.json"), folder.file("k.json")));
+  INFO(ended.output << ended.errors);
+  REQUIRE(ended.status == 0);
+  const auto calibration = topology::parse_calibration(text_of(folder.file("calibration.json")),
+                                                       folder.file("calibration.json"));
+  REQUIRE(calibration);
+  for (const char* parameter :
+       {"gemm_efficiency", "gemm_half_depth", "hbm_efficiency", "hbm_half_size"}) {
+    INFO(parameter);
+    REQUIRE(calibration->find("cpu-core", parameter) != nullptr);
+  }
+  const Json json = Json::parse(text_of(folder.file("k.json")));
+  CHECK(json["products"].size() == 6);
+  CHECK(json["copies"].size() == 13);
+  for (const Json& product : json["products"]) CHECK(product["flops_per_s"] > 1e8);
+  CHECK(json["entries"].size() == calibration->entries.size());
+  const Ended unknown = run(folder, 1, "kernels --accelerator abacus");
+  CHECK(unknown.status == 2);
+  CHECK(unknown.errors.find("--accelerator 'abacus' is not in the catalogue") != std::string::npos);
+}
+
+TEST_CASE("a throttled edge is among the slow links, with what is usual and its link", "[mpi]") {
+  const Folder folder;
+  const std::string path = saved(folder, small_plan("tp=1,dp=4,micro_batch=1"));
+  const Ended ended = run(folder, 4,
+                          fmt::format("run --plan {} --backend p2p --steps 3 --throttle 0:1=1MB/s "
+                                      "--json {}",
+                                      path, folder.file("run.json")),
+                          fmt::format("{} -x LD_PRELOAD={}", in_memory, MANY_CORES));
+  INFO(ended.output << ended.errors);
+  REQUIRE(ended.status == 0);
+  const Json report = Json::parse(text_of(folder.file("run.json")));
+  REQUIRE_FALSE(report["oversubscribed"].get<bool>());
+  const Json& slow = report["slow_links"];
+  const auto throttled = std::ranges::find_if(slow, [](const Json& link) {
+    return link["ranks"] == Json({0, 1}) || link["ranks"] == Json({1, 0});
+  });
+  INFO(slow.dump(2));
+  REQUIRE(throttled != slow.end());
+  CHECK((*throttled)["bandwidth_bytes_per_s"].get<double>() == Approx(1e6).epsilon(0.25));
+  CHECK((*throttled)["usual_bytes_per_s"] > 2e6);
+  CHECK((*throttled)["time_s"].get<double>() > 2 * (*throttled)["usual_s"].get<double>());
+  CHECK_FALSE((*throttled)["links"].empty());
+  CHECK(ended.output.find("link between ranks [") != std::string::npos);
+  CHECK(ended.output.find("GB/s, usual are ") != std::string::npos);
+}
+
 TEST_CASE("survivors name a rank that was killed", "[mpi]") {
   const Folder folder;
   const std::string path = saved(folder, small_plan("tp=2,dp=2,micro_batch=1"));
@@ -243,6 +339,31 @@ TEST_CASE("survivors name a rank that was killed", "[mpi]") {
   CHECK(ended.status != 0);
   CHECK(ended.errors.find("rank 2 on ") != std::string::npos);
   CHECK(ended.errors.find(" lost\n") != std::string::npos);
+}
+
+// Rank 1 reads its plan from a pipe that nobody writes to: it hangs before anything is set up.
+TEST_CASE("a rank that never comes to the setup is named by those that wait for it", "[mpi]") {
+  const Folder folder;
+  const std::string path = saved(folder, small_plan("tp=1,dp=4,micro_batch=1"));
+  const std::string pipe = folder.file("pipe");
+  REQUIRE(mkfifo(pipe.c_str(), 0600) == 0);
+  const std::string worker = fmt::format("{}/bin/railwright-worker", RAILWRIGHT_BINARY_DIR);
+  const auto own = [&](const std::string& plan) {
+    return fmt::format("run --plan {} --timeout 1", plan);
+  };
+  const auto start = std::chrono::steady_clock::now();
+  Started started(
+      folder, 1,
+      fmt::format("{} : -n 1 {} {} : -n 2 {} {}", own(path), worker, own(pipe), worker, own(path)));
+  const bool named = started.says("rank 1 on ");
+  for (const pid_t worker_process : started.workers()) kill(worker_process, SIGKILL);
+  const Ended ended = started.wait();
+  INFO(ended.errors);
+  CHECK(named);
+  CHECK(ended.errors.find("lost: no answer for 10 s") != std::string::npos);
+  CHECK(ended.errors.find("rank 0 on") == std::string::npos);
+  CHECK(ended.errors.find("rank 2 on") == std::string::npos);
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::seconds(20));
 }
 
 TEST_CASE("a rank that hangs is lost after the timeout", "[mpi]") {

@@ -43,6 +43,40 @@ TEST_CASE("groups within the tolerance, or too few to compare, have none") {
   CHECK(slow_links(reports_of({0.100, 0.100, 0.100})).empty());
 }
 
+Json edge_of(int source, int target, double bandwidth, std::int64_t size = 1 << 20) {
+  return {{"ranks", {source, target}},
+          {"messages", 10},
+          {"bytes", 10 * size},
+          {"bandwidth_bytes_per_s", bandwidth}};
+}
+
+TEST_CASE("an edge with less than half of what edges like it carry is slow, whatever its group") {
+  const std::vector<int> one_machine = {0, 0, 0, 0};
+  const auto slow = slow_edges(
+      {edge_of(0, 1, 1e9), edge_of(1, 2, 1.1e9), edge_of(2, 3, 2e7), edge_of(3, 0, 0.9e9)},
+      one_machine);
+  REQUIRE(slow.size() == 1);
+  CHECK(slow[0]["ranks"] == Json({2, 3}));
+  CHECK(slow[0]["usual_bytes_per_s"] == 1e9);
+  CHECK(slow[0]["usual_s"].get<double>() == Approx(10 * (1 << 20) / 1e9));
+  const Json groups = slow_links(reports_of({0.010, 0.020, 0.010, 0.009}), slow);
+  REQUIRE(groups.size() == 1);
+  CHECK(groups[0]["edge"] == Json({2, 3}));
+  CHECK_FALSE(slow_links(reports_of({0.020, 0.010, 0.010, 0.009}), slow)[0].contains("edge"));
+}
+
+TEST_CASE("edges between machines and edges of small messages are compared among themselves") {
+  const std::vector<int> two_machines = {0, 0, 2, 2};
+  std::vector<Json> edges = {edge_of(0, 1, 1e10),       edge_of(1, 0, 1e10), edge_of(2, 3, 1e10),
+                             edge_of(0, 2, 1e9),        edge_of(1, 3, 1e9),  edge_of(3, 1, 1e9),
+                             edge_of(3, 2, 1e8, 20'000)};
+  CHECK(slow_edges(edges, two_machines).empty());
+  edges[3] = edge_of(0, 2, 4e8);
+  REQUIRE(slow_edges(edges, two_machines).size() == 1);
+  CHECK(slow_edges(edges, two_machines)[0]["ranks"] == Json({0, 2}));
+  CHECK(slow_edges({edge_of(0, 1, 1e9), edge_of(1, 0, 1e6)}, two_machines).empty());
+}
+
 TEST_CASE("the slow rank is the one that waits least, not the one that takes longest") {
   std::vector<Json> reports = reports_of({0.01, 0.01});
   const std::vector<Seconds> steps = {seconds(1), seconds(1)};

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cstring>
 
+#include "worker/await.hpp"
 #include "worker/bench/bench.hpp"
 #include "worker/kernels/kernels.hpp"
 #include "worker/mpi_transport.hpp"
@@ -17,9 +18,11 @@ Transport::Deadline deadline_after(Seconds timeout) {
 }
 
 // Iteration by iteration the slowest rank; the same on every rank.
-std::vector<double> slowest(std::vector<double> times) {
-  MPI_Allreduce(MPI_IN_PLACE, times.data(), static_cast<int>(times.size()), MPI_DOUBLE, MPI_MAX,
-                MPI_COMM_WORLD);
+std::vector<double> slowest(const World& world, std::vector<double> times) {
+  MPI_Request request;
+  MPI_Iallreduce(MPI_IN_PLACE, times.data(), static_cast<int>(times.size()), MPI_DOUBLE, MPI_MAX,
+                 MPI_COMM_WORLD, &request);
+  await(world, MPI_COMM_WORLD, request);
   for (double& time : times) time = std::max(time, 1e-9);
   return times;
 }
@@ -45,7 +48,9 @@ Bed::Bed(const World& world, const BenchOptions& options, Engine engine, Bytes l
 Result<Bed> Bed::make(const World& world, const BenchOptions& options, Bytes largest) {
   // Private buffers are copied through shared memory where they are small.
   const Bytes shared = options.private_buffers ? std::min(largest, mebibytes(1)) : largest;
-  Result<Engine> engine = Engine::make(world, {options.backend, options.ranks_per_node, shared});
+  EngineChoice choice{options.backend, options.ranks_per_node, shared};
+  if (options.algorithm) choice.planned = {{options.operation, *options.algorithm, world.size}};
+  Result<Engine> engine = Engine::make(world, choice);
   if (!engine) return tl::unexpected(engine.error());
   return Bed(world, options, std::move(*engine), largest);
 }
@@ -57,33 +62,39 @@ void Bed::require(const WaitResult& result) {
 }
 
 // Fresh inputs every time: data that stays in a reader's cache would flatter the result.
-double Bed::time_of(std::span<std::byte> buffer, const Work& work) {
+double Bed::time_of(std::span<std::byte> buffer, int calls, const Work& work) {
   buffer = buffer.first(inputs_.size());
   std::memcpy(buffer.data(), inputs_.data(), inputs_.size());
   const Transport::Deadline deadline = deadline_after(options_.timeout);
-  require(arrive(engine_.transport(), group_, deadline));
-  const Execution execution = work(buffer, deadline);
-  require({execution.state, execution.peer});
-  return execution.time.value;
+  Seconds time;
+  for (int call = 0; call < calls; ++call) {
+    if (call == 0 || options_.blocking) require(arrive(engine_.transport(), group_, deadline));
+    const Execution execution = work(buffer, deadline);
+    require({execution.state, execution.peer});
+    time += execution.time;
+  }
+  return time.value / calls;
 }
 
-double Bed::ours(const Schedule& schedule) {
-  return time_of(buffer_, [&](std::span<std::byte> buffer, Transport::Deadline deadline) {
+double Bed::ours(const Schedule& schedule, int calls) {
+  return time_of(buffer_, calls, [&](std::span<std::byte> buffer, Transport::Deadline deadline) {
     return engine_.backend().execute(schedule, group_, buffer,
                                      Reducer(options_.type, ReduceOp::sum), deadline);
   });
 }
 
 double Bed::mpi(const Schedule& opaque) {
-  return time_of(private_, [&](std::span<std::byte> buffer, Transport::Deadline deadline) {
-    return mpi_->execute(opaque, group_, buffer, Reducer(options_.type, ReduceOp::sum), deadline);
-  });
+  return time_of(private_, options_.aggregated,
+                 [&](std::span<std::byte> buffer, Transport::Deadline deadline) {
+                   return mpi_->execute(opaque, group_, buffer,
+                                        Reducer(options_.type, ReduceOp::sum), deadline);
+                 });
 }
 
 // Every rank reads its own vector and writes it, all at once: no all-reduce in place can do with
 // less.
 double Bed::limit() {
-  return time_of(buffer_, [&](std::span<std::byte> buffer, Transport::Deadline) {
+  return time_of(buffer_, 1, [&](std::span<std::byte> buffer, Transport::Deadline) {
     const std::byte* const sources[] = {buffer.data(), buffer.data()};
     std::byte* const targets[] = {buffer.data()};
     const Clock::time_point start = Clock::now();
@@ -95,10 +106,9 @@ double Bed::limit() {
 }
 
 std::uint64_t Bed::wrong_everywhere(const Schedule& schedule, const ExactInputs& inputs) {
-  std::uint64_t wrong =
+  const std::uint64_t wrong =
       count_wrong(schedule, world_.rank, inputs, options_.type, buffer_.first(inputs_.size()));
-  MPI_Allreduce(MPI_IN_PLACE, &wrong, 1, MPI_UINT64_T, MPI_SUM, MPI_COMM_WORLD);
-  return wrong;
+  return reduced(world_, MPI_COMM_WORLD, wrong, MPI_SUM);
 }
 
 BenchRow Bed::measure(const Schedule& schedule, Bytes size) {
@@ -106,7 +116,8 @@ BenchRow Bed::measure(const Schedule& schedule, Bytes size) {
   inputs_.resize(buffer_bytes(schedule, size).count);
   fill_inputs(schedule, world_.rank, inputs, options_.type, inputs_);
   const Schedule opaque = opaque_schedule(schedule);
-  std::vector<std::function<double()>> contestants = {[&] { return ours(schedule); }};
+  std::vector<std::function<double()>> contestants = {
+      [&] { return ours(schedule, options_.aggregated); }};
   if (options_.compare_mpi) contestants.emplace_back([&] { return mpi(opaque); });
   if (options_.with_limit()) contestants.emplace_back([&] { return limit(); });
   BenchRow row{size, schedule, {}, {}, {}, {}, {}, {}, 0};
@@ -119,9 +130,12 @@ BenchRow Bed::measure(const Schedule& schedule, Bytes size) {
       const double time = contestants[which]();
       if (i >= 0) times[which].push_back(time);
       const bool last = which == 0 && i + 1 == options_.iterations;
-      if (last && options_.check) row.wrong = wrong_everywhere(schedule, inputs);
+      if (!last || !options_.check) continue;
+      // What several calls in a row make of a vector is no sum of the inputs.
+      if (options_.aggregated > 1) ours(schedule, 1);
+      row.wrong = wrong_everywhere(schedule, inputs);
     }
-  for (std::vector<double>& series : times) series = slowest(std::move(series));
+  for (std::vector<double>& series : times) series = slowest(world_, std::move(series));
   row.time = {median_of(times[0]).value};
   if (options_.compare_mpi) {
     row.mpi_time = Seconds{median_of(times[1]).value};

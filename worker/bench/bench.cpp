@@ -7,6 +7,7 @@
 #include <iostream>
 
 #include "topology/files/writable.hpp"
+#include "worker/await.hpp"
 
 namespace railwright::worker {
 namespace {
@@ -51,8 +52,8 @@ int conclude(const World& world, const BenchOptions& options, const std::vector<
              const std::optional<Ways>& own_ways) {
   std::optional<Ways> ways = own_ways;
   if (ways) {
-    MPI_Allreduce(MPI_IN_PLACE, &ways->memory.count, 1, MPI_UINT64_T, MPI_SUM, MPI_COMM_WORLD);
-    MPI_Allreduce(MPI_IN_PLACE, &ways->outside.count, 1, MPI_UINT64_T, MPI_SUM, MPI_COMM_WORLD);
+    ways->memory.count = reduced(world, MPI_COMM_WORLD, ways->memory.count, MPI_SUM);
+    ways->outside.count = reduced(world, MPI_COMM_WORLD, ways->outside.count, MPI_SUM);
   }
   if (world.first()) std::cout << bench_footer(rows, ways) << std::flush;
   const bool write = world.first() && !options.json_path.empty();

@@ -30,6 +30,8 @@ struct BenchOptions {
   std::string backend = "p2p";
   std::optional<collectives::Algorithm> algorithm;  // absent: auto
   int iterations = 20, warmup = 5;
+  int aggregated = 1;     // calls in an iteration, one after the other
+  bool blocking = false;  // with a barrier between them
   bool check = true;
   bool compare_mpi = false;
   bool private_buffers = false;  // not from the worker's shared memory
@@ -88,9 +90,9 @@ class Bed {
  private:
   Bed(const World& world, const BenchOptions& options, Engine engine, Bytes largest);
   using Work = std::function<Execution(std::span<std::byte> buffer, Transport::Deadline deadline)>;
-  // From fresh inputs, behind a barrier.
-  double time_of(std::span<std::byte> buffer, const Work& work);
-  double ours(const collectives::Schedule& schedule);
+  // From fresh inputs, behind a barrier; of one of `calls`.
+  double time_of(std::span<std::byte> buffer, int calls, const Work& work);
+  double ours(const collectives::Schedule& schedule, int calls);
   double mpi(const collectives::Schedule& opaque);
   double limit();
   void require(const WaitResult& result);

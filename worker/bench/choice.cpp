@@ -91,6 +91,9 @@ Schedule BenchChoice::schedule(Bytes size) const {
   const collectives::Operation operation = options_.operation;
   if (options_.backend == "mpi" || options_.backend == "shm")
     return rooted({operation, Algorithm::direct, ranks_});
+  if (options_.backend ==
+      "nccl")  // which algorithm is a hint, that it can be executed no condition
+    return rooted({operation, options_.algorithm.value_or(Algorithm::direct), ranks_});
   if (options_.algorithm) return rooted(schedule_by(*options_.algorithm, size));
   if (cluster_) {
     const Schedule best = collectives::best_schedule(operation, size, members_, *router_,

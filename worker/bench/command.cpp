@@ -11,7 +11,7 @@ namespace {
 struct Words {
   std::string begin = "8", end = "256M", type = "float", operation = "all_reduce",
               algorithm = "auto", compare, step, sum = "sum", buffers = "shared";
-  int check = 1;
+  int check = 1, blocking = 0;
   std::optional<int> iterations;
   double timeout_s = 60;
 };
@@ -25,6 +25,7 @@ BenchOptions understood(const Words& words, BenchOptions options) {
   options.compare_mpi = words.compare == "mpi";
   options.private_buffers = words.buffers == "private";
   options.check = words.check != 0;
+  options.blocking = words.blocking != 0;
   if (!words.step.empty()) options.step = *parse_message_size(words.step);
   // An interval needs more samples than a median.
   options.iterations = words.iterations.value_or(options.compare_mpi ? 40 : 20);
@@ -64,7 +65,7 @@ void add_engine_options(CLI::App& app, Words& words, BenchOptions& options) {
   app.add_option("--backend", options.backend,
                  "p2p: our schedules over MPI point-to-point; shm: memory that ranks of one "
                  "machine share; hierarchical: shm inside a machine, p2p across; mpi: MPI's own "
-                 "collectives")
+                 "collectives; nccl: NCCL's, on a GPU per rank")
       ->check(CLI::IsMember(engine_names()))
       ->capture_default_str();
   app.add_option("--algorithm", words.algorithm,
@@ -98,6 +99,14 @@ void add_one_rank_options(CLI::App& app) {
 void add_run_options(CLI::App& app, Words& words, BenchOptions& options) {
   app.add_option("-n,--iters", words.iterations, "Timed iterations [20; 40 with --compare]");
   app.add_option("-w,--warmup_iters", options.warmup, "Iterations before")->capture_default_str();
+  app.add_option("-m,--agg_iters", options.aggregated,
+                 "Calls per iteration, one after the other; the time is that of one")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("-z,--blocking", words.blocking,
+                 "1: a barrier before each of these calls, 0: none")
+      ->check(CLI::Range(0, 1))
+      ->capture_default_str();
   app.add_option("-c,--check", words.check, "1: check the last result of each size, 0: do not")
       ->check(CLI::Range(0, 1))
       ->capture_default_str();
@@ -125,6 +134,7 @@ void add_bench_command(CommandLine& line) {
   app->callback([=, &line] {
     if (options->backend == "mpi" && !words->compare.empty())
       throw CLI::ValidationError("--compare", "compares ours with mpi; leave --backend mpi out");
+    line.patience = setup_patience(seconds(words->timeout_s));
     line.run = [=](const World& world) { return bench(world, understood(*words, *options)); };
   });
 }

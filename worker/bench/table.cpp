@@ -74,7 +74,7 @@ nlohmann::ordered_json json_of(const BenchRow& row, const BenchOptions& options)
   result["algbw"] = row.algorithm_bandwidth().bytes_per_second;
   result["busbw"] = row.bus_bandwidth().bytes_per_second;
   result["wrong"] = row.wrong;
-  result["algorithm"] = options.backend == "mpi" ? "opaque" : to_string(row.schedule.algorithm);
+  result["algorithm"] = is_opaque(options.backend) ? "opaque" : to_string(row.schedule.algorithm);
   if (row.expected) result["expected_s"] = row.expected->value;
   if (row.bound) result["bound_s"] = row.bound->value;
   return result;
@@ -108,10 +108,11 @@ std::string bench_header(const World& world, const BenchOptions& options) {
       world.oversubscribed ? ", more ranks than cores" : "");
   const std::string step = options.step ? fmt::format("{}(bytes)", options.step->count)
                                         : fmt::format("{}(factor)", options.factor);
-  text +=
-      fmt::format("# minBytes {} maxBytes {} step: {} warmup iters: {} iters: {} validation: {}\n",
-                  options.begin.count, options.end.count, step, options.warmup, options.iterations,
-                  options.check ? 1 : 0);
+  text += fmt::format(
+      "# minBytes {} maxBytes {} step: {} warmup iters: {} iters: {} agg iters: {} "
+      "validation: {}\n",
+      options.begin.count, options.end.count, step, options.warmup, options.iterations,
+      options.aggregated, options.check ? 1 : 0);
   text += "# time: slowest rank, median over the iterations; buffers are used in place only\n#\n";
   text += fmt::format("# {:>10}  {:>12}  {:>8}  {:>6}  {:>6}  {:^33}  {:^33}\n", "", "", "", "", "",
                       "out-of-place", "in-place");
@@ -159,6 +160,7 @@ std::string bench_json(const std::vector<BenchRow>& rows, const World& world,
                                      {"nodes", world.nodes},
                                      {"oversubscribed", world.oversubscribed},
                                      {"iterations", options.iterations},
+                                     {"aggregated", options.aggregated},
                                      {"results", nlohmann::ordered_json::array()}};
   for (const BenchRow& row : rows) document["results"].push_back(json_of(row, options));
   if (ways)

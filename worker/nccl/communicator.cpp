@@ -28,6 +28,13 @@ WaitResult tell(Transport& transport, const Group& group, int root, ncclUniqueId
   return result;
 }
 
+ncclConfig_t config_with(int most_ctas) {
+  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
+  config.blocking = 0;
+  if (most_ctas > 0) config.maxCTAs = most_ctas;
+  return config;
+}
+
 }  // namespace
 
 Communicator::~Communicator() {
@@ -39,6 +46,16 @@ Communicator::~Communicator() {
     library_.ncclCommDestroy(communicator_);
   else
     library_.ncclCommAbort(communicator_);
+}
+
+Outcome Communicator::split_from(const Communicator& parent, const Group& group, int most_ctas,
+                                 Transport::Deadline deadline) {
+  ncclConfig_t config = config_with(most_ctas);
+  const ncclResult_t result = library_.ncclCommSplit(parent.get(), group.ranks.front(), group.index,
+                                                     &communicator_, &config);
+  // The new one is there when the parent is through.
+  const Outcome outcome = parent.settle(result, deadline);
+  return outcome.state == WaitState::done ? settle(ncclInProgress, deadline) : outcome;
 }
 
 Outcome Communicator::join(Transport& transport, const Group& group, int most_ctas,
@@ -53,9 +70,7 @@ Outcome Communicator::join(Transport& transport, const Group& group, int most_ct
     const WaitResult told = tell(transport, group, root, id, deadline);
     if (told.state != WaitState::done) return {told.state, "the unique id did not arrive"};
   }
-  ncclConfig_t config = NCCL_CONFIG_INITIALIZER;
-  config.blocking = 0;
-  if (most_ctas > 0) config.maxCTAs = most_ctas;
+  ncclConfig_t config = config_with(most_ctas);
   const ncclResult_t result =
       count == 1
           ? library_.ncclCommInitRankConfig(&communicator_, ranks, ids[0], group.index, &config)

@@ -24,6 +24,10 @@ class Communicator {
   // transport. `most_ctas`: a hint, 0 leaves it to NCCL.
   Outcome join(Transport& transport, const Group& group, int most_ctas,
                Transport::Deadline deadline);
+  // Collective over `parent`, whose ranks are the world's: the ranks of a group become one, in its
+  // order. No ids go round, and NCCL can share what it holds.
+  Outcome split_from(const Communicator& parent, const Group& group, int most_ctas,
+                     Transport::Deadline deadline);
   // What a call of NCCL returned, and then what has become of it: polled until it is no longer in
   // progress.
   Outcome settle(ncclResult_t result, Transport::Deadline deadline) const;

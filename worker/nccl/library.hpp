@@ -43,6 +43,7 @@ struct Library {
   cudaError_t (*cudaMalloc)(void**, std::size_t) = nullptr;
   cudaError_t (*cudaEventCreate)(cudaEvent_t*) = nullptr;
   decltype(&::ncclCommInitRankScalable) ncclCommInitRankScalable = nullptr;  // since 2.23
+  decltype(&::ncclCommSplit) ncclCommSplit = nullptr;                        // since 2.18
   int version = 0;  // of NCCL, as NCCL counts: 22809
 };
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <cstdlib>
 #include <iostream>
 #include <map>
 
@@ -50,6 +51,7 @@ class NcclBackend : public Backend {
 
   std::string name() const override { return "nccl"; }
   bool opaque() const override { return true; }
+  WaitResult prepare(std::span<const Prospect> prospects, Transport::Deadline deadline) override;
   Execution execute(const Schedule& schedule, const Group& group, std::span<std::byte> buffer,
                     const Reducer& reducer, Transport::Deadline deadline) override;
 
@@ -65,6 +67,7 @@ class NcclBackend : public Backend {
   };
   Outcome communicator(const Schedule& schedule, const Group& group, Transport::Deadline deadline,
                        Communicator*& found);
+  Outcome why_no_ids(int ranks) const;
   Outcome perform(const Call& call, Execution& execution);
   Outcome wait_for(cudaEvent_t event, const Call& call) const;
   ncclResult_t enqueue(const Call& call) const;
@@ -207,20 +210,56 @@ Outcome NcclBackend::perform(const Call& call, Execution& execution) {
   return wait_for(end_, call);
 }
 
-// The plan's algorithm cannot be asked for: NCCL takes NCCL_ALGO and NCCL_PROTO from the
-// environment for all communicators alike. Its channels can: they bound the CTAs.
+// Channels bound the CTAs; one says nothing.
+int most_ctas(int channels) { return channels > 1 ? std::min(channels, 32) : 0; }
+
+Group whole_world(const Transport& transport) {
+  Group group;
+  for (int rank = 0; rank < transport.size(); ++rank) group.ranks.push_back(rank);
+  group.index = transport.rank();
+  return group;
+}
+
+// The world meets once; then it splits for each dimension in turn.
+WaitResult NcclBackend::prepare(std::span<const Prospect> prospects, Transport::Deadline deadline) {
+  if (library_.ncclCommSplit == nullptr || prospects.empty()) return {WaitState::done, -1};
+  const Group everybody = whole_world(transport_);
+  auto& world = communicators_[everybody.ranks];
+  world = std::make_unique<Communicator>(library_);
+  int widest = 0;
+  for (const Prospect& prospect : prospects)
+    if (prospect.group.ranks == everybody.ranks) widest = std::max(widest, prospect.channels);
+  Outcome outcome = why_no_ids(transport_.size());
+  if (outcome.state == WaitState::done)
+    outcome = world->join(transport_, everybody, most_ctas(widest), deadline);
+  for (const Prospect& prospect : prospects) {
+    if (outcome.state != WaitState::done) break;
+    if (prospect.group.ranks.size() == everybody.ranks.size()) continue;
+    auto part = std::make_unique<Communicator>(library_);
+    outcome = part->split_from(*world, prospect.group, most_ctas(prospect.channels), deadline);
+    // Two dimensions may have the same ranks, for all of these alike: the first stays.
+    communicators_.try_emplace(prospect.group.ranks, std::move(part));
+  }
+  if (outcome.state == WaitState::done) return {WaitState::done, -1};
+  const Execution execution = give_up(outcome, everybody);
+  return {execution.state, execution.peer};
+}
+
+Outcome NcclBackend::why_no_ids(int ranks) const {
+  if (nccl_ids(ranks) == 1 || library_.ncclCommInitRankScalable != nullptr) return {};
+  return {WaitState::failed,
+          fmt::format("{} ranks need ncclCommInitRankScalable (NCCL 2.23)", ranks)};
+}
+
 Outcome NcclBackend::communicator(const Schedule& schedule, const Group& group,
                                   Transport::Deadline deadline, Communicator*& found) {
   auto& place = communicators_[group.ranks];
   Outcome outcome;
   if (place == nullptr) {
-    const int ranks = static_cast<int>(group.ranks.size());
-    if (nccl_ids(ranks) > 1 && library_.ncclCommInitRankScalable == nullptr)
-      return {WaitState::failed,
-              fmt::format("{} ranks need ncclCommInitRankScalable (NCCL 2.23)", ranks)};
     place = std::make_unique<Communicator>(library_);
-    const int ctas = schedule.channels > 1 ? std::min(schedule.channels, 32) : 0;
-    outcome = place->join(transport_, group, ctas, deadline);
+    outcome = why_no_ids(static_cast<int>(group.ranks.size()));
+    if (outcome.state == WaitState::done)
+      outcome = place->join(transport_, group, most_ctas(schedule.channels), deadline);
   }
   found = place.get();
   return outcome;
@@ -268,7 +307,8 @@ Execution NcclBackend::execute(const Schedule& schedule, const Group& group,
 }  // namespace nccl
 
 Result<std::unique_ptr<Backend>> make_nccl_backend(Transport& transport, const NcclPlace& place,
-                                                   const NcclLibraries& libraries) {
+                                                   const NcclLibraries& libraries,
+                                                   std::span<const collectives::Schedule> planned) {
   const Result<nccl::Library> library = nccl::load_library(libraries);
   if (!library) return tl::unexpected(library.error());
   int devices = 0;
@@ -291,6 +331,9 @@ Result<std::unique_ptr<Backend>> make_nccl_backend(Transport& transport, const N
                    fmt::format("backend nccl: GPU {} cannot be used: {}", place.local_rank,
                                library->cudaGetErrorString(set)),
                    "look at nvidia-smi");
+  // NCCL reads it when a communicator is made; what the user has set stands.
+  const std::string hint = nccl_algorithms(planned, library->version);
+  if (!hint.empty()) setenv("NCCL_ALGO", hint.c_str(), 0);
   return std::make_unique<nccl::NcclBackend>(transport, *library);
 }
 

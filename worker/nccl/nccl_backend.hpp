@@ -30,9 +30,17 @@ struct NcclPlace {
 
 // Fails, with what to do about it, where this build has no NCCL, a library is missing or too old,
 // there is no GPU, or more ranks than GPUs (NCCL refuses two ranks on one). Not collective; the
-// transport must outlive the backend.
-Result<std::unique_ptr<Backend>> make_nccl_backend(Transport& transport, const NcclPlace& place,
-                                                   const NcclLibraries& libraries = {});
+// transport must outlive the backend. The algorithms of the `planned` schedules become NCCL's where
+// the environment does not say otherwise.
+Result<std::unique_ptr<Backend>> make_nccl_backend(
+    Transport& transport, const NcclPlace& place, const NcclLibraries& libraries = {},
+    std::span<const collectives::Schedule> planned = {});
+
+// What NCCL_ALGO must say for NCCL to choose among the algorithms of these schedules, operation by
+// operation: "allreduce:ring,tree;allgather:ring". Ring stands beside whatever not every machine
+// has, for NCCL fails where it may not choose. Operations with a schedule that NCCL has not are
+// left to it, and so is everything before 2.24, which knows no operations there. May be empty.
+std::string nccl_algorithms(std::span<const collectives::Schedule> planned, int version);
 
 // Why NCCL cannot do it, or empty.
 std::string why_nccl_cannot(const collectives::Schedule& schedule);

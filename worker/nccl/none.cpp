@@ -4,7 +4,8 @@
 namespace railwright::worker {
 
 Result<std::unique_ptr<Backend>> make_nccl_backend(Transport&, const NcclPlace&,
-                                                   const NcclLibraries&) {
+                                                   const NcclLibraries&,
+                                                   std::span<const collectives::Schedule>) {
   return failure(
       {}, "backend nccl: this build has no NCCL",
       "build where cuda_runtime_api.h and nccl.h are found (RAILWRIGHT_NCCL=ON says what "

@@ -46,6 +46,7 @@ void add_probe_command(CommandLine& line) {
     options->timeout = seconds(words->timeout_s);
     for (const std::string& text : words->throttles)
       options->throttles.push_back(*parse_throttle(text));
+    line.patience = setup_patience(options->timeout);
     line.run = [options](const World& world) { return probe(world, *options); };
   });
 }

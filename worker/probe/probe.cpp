@@ -129,7 +129,7 @@ std::vector<PairRecord> Prober::measure(const std::vector<std::vector<RankPair>>
     }
   }
   require(arrive(transport_, everybody_, deadline()));
-  return merged(gather_text(MPI_COMM_WORLD, seen.dump()));
+  return merged(gather_text(world_, MPI_COMM_WORLD, seen.dump()));
 }
 
 void add_expectations(std::vector<PairRecord>& pairs, const topology::Cluster& cluster,

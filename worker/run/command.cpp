@@ -57,7 +57,7 @@ void add_options(CLI::App& app, RunOptions& options, Words& words) {
   app.add_option("--backend", options.backend,
                  "auto; p2p: our schedules over MPI messages; shm: memory that ranks of one "
                  "machine share; hierarchical: shm inside a machine, p2p across; mpi: MPI's "
-                 "collectives; nccl: NCCL's, for --workload train; emulated: moves nothing")
+                 "collectives; nccl: NCCL's, on a GPU per rank; emulated: moves nothing")
       ->check(CLI::IsMember({"auto", "p2p", "mpi", "shm", "hierarchical", "nccl", "emulated"}))
       ->capture_default_str();
   app.add_option("--ranks-per-node", options.ranks_per_node,
@@ -107,6 +107,10 @@ void add_run_command(CommandLine& line) {
     options->speed = *parse_speed(words->speed);
     for (const std::string& text : words->throttles)
       options->throttles.push_back(*parse_throttle(text));
+    // A checkpoint may take some ranks much longer than others to read or write.
+    const bool with_files = options->workload == "train";
+    line.patience =
+        with_files ? std::max(options->timeout, seconds(600)) : setup_patience(options->timeout);
     line.run = [options](const World& world) { return run_plan(world, *options); };
   });
 }

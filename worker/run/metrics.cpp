@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 #include <numeric>
@@ -49,6 +51,7 @@ Json contribution(const World& world, const Part& part, const Record& record) {
   json["links"] = Json::array();
   for (const auto& [link, sum] : links)
     json["links"].push_back({link, sum.sent, sum.received, sum.wait});
+  json["edges"] = edges_of(record);
   return json;
 }
 
@@ -69,6 +72,20 @@ telemetry::LinkSample sample_of(const topology::Graph& graph, topology::LinkId l
 // Each link by name and, without a name, as part of its class: equal labels are added up.
 void add_link(telemetry::Snapshot& snapshot, const topology::Graph& graph, const Json& entry) {
   telemetry::LinkSample sample = sample_of(graph, {entry[0].get<int>()}, entry);
+  snapshot.links.push_back(sample);
+  sample.link.clear();
+  snapshot.links.push_back(sample);
+}
+
+// From rank to rank, by the time stamps of both.
+void add_edge(telemetry::Snapshot& snapshot, const Json& edge) {
+  telemetry::LinkSample sample;
+  sample.link =
+      fmt::format("rank{}-rank{}", edge["ranks"][0].get<int>(), edge["ranks"][1].get<int>());
+  sample.link_class = "edge";
+  sample.source = "measured";
+  sample.transmit_bytes = sample.receive_bytes = edge["bytes"];
+  sample.busy_seconds = edge["time_s"];
   snapshot.links.push_back(sample);
   sample.link.clear();
   snapshot.links.push_back(sample);
@@ -139,14 +156,15 @@ void NodeMetrics::publish(telemetry::Snapshot snapshot) {
 }
 
 void NodeMetrics::publish(const Part& part, const Record& record, const std::string& state) {
-  const auto texts = gather_text(world_.node, contribution(world_, part, record).dump());
+  const auto texts = gather_text(world_, world_.node, contribution(world_, part, record).dump());
   if (!world_.first_of_node()) return;
   telemetry::Snapshot snapshot = snapshot_of_plan(part.plan, *part.cluster);
   for (const std::string& text : texts) {
     const Json json = Json::parse(text);
     snapshot.rank_wait_seconds[json["rank"]] = json["wait"];
     for (const Json& entry : json["links"]) add_link(snapshot, part.cluster->graph, entry);
-    for (const Json& entry : json["collectives"]) add_collective(snapshot, entry, mode_ == "mpi");
+    for (const Json& edge : json["edges"]) add_edge(snapshot, edge);
+    for (const Json& entry : json["collectives"]) add_collective(snapshot, entry, is_opaque(mode_));
   }
   for (const telemetry::LinkSample& port : port_counters(options_.counters_root)) {
     snapshot.links.push_back(port);

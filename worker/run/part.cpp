@@ -46,6 +46,7 @@ class PartMaker {
   void add_link_bytes(std::vector<LinkBytes>& links, int source, int target, double bytes) const;
   void add_sends(Kind& kind, const Schedule& schedule) const;
   void add_pipeline_op(const Op& op, int peer);
+  void add_prospects();
   int rank_at_stage(int stage) const;
   AcceleratorId accelerator(int rank) const {
     return emulator::accelerator_of(rank, part_.plan.placement, part_.plan.degrees);
@@ -139,7 +140,7 @@ Kind PartMaker::make_kind(const Op& op, Bytes size) {
   Kind kind{group(op.group), op.operation, size, planned, planned.algorithm, {}, {}, {}, false, {}};
   kind.in_memory = shares_memory(options_.backend) &&
                    live_together(machines(world_, options_.ranks_per_node), kind.group.ranks);
-  if (options_.backend == "mpi") kind.schedule = opaque_schedule(planned);
+  kind.schedule = executed_schedule(options_.backend, planned);
   std::string why = collectives::why_not(planned);
   if (why.empty() && planned.ranks != static_cast<int>(kind.group.ranks.size()))
     why = fmt::format("its schedule is for {} ranks, the group has {}", planned.ranks,
@@ -151,7 +152,7 @@ Kind PartMaker::make_kind(const Op& op, Bytes size) {
     errors_.push_back({{},
                        fmt::format("{} of {} over {}: {}", to_string(op.operation),
                                    railwright::to_string(size), to_string(op.group), why),
-                       options_.backend == "mpi" ? "plan again" : "take --backend mpi"});
+                       is_opaque(options_.backend) ? "plan again" : "take --backend mpi"});
     return kind;
   }
   if (planned.ranks == 1) return kind;
@@ -220,7 +221,18 @@ Result<Part> PartMaker::make() {
     part_.time_of_op.push_back(op.kind == OpKind::compute ? time_of_body[op.body] : Seconds{});
   }
   if (!errors_.empty()) return tl::unexpected(errors_);
+  add_prospects();
   return std::move(part_);
+}
+
+// Dimensions that have schedules in the plan, which is the same on all ranks.
+void PartMaker::add_prospects() {
+  std::map<Dimension, int> channels;
+  for (const emulator::ScheduleChoice& choice : part_.plan.schedules)
+    channels[choice.group] = std::max(channels[choice.group], choice.schedule.channels);
+  for (const auto& [dimension, most] : channels)
+    if (workload::degree_of(part_.plan.degrees, dimension) > 1)
+      part_.prospects.push_back({group(dimension), most});
 }
 
 std::string short_name(const std::string& host) { return host.substr(0, host.find('.')); }

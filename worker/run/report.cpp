@@ -14,11 +14,9 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 Json own_report(const World& world, const Part& part, const Record& record) {
-  Json report = {{"rank", world.rank},
-                 {"host", world.hosts[world.rank]},
-                 {"wait_s", record.wait.value},
-                 {"checked", record.checked},
-                 {"wrong", record.wrong}};
+  Json report = {{"rank", world.rank},          {"host", world.hosts[world.rank]},
+                 {"wait_s", record.wait.value}, {"checked", record.checked},
+                 {"wrong", record.wrong},       {"edges", edges_of(record)}};
   report["kinds"] = Json::array();
   for (std::size_t i = 0; i < part.kinds.size(); ++i) {
     const Kind& kind = part.kinds[i];
@@ -90,6 +88,59 @@ Json measured_row(const Row& row, bool opaque) {
   return json;
 }
 
+// What both ends of an edge have timed, together.
+std::vector<Json> edge_rows(const std::vector<Json>& reports) {
+  std::map<Json, Json> edges;
+  for (const Json& report : reports)
+    for (const Json& edge : report["edges"]) {
+      const auto [place, fresh] = edges.try_emplace(edge["ranks"], edge);
+      if (fresh) continue;
+      for (const char* key : {"messages", "bytes"})
+        place->second[key] = place->second[key].get<std::int64_t>() + edge[key].get<std::int64_t>();
+      place->second["time_s"] =
+          place->second["time_s"].get<double>() + edge["time_s"].get<double>();
+    }
+  std::vector<Json> rows;
+  for (auto& [ranks, edge] : edges) {
+    const double time = edge["time_s"];
+    if (time > 0) edge["bandwidth_bytes_per_s"] = edge["bytes"].get<double>() / time;
+    rows.push_back(edge);
+  }
+  return rows;
+}
+
+// The slowest link between the two ranks, as the plan places them.
+void add_place(Json& edge, const Part& part) {
+  const topology::Router router(*part.cluster);
+  const auto accelerator = [&](const Json& rank) {
+    return emulator::accelerator_of(rank.get<int>(), part.plan.placement, part.plan.degrees);
+  };
+  const topology::Route route =
+      router.between(accelerator(edge["ranks"][0]), accelerator(edge["ranks"][1]));
+  const topology::Graph& graph = part.cluster->graph;
+  const auto slowest =
+      std::ranges::min_element(route.links, {}, [&](const topology::LinkShare& share) {
+        return graph.capacity(share.link).bytes_per_second;
+      });
+  edge["class"] = "";
+  edge["links"] = Json::array();
+  if (slowest == route.links.end()) return;
+  edge["class"] = graph.class_of(slowest->link).name;
+  edge["links"].push_back(graph.name_of(slowest->link));
+}
+
+// Groups that are slower than their like, and edges that are.
+Json slow_places(const std::vector<Json>& reports, const std::vector<Json>& edges,
+                 const World& world, const Part& part) {
+  const std::vector<Json> slow = slow_edges(edges, world.first_of);
+  Json result = slow_links(reports, slow);
+  for (Json edge : slow) {
+    add_place(edge, part);
+    result.push_back(edge);
+  }
+  return result;
+}
+
 // Links that set the pace of collectives: how long these took, and were expected to.
 Json link_rows(const std::vector<Json>& reports) {
   std::map<std::string, std::pair<double, double>> links;
@@ -117,7 +168,7 @@ void add_verification(Json& document, const std::vector<Json>& reports) {
 
 Json document_of(const World& world, const std::vector<Json>& reports, const Part& part,
                  const std::vector<Seconds>& steps, const std::string& backend) {
-  const bool opaque = backend == "mpi";
+  const bool opaque = is_opaque(backend);
   Json document = {{"backend", backend},
                    {"schedule", opaque ? "opaque" : "planned"},
                    {"ranks", world.size},
@@ -153,7 +204,10 @@ Json document_of(const World& world, const std::vector<Json>& reports, const Par
   document["bound"] = bound;
   // With more ranks than cores a late rank is one that had no core.
   document["links"] = link_rows(reports);
-  document["slow_links"] = world.oversubscribed ? Json::array() : slow_links(reports);
+  const std::vector<Json> edges = edge_rows(reports);
+  document["edges"] = edges;
+  document["slow_links"] =
+      world.oversubscribed ? Json::array() : slow_places(reports, edges, world, part);
   document["slow_ranks"] = world.oversubscribed ? Json::array() : slow_ranks(reports, steps);
   add_verification(document, reports);
   return document;
@@ -191,7 +245,27 @@ std::string collective_lines(const Json& document) {
   return text;
 }
 
+std::string slow_line(const Json& link) {
+  const std::string text = fmt::format("slow: a {} link between ranks {}",
+                                       link["class"].get<std::string>(), link["ranks"].dump());
+  if (!link.contains("bandwidth_bytes_per_s")) return text + "\n";
+  return fmt::format("{}: {:.3g} GB/s, usual are {:.3g} GB/s\n", text,
+                     link["bandwidth_bytes_per_s"].get<double>() / 1e9,
+                     link["usual_bytes_per_s"].get<double>() / 1e9);
+}
+
 }  // namespace
+
+nlohmann::ordered_json edges_of(const Record& record) {
+  Json edges = Json::array();
+  for (const EdgeTotal& edge : record.edges)
+    edges.push_back({{"ranks", {edge.source, edge.target}},
+                     {"source", "measured"},
+                     {"messages", edge.messages},
+                     {"bytes", edge.bytes.count},
+                     {"time_s", edge.busy.value}});
+  return edges;
+}
 
 Seconds typical_step(std::vector<Seconds> steps) {
   if (steps.size() > 1) steps.erase(steps.begin());
@@ -204,7 +278,7 @@ std::string report_json(const World& world, const Part& part, const Record& reco
                         const std::string& backend) {
   std::vector<Json> reports;
   for (const std::string& text :
-       gather_text(MPI_COMM_WORLD, own_report(world, part, record).dump()))
+       gather_text(world, MPI_COMM_WORLD, own_report(world, part, record).dump()))
     reports.push_back(Json::parse(text));
   if (!world.first()) return {};
   return document_of(world, reports, part, record.steps, backend).dump(2) + "\n";
@@ -232,9 +306,7 @@ std::string report_text(const std::string& json) {
   for (const Json& rank : document["slow_ranks"])
     text += fmt::format("slow: rank {} on {}, {:.1f} ms late in all\n", rank["rank"].get<int>(),
                         rank["host"].get<std::string>(), rank["late_s"].get<double>() * 1e3);
-  for (const Json& link : document["slow_links"])
-    text += fmt::format("slow: a {} link between ranks {}\n", link["class"].get<std::string>(),
-                        link["ranks"].dump());
+  for (const Json& link : document["slow_links"]) text += slow_line(link);
   const Json& verification = document["verification"];
   text += fmt::format("checked {} results: {} wrong elements\n",
                       verification["checked"].get<std::uint64_t>(),

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "topology/files/writable.hpp"
+#include "worker/await.hpp"
 #include "worker/mpi_transport.hpp"
 #include "worker/train/run.hpp"
 
@@ -33,6 +34,9 @@ int walk(const World& world, const RunOptions& options, const Part& part, bool a
   EngineChoice choice{options.backend, options.ranks_per_node, buffer_demand(part)};
   choice.or_p2p = automatic;
   choice.throttles = options.throttles;
+  choice.time_edges = true;
+  for (const emulator::ScheduleChoice& planned : part.plan.schedules)
+    choice.planned.push_back(planned.schedule);
   Result<Engine> engine = Engine::make(world, choice);
   if (!engine) return exit_usage;
   const std::string backend_name = engine->backend().name();
@@ -46,21 +50,23 @@ int walk(const World& world, const RunOptions& options, const Part& part, bool a
     unpublished += walker.record().steps.back().value;
     unreported += walker.record().steps.back().value;
     if (options.report_every.value > 0 && unreported >= options.report_every.value) {
+      walker.measure_edges();
       report_so_far(world, options, part, walker.record(), backend_name);
       unreported = 0;
     }
     if (!metrics.wanted() || !(last || step == 0 || unpublished >= between_publications)) continue;
+    walker.measure_edges();
     metrics.publish(part, walker.record(), last ? "done" : "running");
     unpublished = 0;
   }
+  walker.measure_edges();
   const std::string json = report_json(world, part, walker.record(), backend_name);
   if (world.first()) std::cout << report_text(json) << std::flush;
   Errors errors = metrics.write_textfile();
   if (world.first() && !options.json_path.empty())
     for (const ConfigError& error : write_file(options.json_path, json)) errors.push_back(error);
   if (!agree(world, errors)) return exit_usage;
-  std::uint64_t wrong = walker.record().wrong;
-  MPI_Allreduce(MPI_IN_PLACE, &wrong, 1, MPI_UINT64_T, MPI_SUM, MPI_COMM_WORLD);
+  const std::uint64_t wrong = reduced(world, MPI_COMM_WORLD, walker.record().wrong, MPI_SUM);
   linger(world, options);
   return wrong == 0 ? exit_ok : exit_failed;
 }
@@ -102,8 +108,6 @@ int run_plan(const World& world, const RunOptions& options) {
   if (!agree(world, unwritable_outputs(world, options))) return exit_usage;
   if (!agree(world, why_not_throttle(options.throttles, world.size))) return exit_usage;
   if (options.workload == "train") return train::run_training(world, options, *plan);
-  const ConfigError no_traffic{{}, "--backend nccl is for --workload train", "take p2p or mpi"};
-  if (!agree(world, options.backend == "nccl" ? Errors{no_traffic} : Errors{})) return exit_usage;
   const std::string backend = backend_for(world, options, *plan);
   NodeMetrics metrics(world, options, backend);
   if (!agree(world, metrics.listen())) return exit_usage;

@@ -8,6 +8,7 @@
 
 #include <map>
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -78,6 +79,7 @@ struct Part {
   std::vector<int> peer_of_op;      // send, receive: rank of the world; else -1
   std::vector<Seconds> time_of_op;  // compute: how long it is paced
   std::vector<LinkBytes> pipeline;  // of all sends and receives of a step
+  std::vector<Prospect> prospects;  // every group of this rank that the plan has schedules for
 };
 // Fails where the plan cannot be executed by the options' backend, one of engine_names().
 Result<Part> make_part(const emulator::Plan& plan, const World& world, const RunOptions& options);
@@ -102,6 +104,7 @@ struct Record {
   std::vector<KindRecord> kinds;  // as Part::kinds
   Seconds wait;                   // for peers, in collectives and receives
   std::uint64_t checked = 0, wrong = 0;
+  std::vector<EdgeTotal> edges;  // into this rank, or written by it; as of measure_edges()
 };
 
 // Median of the steps after the first, which checks everything and touches fresh memory: that one
@@ -114,6 +117,8 @@ class Walker {
   Walker(const World& world, const Part& part, Engine& engine, Seconds timeout);
   ~Walker();
   void step();  // collective
+  // Collective, between steps: brings what all ranks have timed together.
+  void measure_edges();
   const Record& record() const;
 
  private:
@@ -122,6 +127,9 @@ class Walker {
 };
 
 // ---- what is told ------------------------------------------------------------------------------
+
+// {"ranks": [source, target], "source": "measured", "messages", "bytes", "time_s"} of each edge.
+nlohmann::ordered_json edges_of(const Record& record);
 
 // Collective. The document of --json on rank 0, empty elsewhere.
 std::string report_json(const World& world, const Part& part, const Record& record,

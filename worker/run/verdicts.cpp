@@ -1,6 +1,7 @@
 #include "worker/run/verdicts.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <string>
 
@@ -41,7 +42,51 @@ Json slow_ranks(const std::vector<Json>& reports, const std::vector<Seconds>& st
   return result;
 }
 
-Json slow_links(const std::vector<Json>& reports) {
+std::vector<Json> slow_edges(const std::vector<Json>& edges, const std::vector<int>& first_of) {
+  constexpr double tolerated = 2;
+  constexpr std::size_t fewest = 3;
+  std::map<std::pair<bool, int>, std::vector<Json>> alike;
+  for (const Json& edge : edges) {
+    if (!edge.contains("bandwidth_bytes_per_s")) continue;
+    const auto machine = [&](int end) {
+      return first_of[edge["ranks"][static_cast<std::size_t>(end)].get<std::size_t>()];
+    };
+    const double size = edge["bytes"].get<double>() / edge["messages"].get<double>();
+    const int magnitude = static_cast<int>(std::log2(size) / 2);
+    alike[{machine(0) == machine(1), magnitude}].push_back(edge);
+  }
+  std::vector<Json> slow;
+  for (auto& [kind, group] : alike) {
+    if (group.size() < fewest) continue;
+    std::vector<double> all;
+    for (const Json& edge : group) all.push_back(edge["bandwidth_bytes_per_s"]);
+    const double usual = median(all);
+    for (Json& edge : group) {
+      if (tolerated * edge["bandwidth_bytes_per_s"].get<double>() >= usual) continue;
+      edge["usual_bytes_per_s"] = usual;
+      edge["usual_s"] = edge["bytes"].get<double>() / usual;
+      slow.push_back(edge);
+    }
+  }
+  return slow;
+}
+
+namespace {
+
+// The first slow edge between two ranks of the group.
+void add_edge_inside(Json& verdict, const std::vector<Json>& edges) {
+  const Json& ranks = verdict["ranks"];
+  const auto among = [&](const Json& rank) { return std::ranges::count(ranks, rank) > 0; };
+  for (const Json& edge : edges)
+    if (among(edge["ranks"][0]) && among(edge["ranks"][1])) {
+      verdict["edge"] = edge["ranks"];
+      return;
+    }
+}
+
+}  // namespace
+
+Json slow_links(const std::vector<Json>& reports, const std::vector<Json>& edges) {
   constexpr double tolerated = 1.5;
   std::map<std::string, std::map<Json, GroupTime>> times;
   for (const Json& report : reports)
@@ -58,14 +103,14 @@ Json slow_links(const std::vector<Json>& reports) {
     if (groups.size() < 3) continue;  // two differ, but which is right?
     std::vector<double> all;
     for (const auto& [ranks, entry] : groups) all.push_back(entry.time);
-    for (const auto& [ranks, entry] : groups)
-      if (entry.time > tolerated * median(all))
-        result.push_back({{"class", entry.kind["class"]},
-                          {"links", entry.links},
-                          {"ranks", ranks},
-                          {"op", entry.kind["op"]},
-                          {"time_s", entry.time},
-                          {"usual_s", median(all)}});
+    for (const auto& [ranks, entry] : groups) {
+      if (entry.time <= tolerated * median(all)) continue;
+      Json verdict = {
+          {"class", entry.kind["class"]}, {"links", entry.links}, {"ranks", ranks},
+          {"op", entry.kind["op"]},       {"time_s", entry.time}, {"usual_s", median(all)}};
+      add_edge_inside(verdict, edges);
+      result.push_back(verdict);
+    }
   }
   return result;
 }

@@ -66,6 +66,8 @@ struct Walker::State {
   const Part& part;
   Transport& transport;
   Backend& backend;
+  EdgeLog* edges;
+  SharedClock shared_clock;
   Seconds timeout;
   Reducer reducer;
   Group everybody;
@@ -166,16 +168,21 @@ void Walker::State::collective(int index) {
 void Walker::State::send(int index) {
   const Op& op = part.program.ops[index];
   reap_sends();
-  sendings.push_back(transport.post_send(part.peer_of_op[index], pipeline_tags + op.backward,
-                                         std::span(outgoing).first(op.bytes.count)));
+  const int peer = part.peer_of_op[index], tag = pipeline_tags + op.backward;
+  if (edges != nullptr) edges->sent(peer, tag, op.bytes.count);
+  sendings.push_back(transport.post_send(peer, tag, std::span(outgoing).first(op.bytes.count)));
 }
 
 void Walker::State::receive(int index) {
   const Op& op = part.program.ops[index];
   const Seconds start = clock.now();
-  const Request request = transport.post_receive(
-      part.peer_of_op[index], pipeline_tags + op.backward, std::span(buffer).first(op.bytes.count));
+  const int peer = part.peer_of_op[index], tag = pipeline_tags + op.backward;
+  EdgeLog::Ticket ticket;
+  if (edges != nullptr) ticket = edges->expected(peer, tag, op.bytes.count);
+  const Request request =
+      transport.post_receive(peer, tag, std::span(buffer).first(op.bytes.count));
   require(transport.wait(request, deadline()));
+  if (edges != nullptr) edges->arrived(ticket);
   record.wait += clock.now() - start;
 }
 
@@ -224,6 +231,8 @@ Walker::Walker(const World& world, const Part& part, Engine& engine, Seconds tim
                        part,
                        engine.transport(),
                        engine.backend(),
+                       engine.edges(),
+                       SharedClock(world.first_of),
                        timeout,
                        Reducer(part.type, ReduceOp::sum),
                        {},
@@ -238,6 +247,9 @@ Walker::Walker(const World& world, const Part& part, Engine& engine, Seconds tim
                        {},
                        {}}) {
   state_->prepare();
+  state_->require(state_->backend.prepare(part.prospects, state_->deadline()));
+  if (state_->edges != nullptr)
+    state_->require(state_->shared_clock.compare(state_->transport, state_->deadline()));
 }
 Walker::~Walker() = default;
 
@@ -256,6 +268,14 @@ void Walker::step() {
   state.record.steps.push_back(time);
   state.record.step_duration.observe(time);
   ++state.steps_done;
+}
+
+void Walker::measure_edges() {
+  State& state = *state_;
+  if (state.edges == nullptr) return;
+  state.require(state.shared_clock.compare(state.transport, state.deadline()));
+  state.require(state.edges->settle(state.transport, state.shared_clock, state.deadline()));
+  state.record.edges = state.edges->totals();
 }
 
 const Record& Walker::record() const { return state_->record; }

@@ -5,6 +5,7 @@
 #include <cassert>
 #include <cstring>
 
+#include "worker/edges.hpp"
 #include "worker/kernels/kernels.hpp"
 #include "worker/shm/meeting.hpp"
 #include "worker/shm/pieces.hpp"
@@ -50,7 +51,8 @@ struct Call {
 
 class ShmBackend : public Backend {
  public:
-  ShmBackend(SharedNode& node, Backend* for_private) : node_(node), for_private_(for_private) {}
+  ShmBackend(SharedNode& node, Backend* for_private, EdgeLog* edges)
+      : node_(node), for_private_(for_private), edges_(edges) {}
   ~ShmBackend() override {
     if (!scratch_.empty()) node_.release(scratch_);
   }
@@ -64,11 +66,14 @@ class ShmBackend : public Backend {
   void through_slots(const Call& call, Party& party, Execution& execution);
   void in_place(const Call& call, Party& party, Execution& execution);
   void work(const Call& call, Party& party, bool alone, Execution& execution);
+  void perform(const Call& call, Party& party, const Piece& piece, Execution& execution);
+  void log(const Group& group, const Piece& piece, Clock::time_point begin);
   bool take_scratch(std::size_t size);
   bool all_shared(Party& party);
 
   SharedNode& node_;
   Backend* for_private_;
+  EdgeLog* edges_;
   std::vector<std::unique_ptr<Party>> parties_;  // few: a rank is in one group per dimension
   std::span<std::byte> scratch_;                 // where private buffers are copied to
 };
@@ -87,23 +92,43 @@ Party* ShmBackend::party_of(const Group& group, Deadline deadline, Execution& ex
 
 void ShmBackend::work(const Call& call, Party& party, bool alone, Execution& execution) {
   call.pieces().visit(alone, [&](const Piece& piece) {
-    const bool to_all = piece.target == everyone;
-    std::byte* const own = to_all ? nullptr : party.results[piece.target];
-    if (piece.source != everyone) {
-      std::memcpy(own + piece.offset, party.inputs[piece.source] + piece.offset, piece.size);
-      execution.received += Bytes{piece.size};
-      return;
-    }
-    std::vector<const std::byte*>& inputs = party.inputs;
-    std::vector<std::byte*>& results = party.results;
-    for (const std::byte*& input : inputs) input += piece.offset;
-    for (std::byte*& result : results) result += piece.offset;
-    std::byte* const single[] = {to_all ? nullptr : results[piece.target]};
-    sum_into(call.reducer.type(), inputs, to_all ? Targets(results) : Targets(single), piece.size);
-    const std::uint64_t others = inputs.size() - 1;
-    execution.received += Bytes{others * piece.size};
-    if (to_all) execution.sent += Bytes{others * piece.size};
+    const bool timed = edges_ != nullptr && piece.size >= EdgeLog::least_bytes;
+    const auto begin = timed ? Clock::now() : Clock::time_point();
+    perform(call, party, piece, execution);
+    if (timed) log(call.group, piece, begin);
   });
+}
+
+void ShmBackend::perform(const Call& call, Party& party, const Piece& piece, Execution& execution) {
+  const bool to_all = piece.target == everyone;
+  std::byte* const own = to_all ? nullptr : party.results[piece.target];
+  if (piece.source != everyone) {
+    std::memcpy(own + piece.offset, party.inputs[piece.source] + piece.offset, piece.size);
+    execution.received += Bytes{piece.size};
+    return;
+  }
+  std::vector<const std::byte*>& inputs = party.inputs;
+  std::vector<std::byte*>& results = party.results;
+  for (const std::byte*& input : inputs) input += piece.offset;
+  for (std::byte*& result : results) result += piece.offset;
+  std::byte* const single[] = {to_all ? nullptr : results[piece.target]};
+  sum_into(call.reducer.type(), inputs, to_all ? Targets(results) : Targets(single), piece.size);
+  const std::uint64_t others = inputs.size() - 1;
+  execution.received += Bytes{others * piece.size};
+  if (to_all) execution.sent += Bytes{others * piece.size};
+}
+
+// What this rank has read from others, and written to others.
+void ShmBackend::log(const Group& group, const Piece& piece, Clock::time_point begin) {
+  const auto end = Clock::now();
+  for (int i = 0; i < static_cast<int>(group.ranks.size()); ++i) {
+    if (i == group.index) continue;
+    const int peer = group.ranks[i], own = group.ranks[group.index];
+    if (piece.source == everyone || piece.source == i)
+      edges_->moved(peer, own, piece.size, begin, end);
+    if (piece.target == everyone || piece.target == i)
+      edges_->moved(own, peer, piece.size, begin, end);
+  }
 }
 
 // Everybody makes its own result; whoever has it may go, for slots alternate.
@@ -190,8 +215,8 @@ Execution ShmBackend::execute(const Schedule& schedule, const Group& group,
 
 }  // namespace
 
-std::unique_ptr<Backend> make_shm_backend(SharedNode& node, Backend* for_private) {
-  return std::make_unique<ShmBackend>(node, for_private);
+std::unique_ptr<Backend> make_shm_backend(SharedNode& node, Backend* for_private, EdgeLog* edges) {
+  return std::make_unique<ShmBackend>(node, for_private, edges);
 }
 
 std::string why_shm_cannot(const SharedNode& node, const std::vector<int>& ranks) {

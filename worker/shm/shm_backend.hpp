@@ -20,7 +20,8 @@ namespace railwright::worker {
 inline constexpr std::size_t largest_copied = std::size_t{512} << 10;
 
 // `for_private` may be null: then every private buffer is copied. Both must outlive the backend.
-std::unique_ptr<Backend> make_shm_backend(SharedNode& node, Backend* for_private);
+std::unique_ptr<Backend> make_shm_backend(SharedNode& node, Backend* for_private,
+                                          EdgeLog* edges = nullptr);
 
 // Empty when all of them live on this machine.
 std::string why_shm_cannot(const SharedNode& node, const std::vector<int>& ranks);

@@ -14,11 +14,6 @@ using workload::Operation;
 
 namespace {
 
-bool same_bits_everywhere(const Schedule& schedule) {
-  const bool reduces = schedule.operation == Operation::all_reduce;
-  return !reduces || schedule.algorithm != Algorithm::one_shot || schedule.ranks <= 2;
-}
-
 bool parts_in_order(const Schedule& schedule, Bytes size) {
   if (schedule.operation != Operation::reduce_scatter &&
       schedule.operation != Operation::all_gather)
@@ -52,8 +47,7 @@ Schedule training_schedule(const emulator::Plan& plan, Dimension group, Operatio
   const int ranks = workload::degree_of(plan.degrees, group);
   if (opaque) return opaque_schedule(planned);
   const bool serves = planned.ranks == ranks && collectives::why_not(planned).empty() &&
-                      why_p2p_cannot(planned).empty() && same_bits_everywhere(planned) &&
-                      parts_in_order(planned, size);
+                      why_p2p_cannot(planned).empty() && parts_in_order(planned, size);
   return serves ? planned : Schedule{operation, Algorithm::ring, ranks};
 }
 
@@ -68,6 +62,11 @@ Exchange::Exchange(const emulator::Plan& plan, Transport& transport, Backend& ba
   for (int rank = 0; rank < transport.size(); ++rank) everybody_.ranks.push_back(rank);
   everybody_.index = transport.rank();
   everybody_.dimension = Dimension{workload::dimension_count};  // tags of no plan's group
+  std::vector<Prospect> prospects;
+  for (const Group& group : {tensor_, data_})
+    if (group.ranks.size() > 1) prospects.push_back({group, 1});
+  // Whoever does not come is named by the first exchange.
+  (void)backend_.prepare(prospects, deadline());
 }
 
 const Group& Exchange::group(Dimension dimension) const {

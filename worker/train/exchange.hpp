@@ -21,10 +21,8 @@ struct PeerLost {
   WaitResult result;
 };
 
-// The planned schedule, where it leaves the same bits on every rank and parts in the order of the
-// ranks; a ring where it does not: all-reduce by `one_shot` of more than two ranks adds in another
-// order on each of them, `hierarchical` deals the parts out node by node, and switches that add are
-// none of a Transport's.
+// The planned schedule, where it leaves parts in the order of the ranks; a ring where it does not:
+// `hierarchical` deals the parts out node by node, and switches that add are none of a Transport's.
 collectives::Schedule training_schedule(const emulator::Plan& plan, Dimension group,
                                         workload::Operation operation, Bytes size, bool opaque);
 

@@ -68,14 +68,17 @@ cudaError_t cudaEventDestroy(cudaEvent_t event) {
   return cudaSuccess;
 }
 cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
-  *event_of(event) = {stream_of(stream), std::chrono::steady_clock::now(),
-                      stream_of(stream)->pending == 0};
+  *event_of(event) = {
+      stream_of(stream),
+      std::chrono::steady_clock::now() + std::chrono::nanoseconds(stream_of(stream)->worked_ns),
+      stream_of(stream)->pending == 0};
   return cudaSuccess;
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   FakeEvent& e = *event_of(event);
   if (!e.reached && e.stream->pending > 0) return cudaErrorNotReady;
-  if (!e.reached) e.moment = std::chrono::steady_clock::now();
+  if (!e.reached)
+    e.moment = std::chrono::steady_clock::now() + std::chrono::nanoseconds(e.stream->worked_ns);
   e.reached = true;
   return cudaSuccess;
 }

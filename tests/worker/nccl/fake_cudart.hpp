@@ -1,4 +1,4 @@
-// What the double of NCCL needs of the double of CUDA's runtime.
+// What the doubles of NCCL and cuBLAS need of the double of CUDA's runtime.
 #pragma once
 
 #include <atomic>
@@ -7,4 +7,5 @@
 // come. Until then an event that was recorded behind them is not ready.
 struct FakeStream {
   std::atomic<int> pending = 0;
+  std::atomic<long> worked_ns = 0;  // time that kernels have taken without taking it
 };

@@ -5,6 +5,7 @@
 #include <nccl.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 #include <deque>
 #include <map>
@@ -43,7 +44,8 @@ std::map<std::string, std::shared_ptr<Team>> g_teams;  // by the bytes of their 
 
 struct Comm {
   std::shared_ptr<Team> team;
-  int rank = 0, polls = 0, collectives = 0;
+  std::string key;
+  int rank = 0, polls = 0, collectives = 0, splits = 0;
   bool failed = false;
 };
 Comm* comm_of(ncclComm_t comm) { return reinterpret_cast<Comm*>(comm); }
@@ -151,12 +153,43 @@ ncclResult_t join(ncclComm_t* handle, int ranks, std::string key, int rank, cons
   const std::lock_guard lock(g_mutex);
   g_fake.calls.push_back("join blocking=" + std::to_string(c->blocking) +
                          " maxCTAs=" + std::to_string(c->maxCTAs));
+  if (const char* algorithms = std::getenv("NCCL_ALGO"))
+    g_fake.calls.push_back(std::string("NCCL_ALGO=") + algorithms);
   auto& team = g_teams[key];
   if (team == nullptr) team = std::make_shared<Team>();
   team->ranks = ranks;
   team->collectives.resize(static_cast<size_t>(ranks));
   ++team->joined;
-  *handle = reinterpret_cast<ncclComm_t>(new Comm{team, rank, 0, 0, false});
+  *handle = reinterpret_cast<ncclComm_t>(new Comm{team, std::move(key), rank});
+  return ncclInProgress;
+}
+
+// What all ranks of a communicator have said in their how-manieth split of it.
+std::map<std::string, std::vector<std::pair<int, std::shared_ptr<Team>>>> g_splits;
+
+void end_split(const std::vector<std::pair<int, std::shared_ptr<Team>>>& said) {
+  for (const auto& [color, team] : said) {
+    team->ranks = static_cast<int>(
+        std::ranges::count_if(said, [&](const auto& one) { return one.first == color; }));
+    team->collectives.resize(static_cast<size_t>(team->ranks));
+  }
+}
+
+ncclResult_t split(Comm& parent, int color, int key, ncclComm_t* handle, const ncclConfig_t* c) {
+  const std::lock_guard lock(g_mutex);
+  const int number = parent.splits++;
+  g_fake.calls.push_back("rank " + std::to_string(parent.rank) + " split " +
+                         std::to_string(number) + " color=" + std::to_string(color) +
+                         " key=" + std::to_string(key) + " maxCTAs=" + std::to_string(c->maxCTAs));
+  const std::string split_key = parent.key + "/" + std::to_string(number);
+  auto& team = g_teams[split_key + "/" + std::to_string(color)];
+  if (team == nullptr) team = std::make_shared<Team>();
+  ++team->joined;
+  *handle =
+      reinterpret_cast<ncclComm_t>(new Comm{team, split_key + "/" + std::to_string(color), key});
+  auto& said = g_splits[split_key];
+  said.emplace_back(color, team);
+  if (static_cast<int>(said.size()) == parent.team->ranks) end_split(said);
   return ncclInProgress;
 }
 
@@ -189,11 +222,15 @@ ncclResult_t ncclCommInitRankScalable(ncclComm_t* comm, int ranks, int rank, int
   for (int i = 0; i < count; ++i) key.append(ids[i].internal, sizeof *ids);
   return join(comm, ranks, key, rank, config);
 }
+ncclResult_t ncclCommSplit(ncclComm_t parent, int color, int key, ncclComm_t* comm,
+                           ncclConfig_t* config) {
+  return split(*comm_of(parent), color, key, comm, config);
+}
 ncclResult_t ncclCommGetAsyncError(ncclComm_t handle, ncclResult_t* error) {
   const std::lock_guard lock(g_mutex);
   Comm& comm = *comm_of(handle);
-  const bool joining =
-      comm.team->joined < comm.team->ranks || comm.polls < g_fake.polls_in_progress;
+  const bool joining = comm.team->ranks == 0 || comm.team->joined < comm.team->ranks ||
+                       comm.polls < g_fake.polls_in_progress;
   ++comm.polls;
   *error = comm.failed ? ncclRemoteError : joining ? ncclInProgress : ncclSuccess;
   return ncclSuccess;

@@ -3,14 +3,18 @@
 #include "worker/nccl/nccl_backend.hpp"
 
 #include <dlfcn.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <atomic>
 #include <catch2/catch.hpp>
+#include <climits>
 #include <cstdlib>
 
+#include "tests/worker/mpirun.hpp"
 #include "tests/worker/nccl/fake_nccl.hpp"
 #include "tests/worker/ranks.hpp"
+#include "tests/worker/schedules.hpp"
 #include "worker/mpi_transport.hpp"
 #include "worker/verify.hpp"
 
@@ -40,9 +44,8 @@ std::unique_ptr<Backend> backend_of(Transport& transport) {
   return std::move(*backend);
 }
 
-std::uint64_t run_all(const Schedule& planned, DataType type, std::uint64_t elements) {
+std::uint64_t run_all(const Schedule& schedule, DataType type, std::uint64_t elements) {
   std::atomic<std::uint64_t> wrong = 0;
-  const Schedule schedule = opaque_schedule(planned);
   const ExactInputs inputs(elements + 1, schedule.ranks, type);
   const Bytes size = {elements * size_of(type)};
   on_ranks(schedule.ranks, [&](Transport& transport) {
@@ -104,6 +107,107 @@ TEST_CASE("communicators are non-blocking, one per group, with the plan's channe
   CHECK(fake.destroyed == 8);
 }
 
+TEST_CASE("the world meets once and splits into the groups in the same order on every rank") {
+  FakeNccl& fake = fresh_double();
+  std::atomic<int> right = 0;
+  on_ranks(4, [&](Transport& transport) {
+    const auto backend = backend_of(transport);
+    const int rank = transport.rank();
+    const Group rows{workload::Dimension::tp, {rank & ~1, rank | 1}, rank & 1};
+    const Group columns{workload::Dimension::dp, {rank & 1, (rank & 1) + 2}, rank >> 1};
+    const std::vector<Prospect> prospects = {
+        {rows, 8}, {everybody(4, rank), 4}, {columns, 1}, {rows, 2}};
+    bool done = backend->prepare(prospects, within(20)).state == WaitState::done;
+    for (const Prospect& prospect : prospects) {
+      std::vector<float> values(100, static_cast<float>(1 << rank));
+      float sum = 0;
+      for (const int member : prospect.group.ranks) sum += static_cast<float>(1 << member);
+      const int ranks = static_cast<int>(prospect.group.ranks.size());
+      const Execution execution =
+          backend->execute({Operation::all_reduce, Algorithm::ring, ranks}, prospect.group,
+                           std::as_writable_bytes(std::span(values)),
+                           Reducer(DataType::float32, ReduceOp::sum), within(20));
+      done &= execution.state == WaitState::done && values == std::vector<float>(100, sum);
+    }
+    right += done;
+  });
+  CHECK(right == 4);
+  const auto called = [&](const std::string& call) { return std::ranges::count(fake.calls, call); };
+  CHECK(called("join blocking=0 maxCTAs=4") == 4);
+  CHECK(std::ranges::count_if(fake.calls, [](const std::string& call) {
+          return call.starts_with("join") || call.find(" split ") != std::string::npos;
+        }) == 16);
+  const std::string unlimited = std::to_string(INT_MIN);
+  for (int rank = 0; rank < 4; ++rank) {
+    const auto split = [&](int number, int color, int key, const std::string& ctas) {
+      return fmt::format("rank {} split {} color={} key={} maxCTAs={}", rank, number, color, key,
+                         ctas);
+    };
+    INFO(fmt::format("{}", fmt::join(fake.calls, "\n")));
+    CHECK(called(split(0, rank & ~1, rank & 1, "8")) == 1);
+    CHECK(called(split(1, rank & 1, rank >> 1, unlimited)) == 1);
+    CHECK(called(split(2, rank & ~1, rank & 1, "2")) == 1);
+  }
+  CHECK(fake.destroyed == 16);
+}
+
+TEST_CASE("a rank that does not come to the split is named") {
+  FakeNccl& fake = fresh_double();
+  std::atomic<int> named = 0;
+  on_ranks(3, [&](Transport& transport) {
+    if (transport.rank() == 2) return;
+    const auto backend = backend_of(transport);
+    const std::vector<Prospect> prospects = {{everybody(3, transport.rank()), 1}};
+    const WaitResult result = backend->prepare(prospects, within(0.2));
+    named += result.state == WaitState::timeout && result.peer == 2;
+  });
+  CHECK(named == 2);
+  CHECK(fake.aborted == 1);  // rank 0 still waited for somebody to take the id
+}
+
+TEST_CASE("planned schedules of every algorithm that NCCL can stand in for are exact") {
+  fresh_double();
+  int tried = 0;
+  for (const int ranks : {2, 4, 6})
+    for (const Schedule& planned : schedules(ranks)) {
+      if (!why_nccl_cannot(planned).empty()) continue;
+      INFO(to_string(planned.operation) << " " << to_string(planned.algorithm) << " " << ranks);
+      REQUIRE(run_all(planned, DataType::float32, 103) == 0);
+      ++tried;
+    }
+  CHECK(tried > 100);
+}
+
+TEST_CASE("planned algorithms become NCCL_ALGO, operation by operation") {
+  const std::vector<Schedule> planned = {{Operation::all_reduce, Algorithm::double_tree, 8},
+                                         {Operation::all_reduce, Algorithm::ring, 8},
+                                         {Operation::all_gather, Algorithm::nvls, 8},
+                                         {Operation::reduce_scatter, Algorithm::pairwise, 8},
+                                         {Operation::reduce_scatter, Algorithm::ring, 8},
+                                         {Operation::all_to_all, Algorithm::direct, 8}};
+  CHECK(nccl_algorithms(planned, 22809) == "allgather:nvls,ring;allreduce:ring,tree");
+  CHECK(nccl_algorithms(planned, 22304).empty());
+  CHECK(nccl_algorithms({}, 22809).empty());
+}
+
+TEST_CASE("NCCL is told the planned algorithms before it makes a communicator, once") {
+  FakeNccl& fake = fresh_double();
+  unsetenv("NCCL_ALGO");
+  const std::vector<Schedule> tree = {{Operation::all_reduce, Algorithm::double_tree, 2}};
+  const std::vector<Schedule> ring = {{Operation::all_reduce, Algorithm::ring, 2}};
+  for (const auto& planned : {tree, ring})
+    on_ranks(1, [&](Transport& transport) {
+      auto backend = make_nccl_backend(transport, {0, 1}, doubles, planned);
+      std::vector<float> values(10);
+      (*backend)->execute({Operation::all_reduce, Algorithm::ring, 1}, everybody(1, 0),
+                          std::as_writable_bytes(std::span(values)),
+                          Reducer(DataType::float32, ReduceOp::sum), within(20));
+    });
+  unsetenv("NCCL_ALGO");
+  // The second finds the variable set, as if by the user.
+  CHECK(std::ranges::count(fake.calls, "NCCL_ALGO=allreduce:tree") == 2);
+}
+
 // What each rank got when the double was told to do something wrong.
 struct Ends {
   std::atomic<int> done = 0, timeout = 0, failed = 0, named = 0;
@@ -160,7 +264,7 @@ TEST_CASE("a slow start is waited for") {
   FakeNccl& fake = fresh_double();
   fake.polls_in_progress = 5000;
   Ends ends;
-  all_reduce_once(ends, 2, -1, 20);
+  all_reduce_once(ends, 2, -1, 100);  // each look may cost a turn of a busy core
   CHECK(ends.done == 2);
 }
 
@@ -215,6 +319,36 @@ TEST_CASE("above 1,024 ranks there are more ids, and orders that NCCL lacks are 
   schedule.inner = 2;
   CHECK(why_nccl_cannot(schedule).find("another order") != std::string::npos);
   CHECK(why_nccl_cannot({Operation::all_reduce, Algorithm::ring, 6}).empty());
+}
+
+// One rank: ranks of the double are threads of one process.
+TEST_CASE("bench takes the libraries that the environment names, and says what is missing",
+          "[mpi]") {
+  const Folder folder;
+  const std::string bench = "bench --backend nccl -b 64 -e 64K -f 32 -n 2 -w 1 --json ";
+  setenv("RAILWRIGHT_NCCL_LIBRARY", FAKE_NCCL_LIBRARY, 1);
+  setenv("RAILWRIGHT_CUDART_LIBRARY", FAKE_CUDART_LIBRARY, 1);
+  for (const char* op : {"all_reduce", "reduce_scatter", "all_gather", "broadcast", "all_to_all"}) {
+    const Ended ended =
+        run(folder, 1, fmt::format("{}{} --op {}", bench, folder.file("bench.json"), op));
+    INFO(op << "\n" << ended.output << ended.errors);
+    REQUIRE(ended.status == 0);
+    const std::string json = text_of(folder.file("bench.json"));
+    CHECK(json.find("\"out_of_bounds\": 0") != std::string::npos);
+    CHECK(json.find("\"algorithm\": \"opaque\"") != std::string::npos);
+  }
+  setenv("RAILWRIGHT_FAKE_DEVICES", "0", 1);
+  const Ended none = run(folder, 2, bench + folder.file("none.json"));
+  unsetenv("RAILWRIGHT_FAKE_DEVICES");
+  setenv("RAILWRIGHT_NCCL_LIBRARY", "/no/such/libnccl.so", 1);
+  const Ended missing = run(folder, 2, bench + folder.file("none.json"));
+  unsetenv("RAILWRIGHT_NCCL_LIBRARY");
+  unsetenv("RAILWRIGHT_CUDART_LIBRARY");
+  CHECK(none.status == 2);
+  CHECK(none.errors.find("backend nccl: no GPU is found") != std::string::npos);
+  CHECK(missing.status == 2);
+  CHECK(missing.errors.find("NCCL cannot be loaded: /no/such/libnccl.so") != std::string::npos);
+  CHECK_FALSE(fs::exists(folder.file("none.json")));
 }
 
 }  // namespace

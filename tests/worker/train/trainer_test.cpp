@@ -172,8 +172,7 @@ TEST_CASE("a batch that the ranks do not divide is kept, some have a micro-batch
   }
 }
 
-TEST_CASE(
-    "schedules of training leave the same bits everywhere; one_shot does not, and is replaced") {
+TEST_CASE("schedules of training leave the same bits everywhere") {
   using collectives::Algorithm;
   using collectives::Schedule;
   auto plan = train_plan(gpt_json, "dp=4,micro_batch=1");
@@ -190,7 +189,6 @@ TEST_CASE(
     });
     return std::ranges::count(results, results[0]) != 4;
   };
-  CHECK(spread_of({workload::Operation::all_reduce, Algorithm::one_shot, 4}));
   for (int i = 0; i < collectives::algorithm_count; ++i) {
     const Schedule planned{workload::Operation::all_reduce, static_cast<Algorithm>(i), 4};
     if (!collectives::why_not(planned).empty()) continue;
@@ -201,8 +199,7 @@ TEST_CASE(
     INFO(to_string(planned.algorithm) << " runs as " << to_string(used.algorithm));
     CHECK_FALSE(spread_of(used));
     const bool kept = used == planned;
-    const bool serves = planned.algorithm != Algorithm::one_shot && why_p2p_cannot(planned).empty();
-    CHECK(kept == serves);
+    CHECK(kept == why_p2p_cannot(planned).empty());
   }
 }
 

@@ -1,0 +1,74 @@
+// `railwright-worker kernels`: how fast this machine multiplies matrices and moves memory, as a
+// calibration of its accelerator.
+//
+// A product takes  C (k + half depth) / rate,  C being what its tiles cost per unit of depth
+// (workload/matrix_time.hpp), a copy  (bytes + half size) / rate:  both are lines, whose slope is
+// the rate that is reached and whose intercept the rest. Products of one size and growing depth
+// give the one, the large copies the other; small ones live in caches and are shown, not fitted.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "topology/topology.hpp"
+#include "worker/world.hpp"
+
+namespace railwright::worker {
+
+struct KernelOptions {
+  std::string accelerator =
+      "cpu-core";               // of the catalogue: what is measured counts as a part of it
+  std::string device = "auto";  // cpu, gpu; auto: a GPU where one is found
+  Bytes largest;                // copy; 0: 256 MiB on a CPU, 4 GiB on a GPU
+  std::string output, json_path;
+};
+
+// ---- what measures -----------------------------------------------------------------------------
+
+class Processor {
+ public:
+  virtual ~Processor() = default;
+  virtual std::string name() const = 0;  // "Eigen on one core", "cuBLAS 13.1.0"
+  virtual bool on_gpu() const = 0;
+  virtual topology::Precision precision() const = 0;  // of the products
+  // Seconds of one, the median of several; an error where memory or the library fails.
+  virtual Result<Seconds> multiply(int m, int n, int k) = 0;
+  virtual Result<Seconds> copy(Bytes moved) = 0;  // half of it is read, half written
+};
+std::unique_ptr<Processor> make_cpu();
+// Libraries as of the NCCL backend, and RAILWRIGHT_CUBLAS_LIBRARY, else libcublas.so.
+Result<std::unique_ptr<Processor>> make_gpu(int local_rank);
+
+// ---- what is measured --------------------------------------------------------------------------
+
+struct ProductPoint {
+  int m = 0, n = 0, k = 0;
+  Seconds time;
+  double flops() const { return 2.0 * m * n * k; }
+};
+struct CopyPoint {
+  Bytes moved;
+  Seconds time;
+};
+struct Curves {
+  std::vector<ProductPoint> products;
+  std::vector<CopyPoint> copies;
+};
+
+// y = intercept + slope x, by least squares of the relative error; two different x at least.
+struct Line {
+  double intercept = 0, slope = 0, slope_error = 0, intercept_error = 0;
+};
+Line fitted_line(const std::vector<double>& x, const std::vector<double>& y);
+
+// Entries for the accelerator; what is above its data sheet counts as 1, and `notes` says so.
+topology::Calibration calibration_of(const Curves& curves,
+                                     const topology::AcceleratorKind& accelerator,
+                                     topology::Precision precision, const std::string& how,
+                                     std::vector<std::string>& notes);
+
+// Collective: all ranks measure at once, as they work at once; a point is the mean of their times.
+int measure_kernels(const World& world, const KernelOptions& options);
+
+}  // namespace railwright::worker
