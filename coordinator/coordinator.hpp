@@ -42,6 +42,7 @@ struct PlanRequest {
   std::optional<Dollars> price_per_hour;  // of an accelerator; else the catalogue's
   double memory_headroom = 0;             // share of each accelerator's memory that stays free
   double max_bubble = 1;                  // share of the step that may be waiting for other stages
+  bool list_alike = false;                // plans that differ in details, too: planner/alike.hpp
   bool linear_only = false;               // ranks in the default order: placement is not searched
   std::function<void(double)> progress;
   unsigned threads = 0;  // that price points; 0 = one per core. The result does not depend on it
@@ -55,12 +56,13 @@ struct Candidate {
   Joules energy;
   bool emulated = false;  // else the prediction is the closed form's
   Seconds linear_step;    // with ranks in the default order; 0: that is the order
+  std::size_t alike = 0;  // worse plans that differ in details only and are left out
 };
 
 // A plan that no other beats in step, memory and cost at once.
 struct ParetoPoint {
   workload::Degrees degrees;
-  workload::RankOrder order;
+  std::string placement;  // order of its ranks
   Seconds step;
   Bytes memory;
   Dollars cost;

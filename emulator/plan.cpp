@@ -78,7 +78,8 @@ std::int64_t distinct_ranks(const Plan& plan, Dimension group, const topology::C
   const std::int64_t extent = stride_of(group, plan.degrees, plan.placement.order) *
                               std::int64_t{degree_of(plan.degrees, group)};
   const bool alike = spec.nodes.size() == 1 && plan.placement.exceptions.empty() &&
-                     plan.placement.first_accelerator % node == 0 && node % extent == 0 &&
+                     plan.placement.axes.empty() && plan.placement.first_accelerator % node == 0 &&
+                     node % extent == 0 &&
                      std::ranges::none_of(spec.networks, &topology::NetworkSpec::reduces) &&
                      std::ranges::none_of(spec.switches, &topology::SwitchSpec::reduces);
   return alike ? std::min<std::int64_t>(node, plan.degrees.world()) : plan.degrees.world();
@@ -143,6 +144,17 @@ Errors rules_broken(const topology::Cluster& cluster, const workload::Training& 
 
 }  // namespace
 
+// What is beyond the last axis goes on along it.
+std::int64_t along_axes(std::int64_t position, const std::vector<Axis>& axes) {
+  if (axes.empty()) return position;
+  std::int64_t place = 0;
+  for (std::size_t i = 0; i + 1 < axes.size(); ++i) {
+    place += position % axes[i].extent * axes[i].stride;
+    position /= axes[i].extent;
+  }
+  return place + position * axes.back().stride;
+}
+
 Placement identity_placement(const workload::Degrees& degrees, const workload::RankOrder& order,
                              std::int64_t first_accelerator) {
   Placement placement;
@@ -161,10 +173,10 @@ topology::AcceleratorId accelerator_of(std::int64_t rank, const Placement& place
       [](const Placement::Exception& entry, std::int64_t wanted) { return entry.rank < wanted; });
   if (found != exceptions.end() && found->rank == rank) return {found->accelerator};
   const auto at = coordinates_of(rank, degrees, placement.order);
-  std::int64_t index = placement.first_accelerator;
+  std::int64_t index = 0;
   for (std::size_t i = 0; i < placement.order.size(); ++i)
     index += coordinate(at, placement.order[i]) * placement.strides[i];
-  return {static_cast<int>(index)};
+  return {static_cast<int>(placement.first_accelerator + along_axes(index, placement.axes))};
 }
 
 Result<Plan> make_plan(const topology::Cluster& cluster, const workload::Training& training,
@@ -178,7 +190,8 @@ Result<Plan> make_plan_in_order(const workload::RankOrder& order, const topology
                                 const workload::Training& training,
                                 const workload::Degrees& degrees,
                                 const topology::Calibration& calibration,
-                                std::int64_t first_accelerator, const BestSchedule& choice) {
+                                std::int64_t first_accelerator, const BestSchedule& choice,
+                                const std::vector<Axis>& axes) {
   Errors errors = rules_broken(cluster, training, degrees, first_accelerator);
   if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
   Plan plan;
@@ -187,6 +200,7 @@ Result<Plan> make_plan_in_order(const workload::RankOrder& order, const topology
   plan.training = training;
   plan.degrees = degrees;
   plan.placement = identity_placement(degrees, order, first_accelerator);
+  plan.placement.axes = axes;
   for (int stage = 0; stage < degrees.pp; ++stage)
     plan.layers_per_stage.push_back(stage_layers(training.model, degrees, stage));
   plan.calibration_sha256 = sha256(topology::to_json(calibration));

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -21,8 +22,17 @@ namespace railwright::emulator {
 
 inline constexpr int plan_schema_version = 1;
 
-// rank -> accelerator: first + sum of coordinate x stride over the dimensions, but for the
-// exceptions.
+// A stretch of places `stride` apart: a dimension of a torus.
+struct Axis {
+  std::int64_t extent = 1, stride = 1;
+  auto operator<=>(const Axis&) const = default;
+};
+// The position-th place when the first axis is gone along first, then the next one; without axes
+// the position itself.
+std::int64_t along_axes(std::int64_t position, const std::vector<Axis>& axes);
+
+// rank -> accelerator: first + sum of coordinate x stride over the dimensions, that sum counted
+// along `axes` where there are some, but for the exceptions.
 struct Placement {
   workload::RankOrder order = workload::default_order;  // how ranks are numbered
   std::array<std::int64_t, 5> strides{};                // accelerator stride per entry of `order`
@@ -31,6 +41,7 @@ struct Placement {
     int accelerator = 0;
     bool operator==(const Exception&) const = default;
   };
+  std::vector<Axis> axes;              // of a torus, in another order than its own
   std::vector<Exception> exceptions;   // ascending by rank
   std::int64_t first_accelerator = 0;  // of rank 0: before it others may run
   bool operator==(const Placement&) const = default;

@@ -48,6 +48,8 @@ Json json_of(const Placement& placement) {
   for (const auto& entry : placement.exceptions)
     exceptions.push_back(Json::array({entry.rank, entry.accelerator}));
   Json json = {{"order", order}, {"strides", placement.strides}, {"exceptions", exceptions}};
+  for (const Axis& axis : placement.axes)
+    json["axes"].push_back({{"extent", axis.extent}, {"stride", axis.stride}});
   if (placement.first_accelerator > 0) json["first_accelerator"] = placement.first_accelerator;
   return json;
 }

@@ -90,6 +90,12 @@ Placement read_placement(Fields fields) {
     placement.exceptions.push_back({pair[0], pair[1]});
   }
   placement.first_accelerator = fields.find("first_accelerator").integer(0, most, 0);
+  for (const Cursor& item : fields.find("axes").items()) {
+    Fields axis = item.fields();
+    placement.axes.push_back(
+        {axis.require("extent").integer(1, most), axis.require("stride").integer(1, most)});
+    axis.finish();
+  }
   fields.finish();
   return placement;
 }
@@ -172,6 +178,8 @@ bool world_exceeds(const workload::Degrees& degrees, std::int64_t accelerators) 
   return false;
 }
 
+constexpr std::size_t most_axes = 8;  // of any torus
+
 std::int64_t farthest(const Plan& plan) {
   std::int64_t sum = plan.placement.first_accelerator;
   for (std::size_t i = 0; i < plan.placement.order.size(); ++i)
@@ -184,6 +192,11 @@ void check_placement(const Plan& plan, const Cursor& at) {
     return at.error("order: cp and dp must be neighbours, and tp beside them with experts");
   const std::int64_t accelerators = accelerators_of(plan.cluster);
   if (farthest(plan) >= most) return at.error("the strides reach beyond every cluster");
+  const auto& axes = plan.placement.axes;
+  const bool too_long = std::ranges::any_of(axes, [&](const Axis& axis) {
+    return axis.extent > accelerators || axis.stride > accelerators;
+  });
+  if (axes.size() > most_axes || too_long) return at.error("the axes reach beyond the cluster");
   const auto& exceptions = plan.placement.exceptions;  // ascending
   if (!exceptions.empty() && exceptions.back().rank >= plan.degrees.world())
     return at.error(fmt::format("exceptions: rank {} does not exist: the plan has {}",

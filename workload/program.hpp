@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "workload/degrees.hpp"
+#include "workload/earlier_ops.hpp"
 #include "workload/roofline.hpp"
 
 namespace railwright::workload {
@@ -51,7 +52,7 @@ struct Op {
   int peer_stage = -1;   // send, receive
   int micro_batch = -1;  // -1: once per step
   bool backward = false;
-  std::vector<int> after;
+  EarlierOps after;
   bool operator==(const Op&) const = default;
 };
 

@@ -44,7 +44,8 @@ int ProgramWriter::add(Op op) {
 int ProgramWriter::compute(int body) {
   Op op;
   op.body = body;
-  op.after = std::exchange(pending_, {});
+  op.after = pending_;
+  pending_.clear();
   return last_compute_ = add(std::move(op));
 }
 
@@ -68,9 +69,8 @@ Op ProgramWriter::collective(Stream stream, Dimension group, Operation operation
 }
 
 // The last compute op and what is pending; ops of the own stream need no mention.
-std::vector<int> ProgramWriter::everything_before(Stream stream) const {
-  std::vector<int> before;
-  before.reserve(pending_.size() + 1);
+EarlierOps ProgramWriter::everything_before(Stream stream) const {
+  EarlierOps before;
   if (last_compute_ >= 0) before.push_back(last_compute_);
   for (const int op : pending_)
     if (program_.ops[static_cast<std::size_t>(op)].stream != stream) before.push_back(op);
@@ -89,8 +89,8 @@ int ProgramWriter::tensor_beside(Dimension group, Operation operation, Bytes byt
 
 int ProgramWriter::data(Dimension group, Operation operation, Bytes bytes) {
   Op op = collective(Stream::data_comm, group, operation, bytes);
-  op.after.clear();
-  if (last_compute_ >= 0) op.after.push_back(last_compute_);
+  op.after = {};
+  if (last_compute_ >= 0) op.after = {last_compute_};
   return add(std::move(op));
 }
 

@@ -35,7 +35,7 @@ class ProgramWriter {
  private:
   int add(Op op);
   Op collective(Stream stream, Dimension group, Operation operation, Bytes bytes) const;
-  std::vector<int> everything_before(Stream stream) const;
+  EarlierOps everything_before(Stream stream) const;
 
   Program program_;
   std::vector<int> pending_;  // what the next compute op waits for

@@ -28,7 +28,7 @@ struct Options {
   std::int64_t accelerators = 0, global_batch = 0, sequence = 0;
   int first_node = 0;
   std::size_t top = 10;
-  bool json = false;
+  bool json = false, all = false;
 };
 
 constexpr const char* footer = R"(Units: sequences per step, tokens per sequence; times in seconds.
@@ -37,19 +37,8 @@ Example:
     --global-batch 128 --sequence 8192 -o plan.json
 Exit status: 0 ok, 2 invalid input, 3 nothing fits into memory.)";
 
-void add_options(CLI::App& command, Options& options) {
-  command.add_option("--model", options.model, "config.json of Hugging Face, or a catalogue name")
-      ->required();
-  command.add_option("--cluster", options.cluster, "cluster.yaml, or a catalogue name")->required();
-  command
-      .add_option("--accelerators", options.accelerators, "ranks, the first ones of the cluster")
-      ->required();
-  command
-      .add_option("--first-node", options.first_node,
-                  "node of rank 0: those before it are left to other jobs")
-      ->capture_default_str();
-  command.add_option("--global-batch", options.global_batch, "sequences per step")->required();
-  command.add_option("--sequence", options.sequence, "tokens per sequence")->required();
+// What read_goal() reads.
+void add_goal(CLI::App& command, Options& options) {
   command.add_option("--objective", options.objective, "what is made small: time, cost, energy")
       ->capture_default_str();
   command.add_option("--price", options.price,
@@ -72,12 +61,29 @@ void add_options(CLI::App& command, Options& options) {
                   "exhaustive: prices every point; pruned: leaves out those whose bound is worse "
                   "than the best; auto: pruned where the space or the cluster is large")
       ->capture_default_str();
+}
+
+void add_options(CLI::App& command, Options& options) {
+  command.add_option("--model", options.model, "config.json of Hugging Face, or a catalogue name")
+      ->required();
+  command.add_option("--cluster", options.cluster, "cluster.yaml, or a catalogue name")->required();
+  command
+      .add_option("--accelerators", options.accelerators, "ranks, the first ones of the cluster")
+      ->required();
+  command
+      .add_option("--first-node", options.first_node,
+                  "node of rank 0: those before it are left to other jobs")
+      ->capture_default_str();
+  command.add_option("--global-batch", options.global_batch, "sequences per step")->required();
+  command.add_option("--sequence", options.sequence, "tokens per sequence")->required();
+  add_goal(command, options);
   command.add_option("--fix", options.fix,
                      std::string("degrees that are given, as tp=8,pp=4,recompute=full: ") +
                          workload::degree_words);
   command.add_option("--top", options.top, "plans to show")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000));
+  command.add_flag("--all", options.all, "list plans that differ in details only, too");
   command
       .add_option("--precision", options.precision,
                   "fp32, tf32, bf16, fp16, fp8, fp4, mxfp8 or nvfp4")
@@ -176,6 +182,7 @@ Result<PlanRequest> request_of(const Options& options) {
   request.fix = options.fix;
   request.calibration = std::move(*calibration);
   request.top = options.top;
+  request.list_alike = options.all;
   return request;
 }
 

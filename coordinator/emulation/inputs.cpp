@@ -187,6 +187,10 @@ Bytes memory_capacity(const EmulateInputs& inputs) {
   return smallest;
 }
 
+double uncertainty_of(const EmulateInputs& inputs) {
+  return uncertainty_of(kinds_of(inputs.plan, inputs.cluster), inputs.calibration);
+}
+
 std::string memory_shortage(const EmulateInputs& inputs) {
   const Plan& plan = inputs.plan;
   std::vector<Bytes> need;

@@ -40,5 +40,7 @@ Result<EmulateInputs> read_inputs(const EmulateOptions& options);
 Bytes memory_capacity(const EmulateInputs& inputs);
 // Why the plan does not fit into memory; "" when it does.
 std::string memory_shortage(const EmulateInputs& inputs);
+// Of its steps, as `plan` gives it: a fraction.
+double uncertainty_of(const EmulateInputs& inputs);
 
 }  // namespace railwright::coordinator

@@ -122,6 +122,7 @@ Json job_json(const EmulateOptions& options, const Jobs& jobs, std::size_t j) {
   return {{"plan", options.plans[j]},
           {"step_time_s", prediction.step_time.value},
           {"alone_step_time_s", in_seconds(result.alone).value},
+          {"uncertainty", uncertainty_of(inputs)},
           {"lost_s", lost_of(result)},
           {"lost_to", tolls_json(result, options, inputs.cluster.graph)},
           {"mfu", prediction.mfu},
@@ -138,9 +139,10 @@ std::string job_text(const EmulateOptions& options, const Jobs& jobs, std::size_
   if (result.step.standstill)
     return options.plans[j] + "\n" + standstill_text(*result.step.standstill, 1, Instant{0});
   std::string text =
-      fmt::format("{}: {} ranks, step {}, alone {}, MFU {:.1f} %\n", options.plans[j],
+      fmt::format("{}: {} ranks, step {} +- {:.0f} %, alone {}, MFU {:.1f} %\n", options.plans[j],
                   result.step.ranks, to_string(in_seconds(result.step.step_time)),
-                  to_string(in_seconds(result.alone)), 100 * result.step.mfu);
+                  100 * uncertainty_of(jobs.inputs[j]), to_string(in_seconds(result.alone)),
+                  100 * result.step.mfu);
   for (const emulator::Toll& toll : result.tolls)
     text +=
         fmt::format("  loses {} to {} on {}, most of it on {}\n", to_string(in_seconds(toll.time)),

@@ -37,12 +37,6 @@ std::string sensitivities_table(const StepResult& step) {
   return table(rows);
 }
 
-// As `plan` gives it.
-double uncertainty(const EmulationReport& report) {
-  const EmulateInputs& inputs = report.inputs;
-  return uncertainty_of(kinds_of(inputs.plan, inputs.cluster), inputs.calibration);
-}
-
 std::string heading(const EmulationReport& report) {
   const emulator::Plan& plan = report.inputs.plan;
   const auto prediction = emulator::prediction_of(report.step, plan, report.inputs.cluster);
@@ -52,9 +46,9 @@ std::string heading(const EmulationReport& report) {
       "step {} +- {:.0f} %   MFU {:.1f} %   {:.0f} tokens/s per accelerator   memory {} of {}\n",
       plan.training.model.name, plan.cluster.name, report.step.ranks, to_string(plan.degrees),
       plan.training.global_batch, plan.training.sequence,
-      to_string(in_seconds(report.step.step_time)), 100 * uncertainty(report), 100 * prediction.mfu,
-      prediction.tokens_per_s_per_accelerator, to_string(prediction.peak_memory),
-      to_string(memory_capacity(report.inputs)));
+      to_string(in_seconds(report.step.step_time)), 100 * uncertainty_of(report.inputs),
+      100 * prediction.mfu, prediction.tokens_per_s_per_accelerator,
+      to_string(prediction.peak_memory), to_string(memory_capacity(report.inputs)));
 }
 
 Json links_json(const EmulationReport& report) {
@@ -145,7 +139,7 @@ Json emulation_json(const EmulationReport& report) {
   const auto prediction =
       emulator::prediction_of(report.step, report.inputs.plan, report.inputs.cluster);
   Json document = {{"step_time_s", prediction.step_time.value},
-                   {"uncertainty", uncertainty(report)},
+                   {"uncertainty", uncertainty_of(report.inputs)},
                    {"mfu", prediction.mfu},
                    {"tokens_per_s_per_accelerator", prediction.tokens_per_s_per_accelerator},
                    {"peak_memory_bytes", prediction.peak_memory.count},

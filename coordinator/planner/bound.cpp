@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <numeric>
 
-#include "coordinator/planner/stages.hpp"
-
 namespace railwright::coordinator {
 
 using workload::Degrees;
@@ -27,8 +25,7 @@ std::vector<double> StepBound::stage_compute(const Degrees& degrees) const {
     const StageKind kind = kind_of_stage(cluster_, training_.model, Placed{degrees}, stage);
     if (!kinds.contains(kind)) {
       const auto program = workload::stage_program(one, degrees, stage);
-      kinds[kind] = micro_batch_compute(
-          program, body_times(cluster_, training_, calibration_, program, degrees, stage));
+      kinds[kind] = micro_batch_compute(program, times_.of(program, degrees, stage));
     }
     stages.push_back(kinds.at(kind));
   }

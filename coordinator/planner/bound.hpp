@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "coordinator/planner/causes.hpp"
+#include "coordinator/planner/stages.hpp"
 #include "topology/topology.hpp"
 #include "workload/workload.hpp"
 
@@ -33,7 +34,7 @@ class StepBound {
  public:
   StepBound(const topology::Cluster& cluster, const workload::Training& training,
             const topology::Calibration& calibration)
-      : cluster_(cluster), training_(training), calibration_(calibration) {}
+      : cluster_(cluster), training_(training), times_(cluster, training, calibration) {}
 
   StepWork of(const workload::Degrees& degrees);
 
@@ -42,7 +43,7 @@ class StepBound {
 
   const topology::Cluster& cluster_;
   const workload::Training& training_;
-  const topology::Calibration& calibration_;
+  const BodyTimes times_;
   std::map<std::string, std::vector<double>> known_;
 };
 

@@ -8,7 +8,10 @@ namespace {
 
 std::vector<topology::AcceleratorId> members_of(const GroupPlace& place) {
   std::vector<topology::AcceleratorId> members;
-  for (int i = 0; i < place.count; ++i) members.push_back({place.first + i * place.stride});
+  for (int i = 0; i < place.count; ++i) {
+    const int position = place.first + i * place.stride;
+    members.push_back({static_cast<int>(emulator::along_axes(position, place.axes))});
+  }
   return members;
 }
 
@@ -24,7 +27,7 @@ void add_phase(const collectives::PhaseLine& phase, GroupLines::Line& line) {
 
 template <class Act>
 auto GroupLines::with_costs(GroupPlace place, const topology::Router& router, Act act) {
-  if (const int period = router.period(); period > 0) place.first %= period;
+  if (const int period = router.period(); period > 0 && place.axes.empty()) place.first %= period;
   Group* group = nullptr;
   {
     const std::lock_guard lock(mutex_);

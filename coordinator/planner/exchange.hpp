@@ -10,15 +10,18 @@
 #include "collectives/collectives.hpp"
 #include "collectives/group_costs.hpp"
 #include "coordinator/planner/causes.hpp"
+#include "emulator/plan.hpp"
 #include "topology/routing.hpp"
 
 namespace railwright::coordinator {
 
-// `count` accelerators, `stride` ordinals apart: the groups that the default placement makes.
+// `count` accelerators, `stride` ordinals apart, which are counted along `axes` where there are
+// some: the groups that a placement makes.
 struct GroupPlace {
   int first = 0;
   int stride = 1;
   int count = 1;
+  std::vector<emulator::Axis> axes = {};
   auto operator<=>(const GroupPlace&) const = default;
 };
 

@@ -26,7 +26,7 @@ const std::vector<GroupPlace>& GroupPlaces::distinct(Dimension dimension, const 
   const int count = workload::degree_of(placed.degrees, dimension);
   const bool along_stages = dimension == Dimension::pp;
   const Key key(along_stages ? 0 : first_rank(placed, stage), stride_of(Dimension::pp),
-                placed.degrees.pp, stride_of(dimension), count);
+                placed.degrees.pp, stride_of(dimension), count, placed.axes);
   auto found = known_.find(key);
   if (found == known_.end()) found = known_.emplace(key, find(key)).first;
   return found->second;
@@ -37,7 +37,9 @@ std::vector<int> GroupPlaces::pattern(const GroupPlace& place) const {
   std::vector<int> nodes;
   std::map<int, int> number;
   for (int i = 0; i < std::min(place.count, ranks_looked_at); ++i) {
-    const topology::AcceleratorId member{place.first + i * place.stride};
+    const int position = place.first + i * place.stride;
+    const topology::AcceleratorId member{
+        static_cast<int>(emulator::along_axes(position, place.axes))};
     const int node = cluster_.node_of(member);
     nodes.push_back(number.emplace(node, static_cast<int>(number.size())).first->second);
     nodes.push_back(cluster_.group_of(member));
@@ -61,10 +63,11 @@ std::vector<std::int64_t> GroupPlaces::beginnings(std::int64_t first, std::int64
 }
 
 std::vector<GroupPlace> GroupPlaces::find(const Key& key) const {
-  const auto [first, stage_stride, stages, stride, count] = key;
+  const auto& [first, stage_stride, stages, stride, count, axes] = key;
   const auto whole_nodes = [&](std::int64_t ranks) {
     const int size = cluster_.spec.nodes.front().accelerators;
-    return cluster_.spec.nodes.size() == 1 && (size % ranks == 0 || ranks % size == 0);
+    return cluster_.spec.nodes.size() == 1 && axes.empty() &&
+           (size % ranks == 0 || ranks % size == 0);
   };
   std::vector<GroupPlace> places;
   std::set<std::vector<int>> patterns;
@@ -78,7 +81,7 @@ std::vector<GroupPlace> GroupPlaces::find(const Key& key) const {
       const std::int64_t start = rank - rank / stride % count * stride;
       if (start + (count - 1) * stride >= cluster_.accelerators()) break;
       if (!firsts.insert(start).second) continue;
-      const GroupPlace place{static_cast<int>(start), static_cast<int>(stride), count};
+      const GroupPlace place{static_cast<int>(start), static_cast<int>(stride), count, axes};
       if (patterns.insert(pattern(place)).second) places.push_back(place);
       if (whole_nodes(stride) && whole_nodes(stride * count)) break;  // all of them lie alike
     }

@@ -11,10 +11,13 @@
 
 namespace railwright::coordinator {
 
-// Degrees, and how their ranks are numbered; rank r sits on accelerator r.
+// Degrees, and how their ranks are numbered; rank r sits on accelerator r, or on the r-th along the
+// axes of a torus.
 struct Placed {
   workload::Degrees degrees;
   workload::RankOrder order = workload::default_order;
+  std::vector<emulator::Axis> axes = {};
+  bool is_usual() const { return order == workload::default_order && axes.empty(); }
   bool operator==(const Placed&) const = default;
 };
 
@@ -30,7 +33,8 @@ class GroupPlaces {
 
  private:
   // First rank of the stage, distance between stages and their number, stride and size of groups.
-  using Key = std::tuple<std::int64_t, std::int64_t, int, std::int64_t, int>;
+  using Key =
+      std::tuple<std::int64_t, std::int64_t, int, std::int64_t, int, std::vector<emulator::Axis>>;
   std::vector<GroupPlace> find(const Key& key) const;
   std::vector<int> pattern(const GroupPlace& place) const;
   std::vector<std::int64_t> beginnings(std::int64_t first, std::int64_t stage_stride,

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "coordinator/coordinator.hpp"
+#include "coordinator/planner/alike.hpp"
 #include "coordinator/planner/baseline.hpp"
 #include "coordinator/planner/memory_gate.hpp"
 #include "coordinator/planner/no_points.hpp"
@@ -26,6 +27,8 @@ using workload::Degrees;
 constexpr std::size_t emulated_points = 32;
 // Of these the first are tried with other pipeline schedules too.
 constexpr std::size_t pipelined_points = 8;
+// So many points and families are asked for what other links would change.
+constexpr std::size_t compared_points = 6;
 // Spaces and clusters beyond these are searched with bounds unless told otherwise.
 constexpr std::size_t most_points_by_default = 20'000;
 
@@ -53,8 +56,7 @@ void keep_best_orders(std::vector<PricedPoint>& points) {
     const auto twin = std::find_if(kept.begin(), kept.end(), same);
     if (twin == kept.end())
       kept.push_back(std::move(point));
-    else if (point.placed.order == workload::default_order &&
-             twin->placed.order != workload::default_order)
+    else if (point.placed.is_usual() && !twin->placed.is_usual())
       twin->linear = point.step();
   }
   points = std::move(kept);
@@ -84,8 +86,13 @@ class Planner {
   Bytes memory_of(const Degrees& degrees) const {
     return workload::peak_memory(request_.training, degrees).total();
   }
+  // The best that are emulated, and as many families as are shown.
+  Kept kept() const {
+    return {std::max(request_.top, emulated_points), request_.list_alike ? 0 : request_.top};
+  }
   void sort_out(const std::vector<Degrees>& points);
   Selection search();
+  void add_splits(std::vector<PricedPoint>& best);
   std::vector<PricedPoint> with_variants(std::vector<PricedPoint> best,
                                          const std::vector<PricedPoint>& idle);
   void add_front(const std::vector<PricedPoint>& priced, std::vector<PricedPoint>& chosen) const;
@@ -95,6 +102,7 @@ class Planner {
   // Of a point that is shown beside the best.
   By by_of_best() const { return planning_.points_emulated > 0 ? By::emulation : By::closed_form; }
   Result<Candidate> candidate(const PricedPoint& point);
+  std::vector<Representative> representatives(const std::vector<PricedPoint>& ranked) const;
   std::optional<Errors> add_candidates(const std::vector<PricedPoint>& ranked);
   std::optional<Errors> add_baseline(const std::vector<Degrees>& points);
   void explain_no_fit(const std::vector<Degrees>& points);
@@ -125,18 +133,32 @@ void Planner::sort_out(const std::vector<Degrees>& points) {
 
 Selection Planner::search() {
   planning_.pruned = prunes(request_, fitting_.size());
-  const std::size_t kept = std::max(request_.top, emulated_points);
-  Selection selection =
-      (planning_.pruned ? search_pruned : search_all)(request_, economy_, fitting_, pricing_, kept);
+  Selection selection = (planning_.pruned ? search_pruned : search_all)(request_, economy_,
+                                                                        fitting_, pricing_, kept());
   least_bubble_ = selection.least_bubble;
   planning_.points_evaluated = selection.evaluated;
   planning_.points_pruned = selection.pruned;
   return selection;
 }
 
+// Of other splits of experts those that are better than the worst of the points.
+void Planner::add_splits(std::vector<PricedPoint>& best) {
+  std::vector<PricedPoint> splits;
+  for (const Degrees& degrees : split_variants(request_.training, best, fixed_))
+    if (fits(degrees)) splits.push_back({{degrees}, memory_of(degrees), {}, {}, 0, {}});
+  if (splits.empty()) return;
+  price_again(splits, By::closed_form);
+  std::erase_if(splits, [&](const PricedPoint& point) {
+    return !within_bubble(request_, point) || !better(point, best.back());
+  });
+  best.insert(best.end(), splits.begin(), splits.end());
+  std::sort(best.begin(), best.end(), better);
+}
+
 // The same points in better orders, and as other pipelines; the idle as such alone.
 std::vector<PricedPoint> Planner::with_variants(std::vector<PricedPoint> best,
                                                 const std::vector<PricedPoint>& idle) {
+  if (!best.empty()) add_splits(best);
   std::vector<PricedPoint> pipelined = first_of(best, pipelined_points);
   const auto others = first_of(idle, pipelined_points);
   pipelined.insert(pipelined.end(), others.begin(), others.end());
@@ -187,11 +209,11 @@ void Planner::emulate_first(std::vector<PricedPoint>& points) {
 }
 
 Result<Candidate> Planner::candidate(const PricedPoint& point) {
-  const auto& [degrees, order] = point.placed;
+  const auto& [degrees, order, axes] = point.placed;
   const StepPrice& price = point.price;
   auto plan = emulator::make_plan_in_order(order, request_.cluster, request_.training, degrees,
                                            request_.calibration, request_.first_accelerator,
-                                           pricing_.schedules());
+                                           pricing_.schedules(), axes);
   if (!plan) return tl::unexpected(plan.error());
   if (!price.refused.empty()) return tl::unexpected(price.refused);
   if (price.step >= longest_step)
@@ -199,7 +221,7 @@ Result<Candidate> Planner::candidate(const PricedPoint& point) {
                    "use more accelerators, or a smaller --global-batch or --sequence");
   plan->prediction = prediction_of(price, request_.training, degrees, request_.cluster);
   Candidate candidate{
-      std::move(*plan), workload::peak_memory(request_.training, degrees), {}, {}, {}, {}, {}};
+      std::move(*plan), workload::peak_memory(request_.training, degrees), {}, {}, {}, {}, {}, 0};
   const auto& blame = candidate.plan.prediction.blame;
   if (!blame.empty()) candidate.bound_by = blame.front().cause;
   const Seconds step = candidate.plan.prediction.step_time;
@@ -210,15 +232,28 @@ Result<Candidate> Planner::candidate(const PricedPoint& point) {
   return candidate;
 }
 
+// Of each family of plans the best, or all of them.
+std::vector<Representative> Planner::representatives(const std::vector<PricedPoint>& ranked) const {
+  std::vector<Representative> all;
+  std::vector<Degrees> degrees;
+  for (const PricedPoint& point : ranked) {
+    all.push_back({degrees.size(), 0});
+    degrees.push_back(point.placed.degrees);
+  }
+  return request_.list_alike ? all : first_of_families(degrees);
+}
+
 std::optional<Errors> Planner::add_candidates(const std::vector<PricedPoint>& ranked) {
-  for (const PricedPoint& point : first_of(ranked, request_.top)) {
-    auto made = candidate(point);
+  for (const Representative& one : representatives(ranked)) {
+    if (planning_.candidates.size() == request_.top) break;
+    auto made = candidate(ranked[one.index]);
     if (!made) return made.error();
     planning_.candidates.push_back(std::move(*made));
+    planning_.candidates.back().alike = one.alike;
   }
   for (const std::size_t i : pareto_front(ranked, economy_)) {
     const PricedPoint& point = ranked[i];
-    planning_.pareto.push_back({point.placed.degrees, point.placed.order, point.step(),
+    planning_.pareto.push_back({point.placed.degrees, in_words(point.placed), point.step(),
                                 point.memory, economy_.cost(point.step()),
                                 economy_.energy(point.step(), point.work.busy)});
   }
@@ -282,8 +317,7 @@ Result<Planning> Planner::plan(const std::vector<Degrees>& points) {
     return planning_;
   }
   Selection selection = search();
-  std::vector<PricedPoint> chosen =
-      first_of(selection.priced, std::max(request_.top, emulated_points));
+  std::vector<PricedPoint> chosen = first_of(selection.priced, kept());
   chosen = with_variants(std::move(chosen), selection.idle);
   add_front(selection.priced, chosen);
   emulate(chosen);
@@ -293,8 +327,9 @@ Result<Planning> Planner::plan(const std::vector<Degrees>& points) {
   }
   if (auto errors = add_candidates(chosen)) return tl::unexpected(*errors);
   if (auto errors = add_baseline(points)) return tl::unexpected(*errors);
+  const auto others = first_of(chosen, Kept{compared_points, compared_points});
   planning_.reasons =
-      reasons_of({request_, gate(), economy_, rejected_, chosen}, planning_, pricing_);
+      reasons_of({request_, gate(), economy_, rejected_, others}, planning_, pricing_);
   return std::move(planning_);
 }
 

@@ -6,7 +6,6 @@
 #include <map>
 
 #include "coordinator/planner/bound.hpp"
-#include "coordinator/planner/stages.hpp"
 #include "emulator/step.hpp"
 
 namespace railwright::coordinator {
@@ -29,6 +28,7 @@ StepPricer::StepPricer(const topology::Cluster& cluster, const workload::Trainin
       training_(training),
       calibration_(calibration),
       lines_(groups ? std::move(groups) : std::make_shared<GroupLines>(cluster, calibration)),
+      times_(cluster, training, calibration),
       exchanges_(cluster, lines_),
       groups_(cluster) {}
 
@@ -43,40 +43,48 @@ const CauseSeconds& StepPricer::slowest(workload::Operation operation, Bytes siz
   return *slowest;
 }
 
-const CauseSeconds* StepPricer::cost_of_op(const workload::Op& op, const Placed& placed, int stage,
-                                           const std::vector<CauseSeconds>& bodies) {
-  switch (op.kind) {
-    case workload::OpKind::compute:
-      return &bodies[static_cast<std::size_t>(op.body)];
-    case workload::OpKind::collective:
-      return &slowest(op.operation, op.bytes, groups_.distinct(op.group, placed, stage));
-    case workload::OpKind::send:
-      // Once per step: the two ends of the pipeline exchange a tied embedding.
-      if (op.micro_batch >= 0) return nullptr;
-      return &exchanges_.price(op.operation, op.bytes,
-                               {0, static_cast<int>(first_rank(placed, placed.degrees.pp - 1)), 2});
-    case workload::OpKind::receive:
-      return nullptr;
-  }
-  return nullptr;
+const CauseSeconds* StepPricer::cost_of_exchange(const workload::Op& op, const Placed& placed,
+                                                 int stage) {
+  if (op.kind == workload::OpKind::collective)
+    return &slowest(op.operation, op.bytes, groups_.distinct(op.group, placed, stage));
+  // Once per step: the two ends of the pipeline exchange a tied embedding.
+  const bool tied = op.kind == workload::OpKind::send && op.micro_batch < 0;
+  if (!tied) return nullptr;
+  return &exchanges_.price(
+      op.operation, op.bytes,
+      {0, static_cast<int>(first_rank(placed, placed.degrees.pp - 1)), 2, placed.axes});
 }
 
-Walk StepPricer::walk(const workload::Program& program, const Placed& placed, int stage) {
-  const std::vector<CauseSeconds> bodies =
-      body_times(cluster_, training_, calibration_, program, placed.degrees, stage);
+Walk StepPricer::walk(const workload::Program& program, const std::vector<CauseSeconds>& bodies,
+                      const Placed& placed, int stage) {
+  // Of the thousands of exchanges of a program few differ.
+  std::vector<std::pair<const workload::Op*, const CauseSeconds*>> known;
+  const auto cost_of = [&](const workload::Op& op) {
+    if (op.kind == workload::OpKind::compute) return &bodies[static_cast<std::size_t>(op.body)];
+    if (op.kind != workload::OpKind::collective) return cost_of_exchange(op, placed, stage);
+    for (const auto& [other, cost] : known)
+      if (other->bytes == op.bytes && other->operation == op.operation && other->group == op.group)
+        return cost;
+    known.emplace_back(&op, cost_of_exchange(op, placed, stage));
+    return known.back().second;
+  };
   std::vector<const CauseSeconds*> cost;
-  for (const workload::Op& op : program.ops) cost.push_back(cost_of_op(op, placed, stage, bodies));
+  cost.reserve(program.ops.size());
+  for (const workload::Op& op : program.ops) cost.push_back(cost_of(op));
   return walk_program(program, cost, cluster_.graph.classes.size());
 }
 
 // Under ZeRO-2 and 3 the exchanges of one micro-batch run into the next one, or lag behind it: each
 // costs what a second one adds to the whole, its own compute at least. What the first one takes
 // more or less than that comes once per step.
-void StepPricer::let_follow(Walk& one, double compute, const Placed& placed, int stage) {
+void StepPricer::let_follow(Walk& one, double compute, const std::vector<CauseSeconds>& bodies,
+                            const Placed& placed, int stage) {
   const Degrees& degrees = placed.degrees;
   workload::Training training = workload::shortest(training_, degrees);
   training.global_batch *= 2;
-  const Walk two = walk(workload::stage_program(training, degrees, stage), placed, stage);
+  const workload::Program program = workload::stage_program(training, degrees, stage);
+  assert(program.bodies.size() == bodies.size());  // what is computed, how often it may be
+  const Walk two = walk(program, bodies, placed, stage);
   const auto until_meeting = [](const Walk& walk) {
     return walk.forward + walk.backward + walk.before_meeting;
   };
@@ -95,16 +103,15 @@ StepPricer::StageCost StepPricer::cost_of_stage(const Placed& placed, int stage)
   const Degrees& degrees = placed.degrees;
   const workload::Program program =
       workload::stage_program(workload::shortest(training_, degrees), degrees, stage);
-  StageCost result{walk(program, placed, stage), CauseSeconds(cluster_.graph.classes.size())};
+  const auto bodies = times_.of(program, degrees, stage);
+  StageCost result{walk(program, bodies, placed, stage),
+                   CauseSeconds(cluster_.graph.classes.size())};
   if (degrees.zero_stage >= 2 && workload::micro_batches(training_, degrees) > 1)
-    let_follow(result.walk,
-               micro_batch_compute(
-                   program, body_times(cluster_, training_, calibration_, program, degrees, stage)),
-               placed, stage);
+    let_follow(result.walk, micro_batch_compute(program, bodies), bodies, placed, stage);
   if (stage + 1 < degrees.pp)
-    result.send = exchanges_.price(
-        workload::Operation::send, message_to_next(program),
-        {static_cast<int>(first_rank(placed, stage)), static_cast<int>(first_rank(placed, 1)), 2});
+    result.send = exchanges_.price(workload::Operation::send, message_to_next(program),
+                                   {static_cast<int>(first_rank(placed, stage)),
+                                    static_cast<int>(first_rank(placed, 1)), 2, placed.axes});
   return result;
 }
 
@@ -136,8 +143,9 @@ StepPrice StepPricer::emulated(const Placed& placed) const {
   const topology::Graph& graph = cluster_.graph;
   StepPrice price{
       {std::numeric_limits<double>::infinity()}, CauseSeconds(graph.classes.size()), false, {}};
-  const auto plan = emulator::make_plan_in_order(placed.order, cluster_, training_, placed.degrees,
-                                                 calibration_, 0, schedules_of(lines_));
+  const auto plan =
+      emulator::make_plan_in_order(placed.order, cluster_, training_, placed.degrees, calibration_,
+                                   0, schedules_of(lines_), placed.axes);
   const auto step = plan ? emulator::emulate_step(cluster_, *plan, calibration_)
                          : Result<emulator::StepResult>(tl::unexpected<Errors>(plan.error()));
   if (!step) {

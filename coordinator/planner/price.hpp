@@ -16,6 +16,7 @@
 
 #include "coordinator/planner/groups.hpp"
 #include "coordinator/planner/pipeline.hpp"
+#include "coordinator/planner/stages.hpp"
 #include "coordinator/planner/walk.hpp"
 #include "emulator/plan_order.hpp"
 
@@ -53,13 +54,15 @@ class StepPricer {
     StageTime time() const { return {walk.forward, walk.backward, send.total()}; }
   };
   StageCost cost_of_stage(const Placed& placed, int stage);
-  Walk walk(const workload::Program& program, const Placed& placed, int stage);
+  // `bodies`: what each body takes.
+  Walk walk(const workload::Program& program, const std::vector<CauseSeconds>& bodies,
+            const Placed& placed, int stage);
   // `compute`: of one micro-batch.
-  void let_follow(Walk& one, double compute, const Placed& placed, int stage);
+  void let_follow(Walk& one, double compute, const std::vector<CauseSeconds>& bodies,
+                  const Placed& placed, int stage);
   const CauseSeconds& slowest(workload::Operation operation, Bytes size,
                               const std::vector<GroupPlace>& places);
-  const CauseSeconds* cost_of_op(const workload::Op& op, const Placed& placed, int stage,
-                                 const std::vector<CauseSeconds>& bodies);
+  const CauseSeconds* cost_of_exchange(const workload::Op& op, const Placed& placed, int stage);
   CauseSeconds busiest_stage(const std::vector<const StageCost*>& stages,
                              std::int64_t micro_batches) const;
 
@@ -67,6 +70,7 @@ class StepPricer {
   const workload::Training& training_;
   const topology::Calibration& calibration_;
   std::shared_ptr<GroupLines> lines_;
+  BodyTimes times_;
   ExchangePrices exchanges_;
   GroupPlaces groups_;
 };

@@ -42,46 +42,43 @@ Reason against(const std::string& about, const std::string& name, const Candidat
 
 // How much the nearest other order would lose in closed form. It may promise a gain there that
 // emulation does not hold.
-Reason usual_order(const std::vector<workload::RankOrder>& orders, const Degrees& degrees,
-                   Pricing& pricing) {
-  std::vector<Placed> placed;
-  for (const workload::RankOrder& order : orders) placed.push_back({degrees, order});
-  const auto prices = pricing.prices(placed, By::closed_form);
+Reason usual_order(const std::vector<Placed>& arrangements, Pricing& pricing) {
+  const auto prices = pricing.prices(arrangements, By::closed_form);
   std::size_t nearest = 1;
   for (std::size_t i = 2; i < prices.size(); ++i)
     if (prices[i].step < prices[nearest].step) nearest = i;
   const double more = 100 * (prices[nearest].step / prices.front().step - 1);
-  const std::string other = to_string(orders[nearest], degrees);
+  const std::string usual = in_words(arrangements.front()), other = in_words(arrangements[nearest]);
   if (more < 0)
     return {"placement",
             fmt::format("ranks in the usual order {}: {} would save {:.1f} % in closed "
                         "form, which emulation does not confirm",
-                        to_string(orders.front(), degrees), other, -more)};
+                        usual, other, -more)};
   return {"placement", fmt::format("the usual order of ranks, {}, is the best of {}: {} would take "
                                    "{:.1f} % longer in closed form",
-                                   to_string(orders.front(), degrees), orders.size(), other, more)};
+                                   usual, arrangements.size(), other, more)};
 }
 
 // What the order of ranks gives, also where it is the usual one.
 Reason placement_of(const Evidence& evidence, const Candidate& best, Pricing& pricing) {
   const Degrees& degrees = best.plan.degrees;
-  const workload::RankOrder& order = best.plan.placement.order;
+  const Placed placed{degrees, best.plan.placement.order, best.plan.placement.axes};
   if (best.linear_step.value > 0)
     return {"placement",
             fmt::format("ranks in the order {} instead of the usual one save {:.1f} %",
-                        to_string(order, degrees), 100 * (1 - step_of(best) / best.linear_step))};
-  const auto orders = orders_of(evidence.request.cluster, degrees);
-  if (order != workload::default_order)
-    return {"placement", fmt::format("ranks in the order {}; the usual one is ruled out",
-                                     to_string(order, degrees))};
-  if (orders.size() == 1) return {"placement", "ranks can be placed in one order only"};
+                        in_words(placed), 100 * (1 - step_of(best) / best.linear_step))};
+  const auto arrangements = arrangements_of(evidence.request.cluster, degrees);
+  if (!placed.is_usual())
+    return {"placement",
+            fmt::format("ranks in the order {}; the usual one is ruled out", in_words(placed))};
+  if (arrangements.size() == 1) return {"placement", "ranks can be placed in one order only"};
   if (evidence.request.linear_only)
     return {"placement", fmt::format("ranks in the usual order; --placement linear tries none of "
                                      "the {} others",
-                                     orders.size() - 1)};
+                                     arrangements.size() - 1)};
   if (!has_closed_form(degrees))
     return {"placement", "ranks in the usual order; others are tried for plain 1F1B alone"};
-  return usual_order(orders, degrees, pricing);
+  return usual_order(arrangements, pricing);
 }
 
 // The best of the points that memory forbids, if it would win.
@@ -93,7 +90,8 @@ std::optional<Reason> forbidden_by_memory(const Evidence& evidence, const Candid
   for (const Degrees& degrees : evidence.rejected) points.push_back({degrees, {}});
   const double best_score = score_of(evidence.request.objective, evidence.economy, step_of(best),
                                      evidence.ranked.front().work.busy);
-  const Selection selection = search_pruned(evidence.request, evidence.economy, points, pricing, 1);
+  const Selection selection =
+      search_pruned(evidence.request, evidence.economy, points, pricing, {});
   if (selection.priced.empty() || selection.priced.front().score >= best_score)
     return Reason{"memory", "no plan that memory forbids would be better"};
   const PricedPoint& winner = selection.priced.front();
@@ -144,13 +142,11 @@ std::vector<double> steps_with(const PlanRequest& changed, const std::vector<Pla
 std::optional<Reason> changed_by_links(const Evidence& evidence, const Candidate& best,
                                        Pricing& pricing) {
   constexpr std::int64_t most_ranks = 1024;  // each factor is another cluster, some plans emulated
-  constexpr std::size_t plans = 6;
   const std::string name = slowest_class(best);
   if (name.empty() || evidence.request.accelerators > most_ranks || evidence.ranked.size() < 2)
     return std::nullopt;
   std::vector<Placed> placed;
-  for (std::size_t i = 0; i < std::min(plans, evidence.ranked.size()); ++i)
-    placed.push_back(evidence.ranked[i].placed);
+  for (const PricedPoint& point : evidence.ranked) placed.push_back(point.placed);
   const auto here = pricing.prices(placed, By::closed_form);
   for (const double factor : {2.0, 0.5, 4.0, 0.25}) {
     const auto changed = with_links(evidence.request, name, factor);

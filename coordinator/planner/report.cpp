@@ -18,7 +18,7 @@ std::string placement_word(const emulator::Placement& placement, const Degrees& 
   const auto linear =
       emulator::identity_placement(degrees, workload::default_order, placement.first_accelerator);
   if (placement == linear) return "linear";
-  if (placement.exceptions.empty()) return to_string(placement.order, degrees);
+  if (placement.exceptions.empty()) return in_words({degrees, placement.order, placement.axes});
   return fmt::format("strided, {} exceptions", placement.exceptions.size());
 }
 
@@ -67,6 +67,7 @@ Json candidate_json(const Candidate& candidate) {
   if (candidate.cost.value > 0) json["tokens_per_dollar"] = tokens / candidate.cost.value;
   if (candidate.energy.value > 0) json["tokens_per_joule"] = tokens / candidate.energy.value;
   json["emulated"] = candidate.emulated;
+  json["alike"] = candidate.alike;
   if (candidate.linear_step.value > 0) json["placement_gain"] = candidate.linear_step / p.step_time;
   if (d.cp > 1) json["context"] = workload::to_string(d.context);
   if (!d.layers.empty()) json["layers_per_stage"] = d.layers;
@@ -77,7 +78,7 @@ Json pareto_json(const Planning& planning) {
   Json list = Json::array();
   for (const ParetoPoint& point : planning.pareto)
     list.push_back({{"degrees", workload::to_string(point.degrees)},
-                    {"placement", to_string(point.order, point.degrees)},
+                    {"placement", point.placement},
                     {"step_time_s", point.step.value},
                     {"peak_memory_bytes", point.memory.count},
                     {"cost_usd", point.cost.value},
@@ -125,6 +126,15 @@ std::string gain_line(const Planning& planning) {
   const double ratio = planning.baseline.plan.prediction.step_time.value /
                        planning.candidates.front().plan.prediction.step_time.value;
   return fmt::format("The best plan is {:.2f} x as fast as the rule of thumb.\n", ratio);
+}
+
+std::string alike_line(const Planning& planning) {
+  std::size_t alike = 0;
+  for (const Candidate& candidate : planning.candidates) alike += candidate.alike;
+  if (alike == 0) return {};
+  return fmt::format(
+      "{} more that differ from these in shard, etp, vpp or sequence parallelism alone: --all.\n",
+      alike);
 }
 
 std::string uncertainty_line(const Planning& planning) {
@@ -203,8 +213,8 @@ std::string planning_text(const Planning& planning, double wall_s) {
                                        [](const auto& row) { return !row[other].empty(); });
   if (!shows_other)
     for (auto& row : rows) row.erase(row.begin() + other);
-  return table(rows) + gain_line(planning) + uncertainty_line(planning) + reasons_text(planning) +
-         pareto_text(planning) +
+  return table(rows) + alike_line(planning) + gain_line(planning) + uncertainty_line(planning) +
+         reasons_text(planning) + pareto_text(planning) +
          fmt::format(
              "{} points: {} do not fit into memory, {} pruned, {} priced; {} plans emulated; in "
              "{:.2f} s.\n",

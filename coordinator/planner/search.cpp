@@ -134,14 +134,13 @@ std::vector<int> expert_choices(const workload::Model& model, const FixedDegrees
   return choices;
 }
 
-// Each expert's tensors are split over as many ranks as other tensors at most, in halves.
+// Each expert's tensors are whole, or split over as many ranks as other tensors; what is between is
+// tried for the best (variants.hpp).
 std::vector<int> expert_tensor_choices(const workload::Model& model, const FixedDegrees& fixed,
                                        int tp) {
   if (fixed.has("etp") || model.experts.count == 0) return {fixed.values.etp};
-  std::vector<int> choices;
-  for (int etp = 1; tp % etp == 0 && model.experts.ffn_hidden % etp == 0; etp *= 2)
-    choices.push_back(etp);
-  return choices;
+  if (tp == 1 || model.experts.ffn_hidden % tp != 0) return {1};
+  return {1, tp};
 }
 
 // Long sequences are cut into parts of 8,192 tokens or more, in halves, quarters, ...

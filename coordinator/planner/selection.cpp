@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <limits>
+#include <map>
 #include <numeric>
+#include <set>
 #include <tuple>
 
+#include "coordinator/planner/alike.hpp"
 #include "coordinator/planner/search.hpp"
 
 namespace railwright::coordinator {
@@ -47,20 +50,40 @@ void price_some(const PlanRequest& request, const Economy& economy,
                {placed[k], points[some[k]].memory, works[some[k]], prices[k], 0, {}}, selection);
 }
 
-// The score that a further point must reach to be of use.
-double threshold_of(const Selection& selection, std::size_t kept) {
-  if (selection.priced.size() < kept) return std::numeric_limits<double>::infinity();
-  std::vector<double> scores;
-  for (const PricedPoint& point : selection.priced) scores.push_back(point.score);
-  const auto last = scores.begin() + static_cast<std::ptrdiff_t>(kept - 1);
+// The n-th least of the scores; without so many infinity: whatever comes is of use.
+double nth_score(std::vector<double> scores, std::size_t n) {
+  if (n == 0) return -std::numeric_limits<double>::infinity();
+  if (scores.size() < n) return std::numeric_limits<double>::infinity();
+  const auto last = scores.begin() + static_cast<std::ptrdiff_t>(n - 1);
   std::nth_element(scores.begin(), last, scores.end());
   return *last;
 }
 
-void sort(Selection& selection, std::size_t kept) {
-  std::erase_if(selection.idle, [most = threshold_of(selection, kept)](const PricedPoint& point) {
-    return point.score > most;
-  });
+// The score that a further point must reach to be of use.
+class Threshold {
+ public:
+  explicit Threshold(Kept kept) : kept_(kept) {}
+  double of(const Selection& selection) {
+    for (; seen_ < selection.priced.size(); ++seen_) {
+      const PricedPoint& point = selection.priced[seen_];
+      scores_.push_back(point.score);
+      const auto [family, is_new] = families_.emplace(family_of(point.placed.degrees), point.score);
+      if (!is_new) family->second = std::min(family->second, point.score);
+    }
+    std::vector<double> best;
+    for (const auto& [family, score] : families_) best.push_back(score);
+    return std::max(nth_score(scores_, kept_.points), nth_score(std::move(best), kept_.families));
+  }
+
+ private:
+  const Kept kept_;
+  std::size_t seen_ = 0;  // points that are only ever added
+  std::vector<double> scores_;
+  std::map<Family, double> families_;  // the best score of each
+};
+
+void sort(Selection& selection, double most) {
+  std::erase_if(selection.idle, [&](const PricedPoint& point) { return point.score > most; });
   std::sort(selection.priced.begin(), selection.priced.end(), better);
   std::sort(selection.idle.begin(), selection.idle.end(), better);
 }
@@ -82,7 +105,7 @@ double score_of(Objective objective, const Economy& economy, Seconds step, Secon
 bool better(const PricedPoint& a, const PricedPoint& b) {
   if (a.score != b.score) return a.score < b.score;
   if (a.placed.degrees != b.placed.degrees) return simpler(a.placed.degrees, b.placed.degrees);
-  return a.placed.order == workload::default_order && b.placed.order != workload::default_order;
+  return a.placed.is_usual() && !b.placed.is_usual();
 }
 
 bool within_bubble(const PlanRequest& request, const PricedPoint& point) {
@@ -90,20 +113,19 @@ bool within_bubble(const PlanRequest& request, const PricedPoint& point) {
 }
 
 Selection search_all(const PlanRequest& request, const Economy& economy,
-                     const std::vector<FittingPoint>& points, Pricing& pricing, std::size_t kept) {
+                     const std::vector<FittingPoint>& points, Pricing& pricing, Kept kept) {
   Selection selection;
   std::vector<std::size_t> all(points.size());
   std::iota(all.begin(), all.end(), std::size_t{0});
   const auto works = request.objective == Objective::energy ? works_of(request, points)
                                                             : std::vector<StepWork>(points.size());
   price_some(request, economy, points, works, all, pricing, selection);
-  sort(selection, kept);
+  sort(selection, Threshold(kept).of(selection));
   return selection;
 }
 
 Selection search_pruned(const PlanRequest& request, const Economy& economy,
-                        const std::vector<FittingPoint>& points, Pricing& pricing,
-                        std::size_t kept) {
+                        const std::vector<FittingPoint>& points, Pricing& pricing, Kept kept) {
   const std::vector<StepWork> works = works_of(request, points);
   std::vector<double> bounds;
   for (const StepWork& work : works)
@@ -114,8 +136,9 @@ Selection search_pruned(const PlanRequest& request, const Economy& economy,
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return bounds[a] < bounds[b]; });
   Selection selection;
+  Threshold threshold(kept);
   std::size_t next = 0;
-  while (next < order.size() && bounds[order[next]] <= threshold_of(selection, kept)) {
+  while (next < order.size() && bounds[order[next]] <= threshold.of(selection)) {
     const std::size_t end = std::min(order.size(), next + batch_size);
     std::vector<std::size_t> batch(order.begin() + static_cast<std::ptrdiff_t>(next),
                                    order.begin() + static_cast<std::ptrdiff_t>(end));
@@ -124,8 +147,18 @@ Selection search_pruned(const PlanRequest& request, const Economy& economy,
     next = end;
   }
   selection.pruned = static_cast<std::int64_t>(order.size() - next);
-  sort(selection, kept);
+  sort(selection, threshold.of(selection));
   return selection;
+}
+
+std::vector<PricedPoint> first_of(const std::vector<PricedPoint>& points, Kept kept) {
+  std::vector<PricedPoint> first;
+  std::set<Family> families;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    const bool is_new = families.insert(family_of(points[i].placed.degrees)).second;
+    if (i < kept.points || (is_new && families.size() <= kept.families)) first.push_back(points[i]);
+  }
+  return first;
 }
 
 std::vector<std::size_t> pareto_front(const std::vector<PricedPoint>& points,

@@ -45,16 +45,25 @@ struct Selection {
   double least_bubble = 1;  // share of the step, of all that was priced
 };
 
-// Prices every point. `kept`: how many of the best count, as below.
+// What counts of a selection: the best points, and the best of each of the first families
+// (alike.hpp).
+struct Kept {
+  std::size_t points = 1, families = 1;
+};
+
+// Prices every point. `kept`: what counts, as below.
 Selection search_all(const PlanRequest& request, const Economy& economy,
-                     const std::vector<FittingPoint>& points, Pricing& pricing, std::size_t kept);
+                     const std::vector<FittingPoint>& points, Pricing& pricing, Kept kept);
 
 // Prices points in the order of their bounds (bound.hpp), a batch at a time, until the bound of the
-// next is beyond the score of the `kept`-th best: no point that is left can be among these. Batches
-// do not depend on the number of threads. The best `kept` are those of search_all(), and the idle.
+// next is beyond the score of the last that counts: no point that is left can be among these.
+// Batches do not depend on the number of threads. What `kept` counts is that of search_all(), and
+// the idle.
 Selection search_pruned(const PlanRequest& request, const Economy& economy,
-                        const std::vector<FittingPoint>& points, Pricing& pricing,
-                        std::size_t kept);
+                        const std::vector<FittingPoint>& points, Pricing& pricing, Kept kept);
+
+// Of points sorted best first those that `kept` counts, in their order.
+std::vector<PricedPoint> first_of(const std::vector<PricedPoint>& points, Kept kept);
 
 // Of points sorted best first, those that no other beats in one of step, memory and cost without
 // losing in another; ascending by step. What costs the same at the same step counts once.

@@ -22,11 +22,20 @@ struct StageKind {
 StageKind kind_of_stage(const topology::Cluster& cluster, const workload::Model& model,
                         const Placed& placed, int stage);
 
-// Of each body of the program, on the slowest kind of accelerator of the stage: it sets the pace.
-std::vector<CauseSeconds> body_times(const topology::Cluster& cluster,
-                                     const workload::Training& training,
-                                     const topology::Calibration& calibration,
-                                     const workload::Program& program,
-                                     const workload::Degrees& degrees, int stage);
+// What bodies take on the slowest kind of accelerator of their stage: it sets the pace.
+class BodyTimes {
+ public:
+  BodyTimes(const topology::Cluster& cluster, const workload::Training& training,
+            const topology::Calibration& calibration);
+  // Of each body of the program.
+  std::vector<CauseSeconds> of(const workload::Program& program, const workload::Degrees& degrees,
+                               int stage) const;
+
+ private:
+  const topology::Cluster& cluster_;
+  const topology::Precision precision_;
+  // Of each kind of the cluster what it is asked for: a lookup goes through all entries.
+  std::vector<topology::Calibration> calibrations_;
+};
 
 }  // namespace railwright::coordinator

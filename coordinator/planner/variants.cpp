@@ -4,14 +4,22 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <set>
+
+#include "emulator/plan.hpp"
 
 namespace railwright::coordinator {
 
+using emulator::Axis;
 using workload::Degrees;
 using workload::Dimension;
 using workload::RankOrder;
 
 namespace {
+
+// Groups on a torus share links more than elsewhere, which the closed form does not see: of the
+// first points so many arrangements are tried.
+constexpr std::size_t thorough_points = 8, arrangements_of_torus = 4;
 
 constexpr Dimension coordinates[] = {Dimension::tp, Dimension::cp, Dimension::dp, Dimension::pp};
 
@@ -59,6 +67,91 @@ std::vector<RankOrder> orders_of(const topology::Cluster& cluster, const Degrees
   return orders;
 }
 
+namespace {
+
+// Extents of the torus that the accelerators are, dimension 0 first; empty: they are none, or are
+// not told apart by it.
+std::vector<int> torus_of(const topology::Cluster& cluster) {
+  const topology::ClusterSpec& spec = cluster.spec;
+  constexpr std::size_t most_axes = 4;  // 24 sequences of them
+  if (spec.networks.size() != 1 || has_mixed_kinds(cluster)) return {};
+  const topology::NetworkSpec& network = spec.networks.front();
+  if (network.dimensions.size() > most_axes) return {};
+  std::int64_t places = 1;
+  for (const int extent : network.dimensions) places *= extent;
+  const bool whole = network.shape == topology::Shape::torus && places == cluster.accelerators();
+  return whole ? network.dimensions : std::vector<int>{};
+}
+
+// The axes in every sequence but their own, by extent.
+std::vector<std::vector<Axis>> turns_of(const std::vector<int>& extents) {
+  std::vector<Axis> axes;  // the fastest first, as accelerators count
+  std::int64_t stride = 1;
+  for (auto extent = extents.rbegin(); extent != extents.rend(); ++extent) {
+    if (*extent > 1) axes.push_back({*extent, stride});
+    stride *= *extent;
+  }
+  std::vector<std::vector<Axis>> turns;
+  std::set<std::vector<std::int64_t>> seen;
+  const std::vector<Axis> own = axes;
+  const auto extents_of = [](const std::vector<Axis>& some) {
+    std::vector<std::int64_t> all;
+    for (const Axis& axis : some) all.push_back(axis.extent);
+    return all;
+  };
+  seen.insert(extents_of(own));
+  std::sort(axes.begin(), axes.end());
+  do {
+    if (seen.insert(extents_of(axes)).second) turns.push_back(axes);
+  } while (std::next_permutation(axes.begin(), axes.end()));
+  return turns;
+}
+
+// Accelerator of each rank when these are numbered in the usual order.
+std::vector<int> places_of(const Placed& placed) {
+  auto placement = emulator::identity_placement(placed.degrees, placed.order);
+  placement.axes = placed.axes;
+  std::vector<int> places;
+  for (std::int64_t rank = 0; rank < placed.degrees.world(); ++rank) {
+    const auto at = workload::coordinates_of(rank, placed.degrees);
+    const auto there = workload::rank_of(at, placed.degrees, placed.order);
+    places.push_back(emulator::accelerator_of(there, placement, placed.degrees).index);
+  }
+  return places;
+}
+
+}  // namespace
+
+std::vector<Placed> arrangements_of(const topology::Cluster& cluster, const Degrees& degrees) {
+  std::vector<Placed> all;
+  for (const RankOrder& order : orders_of(cluster, degrees)) all.push_back({degrees, order, {}});
+  const std::size_t orders = all.size();
+  const std::vector<int> extents = torus_of(cluster);
+  if (extents.empty() || degrees.world() != cluster.accelerators()) return all;
+  std::set<std::vector<int>> seen;
+  for (const Placed& placed : all) seen.insert(places_of(placed));
+  for (std::size_t i = 0; i < orders; ++i)
+    for (const std::vector<Axis>& axes : turns_of(extents)) {
+      Placed turned{degrees, all[i].order, axes};
+      if (seen.insert(places_of(turned)).second) all.push_back(std::move(turned));
+    }
+  return all;
+}
+
+std::string in_words(const Placed& placed) {
+  std::string words = to_string(placed.order, placed.degrees);
+  if (placed.axes.empty()) return words;
+  std::vector<std::int64_t> strides;  // dimension 0, x, is the slowest
+  for (const Axis& axis : placed.axes) strides.push_back(axis.stride);
+  std::sort(strides.rbegin(), strides.rend());
+  words += " along ";
+  for (const Axis& axis : placed.axes) {
+    const auto place = std::find(strides.begin(), strides.end(), axis.stride) - strides.begin();
+    words += "xyzwvuts"[place];
+  }
+  return words;
+}
+
 std::string to_string(const RankOrder& order, const Degrees& degrees) {
   std::vector<std::string> names;
   for (const Dimension dimension : order)
@@ -73,22 +166,30 @@ std::vector<PricedPoint> better_orders(const PlanRequest& request,
   std::vector<std::size_t> owner;
   for (std::size_t i = 0; i < points.size(); ++i) {
     if (!has_closed_form(points[i].placed.degrees)) continue;
-    const auto orders = orders_of(request.cluster, points[i].placed.degrees);
-    for (std::size_t k = 1; k < orders.size(); ++k) {
-      all.push_back({points[i].placed.degrees, orders[k]});
+    const auto others = arrangements_of(request.cluster, points[i].placed.degrees);
+    for (std::size_t k = 1; k < others.size(); ++k) {
+      all.push_back(others[k]);
       owner.push_back(i);
     }
   }
   const auto prices = pricing.prices(all, By::closed_form);
-  std::vector<PricedPoint> best = points;
+  std::vector<std::vector<PricedPoint>> faster(points.size());
   for (std::size_t k = 0; k < all.size(); ++k) {
-    PricedPoint& mine = best[owner[k]];
+    PricedPoint mine = points[owner[k]];
     if (prices[k].step >= mine.price.step) continue;
     mine.placed = all[k];
     mine.price = prices[k];
+    faster[owner[k]].push_back(std::move(mine));
   }
-  std::erase_if(
-      best, [](const PricedPoint& point) { return point.placed.order == workload::default_order; });
+  const bool on_torus = !torus_of(request.cluster).empty();
+  std::vector<PricedPoint> best;
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    std::stable_sort(faster[i].begin(), faster[i].end(),
+                     [](const auto& a, const auto& b) { return a.price.step < b.price.step; });
+    const std::size_t most = on_torus && i < thorough_points ? arrangements_of_torus : 1;
+    faster[i].resize(std::min(most, faster[i].size()));
+    best.insert(best.end(), faster[i].begin(), faster[i].end());
+  }
   return best;
 }
 
@@ -110,6 +211,21 @@ std::vector<Degrees> pipeline_variants(const workload::Training& training,
     degrees.vpp = 1;
     degrees.schedule = workload::PipelineSchedule::zero_bubble_h1;
     if (!fixed.has("schedule") && !fixed.has("vpp")) add(degrees);
+  }
+  return variants;
+}
+
+std::vector<Degrees> split_variants(const workload::Training& training,
+                                    const std::vector<PricedPoint>& points,
+                                    const FixedDegrees& fixed) {
+  std::vector<Degrees> variants;
+  if (fixed.has("etp") || training.model.experts.count == 0) return variants;
+  for (const PricedPoint& point : points) {
+    Degrees degrees = point.placed.degrees;
+    for (degrees.etp = 2; degrees.etp < degrees.tp; degrees.etp *= 2)
+      if (std::find(variants.begin(), variants.end(), degrees) == variants.end() &&
+          workload::violations(training, degrees).empty())
+        variants.push_back(degrees);
   }
   return variants;
 }

@@ -222,6 +222,24 @@ TEST_CASE("a flap delays the step in which it strikes; the same seed gives the s
   CHECK(one["step_time_s"] != other["step_time_s"]);
 }
 
+TEST_CASE("the steps of each job are as uncertain as its own accelerators") {
+  const Folder folder;
+  const std::string model = "emulate --json --model " +
+                            source_file("examples/models/tiny-gpt.json") + " --cluster " +
+                            source_file("examples/clusters/mixed-h100-a100.yaml") +
+                            " --parallel tp=2,dp=4 --global-batch 64 --sequence 1024";
+  const std::string a = folder.file("a.json"), b = folder.file("b.json");
+  std::vector<double> alone;
+  for (const std::string& more : {" -o " + a, " --first-node 2 -o " + b})
+    alone.push_back(run_command(model + more).json()["uncertainty"]);
+  CHECK(alone[0] != alone[1]);  // H100 and A100 have residuals of their own
+  const std::string both = "emulate --plan " + a + " --plan " + b;
+  const auto jobs = run_command(both + " --json").json()["jobs"];
+  REQUIRE(jobs.size() == 2);
+  for (std::size_t j = 0; j < jobs.size(); ++j) CHECK(jobs[j]["uncertainty"] == alone[j]);
+  CHECK_THAT(run_command(both).out, Contains(" +- "));
+}
+
 TEST_CASE("two jobs on nodes of their own: what they lose to each other is told") {
   const Folder folder;
   const std::string model = "emulate --model " + source_file("examples/models/tiny-gpt.json") +
@@ -241,6 +259,7 @@ TEST_CASE("two jobs on nodes of their own: what they lose to each other is told"
     CHECK(job["lost_to"].empty());
   }
   CHECK(jobs[0]["step_time_s"] == run_command("emulate --json --plan " + a).json()["step_time_s"]);
+  CHECK(jobs[0]["uncertainty"] == run_command("emulate --json --plan " + a).json()["uncertainty"]);
   const Outcome same = run_command("emulate --json --plan " + a + " --plan " + a);
   CHECK(same.status == 2);
   CHECK_THAT(same.err, Contains("both use node0/gpu0 on node0") && Contains("--first-node"));

@@ -1,8 +1,10 @@
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <map>
 #include <set>
 
 #include "coordinator/coordinator.hpp"
+#include "coordinator/planner/alike.hpp"
 #include "coordinator/planner/baseline.hpp"
 #include "coordinator/planner/memory_gate.hpp"
 #include "coordinator/planner/search.hpp"
@@ -66,6 +68,7 @@ TEST_CASE("selective recomputation is a point of its own only where it changes s
 TEST_CASE("candidates are sorted, fit into memory, and none is slower than the rule of thumb") {
   for (PlanRequest request : some_requests()) {
     request.top = 40;
+    request.list_alike = true;
     const auto planning = plan_training(request);
     REQUIRE(planning.has_value());
     REQUIRE_FALSE(planning->candidates.empty());
@@ -79,6 +82,51 @@ TEST_CASE("candidates are sorted, fit into memory, and none is slower than the r
     if (planning->baseline_fits)
       CHECK(step_of(planning->candidates.front()) <= step_of(planning->baseline));
   }
+}
+
+TEST_CASE("of each family the first of a list stands for it, and the others are counted") {
+  const auto degrees = [](std::initializer_list<const char*> texts) {
+    std::vector<Degrees> all;
+    for (const char* text : texts) all.push_back(*workload::parse_degrees(text));
+    return all;
+  };
+  const auto first = first_of_families(degrees(
+      {"dp=8,zero_stage=3", "dp=8,zero_stage=3,shard=4", "tp=2,dp=4", "dp=8,zero_stage=2",
+       "tp=2,dp=4,sequence_parallel=true", "dp=8,zero_stage=3,shard=2", "pp=2,dp=4,vpp=2",
+       "pp=2,dp=4", "pp=2,dp=4,vpp=4", "dp=8,recompute=full", "dp=8,micro_batch=2", "dp=8"}));
+  std::vector<std::pair<std::size_t, std::size_t>> found;
+  for (const Representative& one : first) found.emplace_back(one.index, one.alike);
+  CHECK(found == std::vector<std::pair<std::size_t, std::size_t>>{
+                     {0, 2}, {2, 1}, {3, 0}, {6, 1}, {7, 0}, {9, 0}, {10, 0}, {11, 0}});
+}
+
+TEST_CASE("the list shows the best of each family, and loses nothing that is better") {
+  std::size_t left_out = 0;
+  for (PlanRequest request : {request_of("llama-2-7b", "dgx-h100-4", 32, 64, 4096),
+                              request_of("mixtral-8x7b", "dgx-h100-4", 16, 32, 4096),
+                              request_of("gpt2", "dgx-h100-4", 8, 64, 1024)}) {
+    const auto short_list = plan_training(request);
+    request.list_alike = true;
+    const auto all = plan_training(request);
+    REQUIRE(short_list.has_value());
+    REQUIRE(all.has_value());
+    CHECK(short_list->candidates.size() == 10);
+    CHECK(step_of(short_list->candidates.front()) <= step_of(all->candidates.front()));
+    std::map<Family, double> families;
+    std::size_t counted = 0;
+    for (const Candidate& shown : short_list->candidates) {
+      CHECK(families.emplace(family_of(shown.plan.degrees), step_of(shown)).second);
+      counted += 1 + shown.alike;
+    }
+    CHECK(static_cast<std::int64_t>(counted) <= short_list->points_emulated);
+    left_out += counted - short_list->candidates.size();
+    for (const Candidate& other : all->candidates) {
+      CHECK(other.alike == 0);
+      const auto family = families.find(family_of(other.plan.degrees));
+      if (family != families.end()) CHECK(family->second <= step_of(other));
+    }
+  }
+  CHECK(left_out > 10);
 }
 
 TEST_CASE("the number of threads changes nothing") {

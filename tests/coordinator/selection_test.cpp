@@ -36,16 +36,18 @@ std::int64_t check_same_best(const PlanRequest& request) {
   const auto points = fitting_of(request);
   const Economy economy = economy_of(request);
   Pricing pricing(request);
-  const Selection all = search_all(request, economy, points, pricing, 8);
-  const Selection some = search_pruned(request, economy, points, pricing, 8);
+  constexpr Kept kept{8, 10};
+  const Selection all = search_all(request, economy, points, pricing, kept);
+  const Selection some = search_pruned(request, economy, points, pricing, kept);
   CHECK(all.pruned == 0);
   CHECK(all.evaluated == static_cast<std::int64_t>(points.size()));
   CHECK(some.evaluated + some.pruned == all.evaluated);
-  const std::size_t kept = std::min<std::size_t>(8, all.priced.size());
-  REQUIRE(some.priced.size() >= kept);
-  for (std::size_t i = 0; i < kept; ++i) {
-    CHECK(some.priced[i].placed == all.priced[i].placed);
-    CHECK(some.priced[i].price.step == all.priced[i].price.step);
+  const auto expected = first_of(all.priced, kept), found = first_of(some.priced, kept);
+  CHECK(expected.size() >= std::min(kept.points, all.priced.size()));
+  REQUIRE(found.size() == expected.size());
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    CHECK(found[i].placed == expected[i].placed);
+    CHECK(found[i].price.step == expected[i].price.step);
   }
   REQUIRE(some.idle.size() == all.idle.size());
   for (std::size_t i = 0; i < all.idle.size(); ++i)
@@ -117,7 +119,7 @@ TEST_CASE("the pruned search leaves out the same points for any number of thread
   for (const unsigned threads : {1u, 2u, 5u}) {
     request.threads = threads;
     Pricing pricing(request);
-    selections.push_back(search_pruned(request, economy, points, pricing, 4));
+    selections.push_back(search_pruned(request, economy, points, pricing, {4, 1}));
   }
   for (const Selection& selection : selections) {
     CHECK(selection.pruned == selections.front().pruned);
@@ -156,7 +158,7 @@ TEST_CASE("of the front no point is beaten by another, and every other point is"
   const PlanRequest request = test::spaces().front();
   const Economy economy = economy_of(request);
   Pricing pricing(request);
-  const auto priced = search_all(request, economy, fitting_of(request), pricing, 8).priced;
+  const auto priced = search_all(request, economy, fitting_of(request), pricing, {8, 8}).priced;
   const auto front = pareto_front(priced, economy);
   REQUIRE(front.size() > 1);
   const auto beats = [&](std::size_t a, std::size_t b) {

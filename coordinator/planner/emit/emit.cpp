@@ -38,6 +38,10 @@ Result<std::string> emit(Framework framework, const Plan& plan) {
       errors = deepspeed_refusals(plan);
       break;
   }
+  if (!plan.placement.axes.empty())
+    errors.push_back({{},
+                      "placement along the axes of a torus: launchers fill nodes in their order",
+                      "plan with --placement linear"});
   if (!errors.empty()) return tl::unexpected(std::move(errors));
   switch (framework) {
     case Framework::megatron:
