@@ -97,19 +97,19 @@ Result<void> Dispatch::placed(const Running& child, int status) {
   return on(event);
 }
 
-// Slow links of a report, each with the share of its speed that is left; those that the run used
-// and does not complain of are forgiven.
+// Slow links of a report, each with the share of its speed that is left; those that the run has
+// compared with others and does not complain of are forgiven.
 void Dispatch::remember_slow_links(const std::string& id, int epoch, const Json& report) {
   if (!report.contains("slow_links") || !report["slow_links"].is_array()) return;
   std::vector<SlowLink> slow;
-  std::vector<std::string> used;
-  for (const Json& link : report.value("links", Json::array()))
-    if (link.contains("name")) used.push_back(link["name"].get<std::string>());
+  std::vector<std::string> judged;
+  for (const Json& link : report.value("judged_links", Json::array()))
+    judged.push_back(link.get<std::string>());
   for (const Json& verdict : report["slow_links"])
     for (const Json& link : verdict.value("links", Json::array()))
       slow.push_back({link.get<std::string>(), id, epoch,
                       std::min(1.0, verdict.value("usual_s", 0.0) / verdict.value("time_s", 1.0))});
-  (void)store_->save_slow_links(used, slow);
+  (void)store_->save_slow_links(judged, slow);
 }
 
 // Of a job that runs: once per launch, when its run complains.

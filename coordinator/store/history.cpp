@@ -46,11 +46,11 @@ Result<void> Store::save_steps(const std::vector<StepRecord>& steps,
   return tl::unexpected(Errors{error});
 }
 
-Result<void> Store::save_slow_links(const std::vector<std::string>& used,
+Result<void> Store::save_slow_links(const std::vector<std::string>& judged,
                                     const std::vector<SlowLink>& slow) {
   sqlite3* file = file_.get();
   bool written = execute(file, "BEGIN IMMEDIATE");
-  for (const std::string& link : used)
+  for (const std::string& link : judged)
     written = written && Statement(file, "DELETE FROM slow_links WHERE link = ?").with(link).run();
   for (const SlowLink& link : slow)
     written = written && Statement(file, "INSERT OR REPLACE INTO slow_links VALUES (?,?,?,?)")

@@ -85,8 +85,8 @@ class Store {
   // The part of `run` that control does not know: from degrees on. The run must be there.
   Result<void> save_summary(const JobRun& run);
 
-  // What a run has found, in place of what was known of the links that it used.
-  Result<void> save_slow_links(const std::vector<std::string>& used,
+  // What a run has found, in place of what was known of the links that it judged.
+  Result<void> save_slow_links(const std::vector<std::string>& judged,
                                const std::vector<SlowLink>& slow);
 
   std::map<std::string, double> slow_links() const;  // name -> share of its speed

@@ -40,6 +40,8 @@ TEST_CASE("a group that takes longer than groups like it has a slow link, named 
 TEST_CASE("groups within the tolerance, or too few to compare, have none") {
   CHECK(slow_links(reports_of({0.010, 0.011, 0.014, 0.009})).empty());
   CHECK(slow_links(reports_of({0.010, 0.100})).empty());
+  CHECK(judged_links(reports_of({0.010, 0.100})).empty());
+  CHECK_FALSE(judged_links(reports_of({0.010, 0.011, 0.014})).empty());
   CHECK(slow_links(reports_of({0.100, 0.100, 0.100})).empty());
 }
 

@@ -141,6 +141,17 @@ Json slow_places(const std::vector<Json>& reports, const std::vector<Json>& edge
   return result;
 }
 
+// Names of links that were compared with others: a slow one would have been found.
+std::set<std::string> judged_names(const std::vector<Json>& reports, const std::vector<Json>& edges,
+                                   const World& world, const Part& part) {
+  std::set<std::string> names = judged_links(reports);
+  for (Json edge : judged_edges(edges, world.first_of)) {
+    add_place(edge, part);
+    for (const Json& link : edge["links"]) names.insert(link.get<std::string>());
+  }
+  return names;
+}
+
 // Links that set the pace of collectives: how long these took, and were expected to.
 Json link_rows(const std::vector<Json>& reports) {
   std::map<std::string, std::pair<double, double>> links;
@@ -208,6 +219,8 @@ Json document_of(const World& world, const std::vector<Json>& reports, const Par
   document["edges"] = edges;
   document["slow_links"] =
       world.oversubscribed ? Json::array() : slow_places(reports, edges, world, part);
+  document["judged_links"] =
+      world.oversubscribed ? std::set<std::string>{} : judged_names(reports, edges, world, part);
   document["slow_ranks"] = world.oversubscribed ? Json::array() : slow_ranks(reports, steps);
   add_verification(document, reports);
   return document;

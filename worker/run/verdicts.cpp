@@ -42,8 +42,12 @@ Json slow_ranks(const std::vector<Json>& reports, const std::vector<Seconds>& st
   return result;
 }
 
-std::vector<Json> slow_edges(const std::vector<Json>& edges, const std::vector<int>& first_of) {
-  constexpr double tolerated = 2;
+namespace {
+
+// Edges inside a machine or between machines, by the magnitude of their messages; where there are
+// at least three.
+std::vector<std::vector<Json>> comparable_edges(const std::vector<Json>& edges,
+                                                const std::vector<int>& first_of) {
   constexpr std::size_t fewest = 3;
   std::map<std::pair<bool, int>, std::vector<Json>> alike;
   for (const Json& edge : edges) {
@@ -55,9 +59,25 @@ std::vector<Json> slow_edges(const std::vector<Json>& edges, const std::vector<i
     const int magnitude = static_cast<int>(std::log2(size) / 2);
     alike[{machine(0) == machine(1), magnitude}].push_back(edge);
   }
+  std::vector<std::vector<Json>> groups;
+  for (auto& [kind, group] : alike)
+    if (group.size() >= fewest) groups.push_back(std::move(group));
+  return groups;
+}
+
+}  // namespace
+
+std::vector<Json> judged_edges(const std::vector<Json>& edges, const std::vector<int>& first_of) {
+  std::vector<Json> judged;
+  for (const auto& group : comparable_edges(edges, first_of))
+    judged.insert(judged.end(), group.begin(), group.end());
+  return judged;
+}
+
+std::vector<Json> slow_edges(const std::vector<Json>& edges, const std::vector<int>& first_of) {
+  constexpr double tolerated = 2;
   std::vector<Json> slow;
-  for (auto& [kind, group] : alike) {
-    if (group.size() < fewest) continue;
+  for (auto& group : comparable_edges(edges, first_of)) {
     std::vector<double> all;
     for (const Json& edge : group) all.push_back(edge["bandwidth_bytes_per_s"]);
     const double usual = median(all);
@@ -73,6 +93,23 @@ std::vector<Json> slow_edges(const std::vector<Json>& edges, const std::vector<i
 
 namespace {
 
+// Groups by their ranks, by the collective that they make; where there are at least three: two
+// differ, but which is right?
+std::map<std::string, std::map<Json, GroupTime>> comparable(const std::vector<Json>& reports) {
+  std::map<std::string, std::map<Json, GroupTime>> times;
+  for (const Json& report : reports)
+    for (const Json& kind : report["kinds"]) {
+      const std::string key = kind["group"].dump() + kind["op"].dump() + kind["bytes"].dump();
+      const double time = kind["time_s"].get<double>() / kind["calls"].get<double>();
+      GroupTime& group = times[key][kind["ranks"]];
+      group.time = std::max(group.time, time);
+      group.kind = kind;
+      for (const Json& link : kind["links"]) group.links.push_back(link);
+    }
+  std::erase_if(times, [](const auto& entry) { return entry.second.size() < 3; });
+  return times;
+}
+
 // The first slow edge between two ranks of the group.
 void add_edge_inside(Json& verdict, const std::vector<Json>& edges) {
   const Json& ranks = verdict["ranks"];
@@ -86,21 +123,18 @@ void add_edge_inside(Json& verdict, const std::vector<Json>& edges) {
 
 }  // namespace
 
+std::set<std::string> judged_links(const std::vector<Json>& reports) {
+  std::set<std::string> links;
+  for (const auto& [key, groups] : comparable(reports))
+    for (const auto& [ranks, entry] : groups)
+      for (const Json& link : entry.links) links.insert(link.get<std::string>());
+  return links;
+}
+
 Json slow_links(const std::vector<Json>& reports, const std::vector<Json>& edges) {
   constexpr double tolerated = 1.5;
-  std::map<std::string, std::map<Json, GroupTime>> times;
-  for (const Json& report : reports)
-    for (const Json& kind : report["kinds"]) {
-      const std::string key = kind["group"].dump() + kind["op"].dump() + kind["bytes"].dump();
-      const double time = kind["time_s"].get<double>() / kind["calls"].get<double>();
-      GroupTime& group = times[key][kind["ranks"]];
-      group.time = std::max(group.time, time);
-      group.kind = kind;
-      for (const Json& link : kind["links"]) group.links.push_back(link);
-    }
   Json result = Json::array();
-  for (const auto& [key, groups] : times) {
-    if (groups.size() < 3) continue;  // two differ, but which is right?
+  for (const auto& [key, groups] : comparable(reports)) {
     std::vector<double> all;
     for (const auto& [ranks, entry] : groups) all.push_back(entry.time);
     for (const auto& [ranks, entry] : groups) {

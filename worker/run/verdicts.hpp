@@ -3,6 +3,8 @@
 #pragma once
 
 #include <nlohmann/json.hpp>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "topology/units.hpp"
@@ -18,15 +20,21 @@ nlohmann::ordered_json slow_ranks(const std::vector<nlohmann::ordered_json>& rep
 // Edges {"ranks": [source, target], "messages", "bytes", "bandwidth_bytes_per_s"} that carry less
 // than half of what is usual among at least three like them: inside a machine, or between machines,
 // with messages of about their size. They come back with "usual_bytes_per_s" and "usual_s", to be
-// compared with "time_s". `first_of`: of every
-// rank the first rank of its machine.
+// compared with "time_s". `first_of`: of every rank the first rank of its machine.
 std::vector<nlohmann::ordered_json> slow_edges(const std::vector<nlohmann::ordered_json>& edges,
                                                const std::vector<int>& first_of);
+
+// Edges that slow_edges compares with others.
+std::vector<nlohmann::ordered_json> judged_edges(const std::vector<nlohmann::ordered_json>& edges,
+                                                 const std::vector<int>& first_of);
 
 // Groups that take over 1.5 times the usual of at least three that make the same collective:
 // {"class", "links", "ranks", "op", "time_s", "usual_s"}, and where one of `edges`, the slow ones,
 // is inside the group "edge": its ranks.
 nlohmann::ordered_json slow_links(const std::vector<nlohmann::ordered_json>& reports,
                                   const std::vector<nlohmann::ordered_json>& edges = {});
+
+// Links of groups that slow_links compares with others.
+std::set<std::string> judged_links(const std::vector<nlohmann::ordered_json>& reports);
 
 }  // namespace railwright::worker
