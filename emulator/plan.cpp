@@ -90,10 +90,13 @@ std::optional<std::vector<topology::AcceleratorId>> refuses(const Plan& plan, Di
                                                             const collectives::Schedule& schedule,
                                                             const topology::Cluster& cluster) {
   if (collectives::switch_count(schedule) == 0) return std::nullopt;
-  for (std::int64_t rank = 0; rank < distinct_ranks(plan, group, cluster); ++rank) {
+  const std::int64_t stride = stride_of(group, plan.degrees, plan.placement.order);
+  const std::int64_t degree = degree_of(plan.degrees, group);
+  const std::int64_t ranks = distinct_ranks(plan, group, cluster);
+  for (std::int64_t rank = 0; rank < ranks; ++rank) {
+    if (rank / stride % degree != 0) continue;  // not the first of its group
     auto members = members_of(plan, group, rank);
-    const bool first = members.front() == accelerator_of(rank, plan.placement, plan.degrees);
-    if (first && !collectives::why_not(schedule, members, cluster).empty()) return members;
+    if (!collectives::why_not(schedule, members, cluster).empty()) return members;
   }
   return std::nullopt;
 }
@@ -165,6 +168,21 @@ Placement identity_placement(const workload::Degrees& degrees, const workload::R
   return placement;
 }
 
+namespace {
+
+// Ranks lie as they are numbered, so that none need be taken apart into its coordinates.
+bool counts_up(const Placement& placement, const workload::Degrees& degrees) {
+  std::int64_t stride = 1;
+  for (std::size_t i = 0; i < placement.order.size(); ++i) {
+    const int extent = extent_of(degrees, placement.order[i]);
+    if (extent > 1 && placement.strides[i] != stride) return false;
+    stride *= extent;
+  }
+  return true;
+}
+
+}  // namespace
+
 topology::AcceleratorId accelerator_of(std::int64_t rank, const Placement& placement,
                                        const workload::Degrees& degrees) {
   const auto& exceptions = placement.exceptions;
@@ -172,10 +190,13 @@ topology::AcceleratorId accelerator_of(std::int64_t rank, const Placement& place
       exceptions.begin(), exceptions.end(), rank,
       [](const Placement::Exception& entry, std::int64_t wanted) { return entry.rank < wanted; });
   if (found != exceptions.end() && found->rank == rank) return {found->accelerator};
-  const auto at = coordinates_of(rank, degrees, placement.order);
-  std::int64_t index = 0;
-  for (std::size_t i = 0; i < placement.order.size(); ++i)
-    index += coordinate(at, placement.order[i]) * placement.strides[i];
+  std::int64_t index = rank;
+  if (!counts_up(placement, degrees)) {
+    const auto at = coordinates_of(rank, degrees, placement.order);
+    index = 0;
+    for (std::size_t i = 0; i < placement.order.size(); ++i)
+      index += coordinate(at, placement.order[i]) * placement.strides[i];
+  }
   return {static_cast<int>(placement.first_accelerator + along_axes(index, placement.axes))};
 }
 
