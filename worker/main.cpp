@@ -57,8 +57,8 @@ int run_command(const CommandLine& line) {
   watch.observe(world);
   const int status = line.run(world);
   watch.leave(status);
-  MPI_Comm_free(&world.node);
   const Watchdog watchdog(world, "MPI_Finalize");
+  MPI_Comm_free(&world.node);
   MPI_Finalize();
   return status;
 }

@@ -76,6 +76,8 @@ struct StateFormat {
   bool adds_gradients = false;
   // Full recomputation ends with the last tensor that the backward needs: see framework.hpp.
   bool recompute_stops_early = false;
+  // An embedding table that is not split has columns added too, up to a multiple of 128.
+  bool pads_whole_table = true;
   bool operator==(const StateFormat&) const = default;
 };
 

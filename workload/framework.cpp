@@ -10,17 +10,21 @@ StateFormat state_format_of(std::string_view framework, Precision precision) {
   if (element_bytes(precision) == 4 || framework == "fsdp") {
     format = {4, 4, 8, 4};
     format.recompute_stops_early = framework == "fsdp";
+    format.pads_whole_table = framework != "fsdp";
   } else if (framework == "nanotron") {
     format = second_copy;
     format.fused_gate = false;
     format.adds_gradients = true;
+    format.pads_whole_table = false;
   } else if (framework == "internevo") {
     format = sharded_copy;
     format.adds_gradients = true;
+    format.pads_whole_table = false;
   } else if (framework == "deepspeed" || framework == "megatron-deepspeed") {
     constexpr double bucket = 500'000'000;
     format = precision == Precision::fp16 ? sharded_copy : second_copy;
     format.adds_gradients = true;
+    format.pads_whole_table = false;
     format.buffers = to_bytes(bucket * (2 * format.summed + format.weight));
   }
   return format;

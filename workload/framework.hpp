@@ -1,7 +1,10 @@
 // What training frameworks keep of a parameter and do beside: facts of their code, not fits.
 //
 //   megatron     weights 2, fp32 gradients 4, master weights and Adam's moments 12
-//                (Megatron-LM, theoretical_memory_usage.py: 18, of it 12 / d distributed)
+//                (Megatron-LM, theoretical_memory_usage.py: 18, of it 12 / d distributed); tables
+//                of words are padded whether they are split or not
+//                (--make-vocab-size-divisible-by, 128); the others' are taken as the model says
+//                where they are whole: published steps of Megatron-DeepSpeed show it
 //   deepspeed    fp16: gradients stay in 16 bit and are summed so; the step makes an fp32 copy of
 //                those of its own shard, 2 + 2 + 16 (deepspeed/runtime/zero/stage_1_and_2.py)
 //                bf16: gradients of 16 bit are added to an fp32 copy of all of them, which is what

@@ -3,13 +3,10 @@
 #include <cmath>
 #include <utility>
 
-#include "workload/layer.hpp"
-
 namespace railwright::workload {
 
 namespace {
 
-double as_double(std::int64_t x) { return static_cast<double>(x); }
 
 Kernel vector_kernel(std::string name, double bytes) {
   return {std::move(name), KernelKind::vector, {0}, bytes, 1};
@@ -26,11 +23,15 @@ Kernel gemm(std::string name, double m, double n, double k, double element) {
           {m, n, k}};
 }
 
-// The gradient of a k x n weight over m tokens, added to an fp32 buffer: read and written.
-Kernel weight_gradient(std::string name, double m, double n, double k, double element) {
-  return {
-      std::move(name), KernelKind::gemm, {2 * m * n * k}, element * (m * k + m * n) + 8 * k * n, 1,
-      {k, n, m}};
+// The gradient of a k x n weight over m tokens: added to an fp32 buffer that is read and written,
+// or written for a kernel that adds it.
+Kernel weight_gradient(std::string name, const RankShape& s, double m, double n, double k) {
+  return {std::move(name),
+          KernelKind::gemm,
+          {2 * m * n * k},
+          s.element * (m * k + m * n) + s.gradient_bytes * k * n,
+          1,
+          {k, n, m}};
 }
 
 Kernel norm_forward(const RankShape& s) {
@@ -62,9 +63,11 @@ double score_bytes(const RankShape& s) { return s.tokens * s.heads * s.sequence;
 // fused_softmax.py, is_kernel_available). `passes` in 16 bit if fused; dropout has a mask.
 Kernels softmax(const std::string& name, const RankShape& s, double passes) {
   const double dropout = s.dropout ? 2 * s.element + 1 : 0;
-  const bool fused = std::fmod(s.batch * s.heads, 4) == 0;
+  const bool fused = s.element == 2 && s.sequence > 16 && s.sequence <= 16'384 &&
+                     std::fmod(s.batch * s.heads, 4) == 0;
   if (fused) return {vector_kernel(name, (passes * s.element + dropout) * score_bytes(s))};
-  const double copies = 2 * (s.element + 4), scaling = 8, masking = 9, softmax = 4 * passes;
+  const double copies = s.element == 4 ? 0 : 2 * (s.element + 4), scaling = 8, masking = 9,
+               softmax = 4 * passes;
   const double bytes = copies + scaling + masking + softmax;
   Kernels kernels = {exact_kernel(name, bytes * score_bytes(s), 5)};
   if (s.dropout) kernels.push_back(vector_kernel("dropout", dropout * score_bytes(s)));
@@ -127,7 +130,7 @@ Kernel grouped_weight_gradient(std::string name, const RankShape& s, double n, d
   return {std::move(name),
           KernelKind::gemm,
           {2 * m * n * k},
-          s.element * (m * k + m * n) + 8 * s.local_experts * k * n,
+          s.element * (m * k + m * n) + s.gradient_bytes * s.local_experts * k * n,
           1,
           {k, n, m / s.local_experts, s.local_experts}};
 }
@@ -143,44 +146,7 @@ Kernel rotary(const RankShape& s) {
   return vector_kernel("rotary", 2 * s.element * s.tokens * (s.query + s.kv));
 }
 
-void add_experts(RankShape& s, const Model& model, const Degrees& degrees) {
-  const Experts& experts = model.experts;
-  s.experts = as_double(experts.count);
-  s.local_experts = s.experts / degrees.ep;
-  s.dispatched_tokens = s.local_tokens * as_double(experts.per_token);
-  s.routed_tokens = s.dispatched_tokens * degrees.etp;
-  s.expert_ffn = as_double(experts.ffn_hidden) / degrees.etp;
-  s.shared_ffn = as_double(experts.shared_hidden) / degrees.tp;
-}
-
 }  // namespace
-
-RankShape rank_shape(const Training& training, const Degrees& degrees) {
-  const Model& model = training.model;
-  const double t = degrees.tp;
-  RankShape s;
-  s.batch = degrees.micro_batch;
-  s.sequence = as_double(training.sequence);
-  s.tokens = degrees.micro_batch * s.sequence / degrees.cp;
-  s.local_tokens = degrees.sequence_parallel ? s.tokens / t : s.tokens;
-  s.hidden = as_double(model.hidden);
-  s.query = as_double(model.query_width()) / t;
-  s.kv = as_double(model.kv_width()) / t;
-  s.context = as_double(model.context_width()) / t;
-  s.heads = as_double(model.heads) / t;
-  s.ffn = as_double(model.ffn_hidden) / t;
-  s.vocabulary = as_double(vocabulary_shard(model, degrees.tp));
-  s.element = element_bytes(training.precision);
-  s.gated = model.gated_mlp;
-  s.rotary = !model.learned_positions;
-  s.flash = model.flash_attention;
-  s.dropout = model.dropout;
-  s.query_rank = as_double(model.latent.query_rank);
-  s.kv_rank = as_double(model.latent.kv_rank);
-  s.rope = as_double(model.latent.rope_dim);
-  add_experts(s, model, degrees);
-  return s;
-}
 
 Kernels core_attention_forward(const RankShape& s) {
   if (s.flash) return {flash_forward(s)};
@@ -221,7 +187,7 @@ Kernels attention_output_backward(const RankShape& s) {
 }
 
 Kernels attention_output_weight_gradient(const RankShape& s) {
-  return {weight_gradient("attention_output_weight", s.tokens, s.hidden, s.context, s.element)};
+  return {weight_gradient("attention_output_weight", s, s.tokens, s.hidden, s.context)};
 }
 
 Kernels qkv_forward(const RankShape& s) {
@@ -251,10 +217,9 @@ Kernels qkv_backward(const RankShape& s) {
 
 Kernels qkv_weight_gradient(const RankShape& s) {
   if (s.kv_rank == 0)
-    return {weight_gradient("qkv_weight", s.tokens, s.query + 2 * s.kv, s.hidden, s.element)};
-  return {weight_gradient("query_up_weight", s.tokens, s.query, query_input(s), s.element),
-          weight_gradient("key_value_up_weight", s.tokens, unrotated(s) + s.context, s.kv_rank,
-                          s.element)};
+    return {weight_gradient("qkv_weight", s, s.tokens, s.query + 2 * s.kv, s.hidden)};
+  return {weight_gradient("query_up_weight", s, s.tokens, s.query, query_input(s)),
+          weight_gradient("key_value_up_weight", s, s.tokens, unrotated(s) + s.context, s.kv_rank)};
 }
 
 Kernels latent_forward(const RankShape& s) {
@@ -271,7 +236,7 @@ Kernels latent_backward(const RankShape& s) {
 
 Kernels latent_weight_gradient(const RankShape& s) {
   if (s.kv_rank == 0) return {};
-  return {weight_gradient("latents_weight", s.local_tokens, s.latents(), s.hidden, s.element)};
+  return {weight_gradient("latents_weight", s, s.local_tokens, s.latents(), s.hidden)};
 }
 
 Kernels mlp_core_forward(const RankShape& s) {
@@ -306,11 +271,11 @@ Kernels mlp_backward(const RankShape& s) {
 }
 
 Kernels mlp_down_weight_gradient(const RankShape& s) {
-  return {weight_gradient("mlp_down_weight", s.tokens, s.hidden, s.ffn, s.element)};
+  return {weight_gradient("mlp_down_weight", s, s.tokens, s.hidden, s.ffn)};
 }
 
 Kernels mlp_up_weight_gradient(const RankShape& s) {
-  return {weight_gradient("mlp_up_weight", s.tokens, up_width(s), s.hidden, s.element)};
+  return {weight_gradient("mlp_up_weight", s, s.tokens, up_width(s), s.hidden)};
 }
 
 // Scores of all experts in fp32: written, read for the best ones and for their weights.
@@ -326,7 +291,7 @@ Kernels router_backward(const RankShape& s) {
 }
 
 Kernels router_weight_gradient(const RankShape& s) {
-  return {weight_gradient("router_weight", s.local_tokens, s.experts, s.hidden, s.element)};
+  return {weight_gradient("router_weight", s, s.local_tokens, s.experts, s.hidden)};
 }
 
 Kernels experts_forward(const RankShape& s) {
@@ -383,7 +348,7 @@ Kernels head_backward(const RankShape& s) {
 }
 
 Kernels head_weight_gradient(const RankShape& s) {
-  return {weight_gradient("logits_weight", s.tokens, s.vocabulary, s.hidden, s.element)};
+  return {weight_gradient("logits_weight", s, s.tokens, s.vocabulary, s.hidden)};
 }
 
 Kernels gradient_norm(double owned) { return {exact_kernel("gradient_norm", 4 * owned)}; }

@@ -19,7 +19,8 @@ struct RankShape {
   double sequence = 0;      // s: what a token attends to
   double batch = 0;         // sequences of the micro-batch
   double hidden = 0, query = 0, kv = 0, context = 0, heads = 0, ffn = 0, vocabulary = 0;
-  double element = 2;  // bytes
+  double element = 2;         // bytes
+  double gradient_bytes = 8;  // that a product moves for each element of a weight's gradient
   bool gated = false, rotary = false, flash = false, dropout = false;
   // Latent attention: ranks of the latents, and what a token's latents are together.
   double query_rank = 0, kv_rank = 0, rope = 0;

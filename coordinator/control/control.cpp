@@ -213,6 +213,7 @@ void Control::finish(Job& job, State state, Failure failure, const std::string& 
   job.lost_since = {};
   live_.erase(job.number);
   watches_.erase(job.spec.id);
+  accused_.erase(job.spec.id);
   save(job);
 }
 

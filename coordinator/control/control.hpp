@@ -186,7 +186,7 @@ class Control {
   void wait_for_more(Job& job, const std::string& reason);
   int nodes_within_reach(int without = -1) const;
   std::vector<bool> taken_nodes(const std::string& but_by = {}) const;
-  void suspect(int node);
+  void suspect(const Job& job, int node);
   bool can_spare(int node) const;
   bool must_stop(const Job& job) const;
   void lose(Job& job, const std::string& reason);
@@ -205,7 +205,9 @@ class Control {
   std::map<std::int64_t, std::string> live_;  // not final, in the order of submission
   std::map<std::string, Watch> watches_;
   std::map<int, NodeState> down_;
-  std::map<int, Moment> losses_;  // the latest worker that a node has lost; not stored
+  // Of nodes that have lost workers, not stored: when the latest was, and whom a job had taken out.
+  std::map<int, Moment> losses_;
+  std::map<std::string, int> accused_;
   std::int64_t next_number_ = 1;
   Moment now_;
   std::uint64_t saved_ = 0, persisted_ = 0;  // sequence numbers of records

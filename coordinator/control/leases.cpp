@@ -61,7 +61,7 @@ void Control::handle(const Ended& event) {
     lose(*job, displaced.empty() ? event.reason : displaced);
     const int place = event.lost_node - nodes.first;
     if (event.outcome == Outcome::lost && place >= 0 && place < nodes.count)
-      suspect(event.lost_node);
+      suspect(*job, event.lost_node);
   }
   schedule();
 }
@@ -81,13 +81,22 @@ void Control::watch_over(Job& job) {
 }
 
 // One loss may be chance. A node that loses two workers within a short time is taken out of use,
-// where it can be spared: a bad node is better than none.
-void Control::suspect(int node) {
-  const auto before = losses_.find(node);
-  const bool again = before != losses_.end() && now_ - before->second < settings_.suspicion_ms;
+// where it can be spared: a bad node is better than none. A job that then loses a worker elsewhere
+// is at fault itself: the node is taken back, and it accuses nobody any more.
+void Control::suspect(const Job& job, int node) {
+  constexpr int nobody = -1;
+  const auto accused = accused_.find(job.spec.id);
+  if (accused != accused_.end()) {
+    const int before = std::exchange(accused->second, nobody);
+    if (before != nobody) handle(NodeUp{before});
+    return;
+  }
+  const auto latest = losses_.find(node);
+  const bool again = latest != losses_.end() && now_ - latest->second < settings_.suspicion_ms;
   losses_[node] = now_;
-  if (!again || !can_spare(node)) return;
+  if (!again || is_final(job.state) || !can_spare(node)) return;
   losses_.erase(node);
+  accused_[job.spec.id] = node;
   handle(NodeDown{node, "it lost two workers within " +
                             std::to_string(settings_.suspicion_ms / 60'000) + " minutes"});
 }

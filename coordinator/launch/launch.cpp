@@ -90,16 +90,25 @@ std::string slurm_hostfile(const std::vector<std::string>& hosts) {
   return text;
 }
 
-int lost_rank(std::string_view words) {
-  // "rank 3 on node0 lost: ...", "... process rank 3 with PID 17 on node ...",
-  // "srun: error: node0: task 3: Killed".
-  static const std::regex named(
-      "(?:^|\\n)rank (\\d{1,9}) on \\S+ lost:|process rank (\\d{1,9}) with PID |"
-      "srun: error: \\S+: task (\\d{1,9}): ");
+namespace {
+
+// The number that the first match ends in; -1: none.
+int first_named(std::string_view words, const char* pattern) {
   std::match_results<std::string_view::const_iterator> found;
-  if (!std::regex_search(words.begin(), words.end(), found, named)) return -1;
-  for (std::size_t i = 1; i < found.size(); ++i)
-    if (found[i].matched) return std::stoi(found[i].str());
+  const bool is_there = std::regex_search(words.begin(), words.end(), found, std::regex(pattern));
+  return is_there ? std::stoi(found[1].str()) : -1;
+}
+
+}  // namespace
+
+// A launcher saw a process die, and a peer that waited in vain found out for whom. A connection
+// that failed may only be that of a process that was being taken down.
+int lost_rank(std::string_view words) {
+  for (const char* pattern : {"process rank (\\d{1,9}) with PID [^\\n]* exited on signal",
+                              "srun: error: [^\\n:]*: task (\\d{1,9}): (?!Exited)",
+                              "(?:^|\\n)rank (\\d{1,9}) on \\S+ lost: no answer",
+                              "(?:^|\\n)rank (\\d{1,9}) on \\S+ lost:"})
+    if (const int rank = first_named(words, pattern); rank >= 0) return rank;
   return -1;
 }
 

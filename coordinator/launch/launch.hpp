@@ -37,7 +37,7 @@ std::string rankfile(const std::vector<std::string>& hosts);
 // One host per line, as SLURM_HOSTFILE wants it.
 std::string slurm_hostfile(const std::vector<std::string>& hosts);
 
-// The rank that a run's words name as lost first: a worker's, mpirun's or srun's; -1: none.
+// The rank that was lost by the words of mpirun, srun or the workers; -1: they name none.
 int lost_rank(std::string_view words);
 
 Launch make_launch(std::int64_t ranks, const std::vector<std::string>& hosts,

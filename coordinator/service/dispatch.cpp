@@ -81,11 +81,9 @@ bool Dispatch::is_token_of(const std::string& id, int epoch, const std::string& 
 }
 
 Result<void> Dispatch::start() {
-  // Ends first: what has ended need not be waited for.
-  if (auto started = perform(control_->start(now())); !started) return started;
-  if (auto recalled = recall_ends(); !recalled) return recalled;
   adopt();
-  return {};
+  if (auto started = perform(control_->start(now())); !started) return started;
+  return recall_ends();  // what has ended need not be waited for
 }
 
 // Leaders that an earlier coordinator started: whether they live is seen without waiting for their

@@ -101,14 +101,18 @@ Result<void> Dispatch::placed(const Running& child, int status) {
 // compared with others and does not complain of are forgiven.
 void Dispatch::remember_slow_links(const std::string& id, int epoch, const Json& report) {
   if (!report.contains("slow_links") || !report["slow_links"].is_array()) return;
-  std::vector<SlowLink> slow;
+  std::map<std::string, double> worst;
   std::vector<std::string> judged;
   for (const Json& link : report.value("judged_links", Json::array()))
     judged.push_back(link.get<std::string>());
   for (const Json& verdict : report["slow_links"])
-    for (const Json& link : verdict.value("links", Json::array()))
-      slow.push_back({link.get<std::string>(), id, epoch,
-                      std::min(1.0, verdict.value("usual_s", 0.0) / verdict.value("time_s", 1.0))});
+    for (const Json& link : verdict.value("links", Json::array())) {
+      const double left = verdict.value("usual_s", 0.0) / verdict.value("time_s", 1.0);
+      double& share = worst.try_emplace(link.get<std::string>(), 1).first->second;
+      share = std::min(share, left);
+    }
+  std::vector<SlowLink> slow;
+  for (const auto& [link, share] : worst) slow.push_back({link, id, epoch, share});
   (void)store_->save_slow_links(judged, slow);
 }
 

@@ -176,7 +176,11 @@ void Dispatch::keep_result(const std::string& id, int epoch) {
                          number_of(link, "busy_s"), number_of(link, "time_s"),
                          number_of(link, "expected_s")});
   (void)store_->save_steps(steps, links);
-  if (meaningful) remember_slow_links(id, epoch, document);
+  try {
+    if (meaningful) remember_slow_links(id, epoch, document);
+  } catch (const Json::exception&) {
+    return;  // no result of ours
+  }
 }
 
 }  // namespace railwright::coordinator

@@ -40,6 +40,13 @@ TEST_CASE("who was lost first is what workers, mpirun and srun say") {
   CHECK(lost_rank("step 7\nmpirun noticed that process rank 12 with PID 0 on node node1 exited on "
                   "signal 9 (Killed).\nrank 3 on node0 lost: its connection failed\n") == 12);
   CHECK(lost_rank("srun: error: node1: task 5: Killed\n") == 5);
+  CHECK(lost_rank("srun: error: node1: task 5: Exited with exit code 4\n") == -1);
+  // Peers see connections of processes fail that are only being taken down.
+  CHECK(lost_rank("rank 1 on node0 lost: its connection failed\nmpirun noticed that process rank 3 "
+                  "with PID 9 on node node1 exited on signal 9 (Killed).\n") == 3);
+  CHECK(lost_rank("rank 1 on node0 lost: its connection failed\n"
+                  "rank 2 on node0 lost: no answer for 2 s\n") == 2);
+  CHECK(lost_rank("rank 1 on node0 lost: its connection failed\n") == 1);
   CHECK(lost_rank("rank 99999999999 on node0 lost: no answer\n") == -1);
 }
 

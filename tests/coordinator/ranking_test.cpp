@@ -50,8 +50,7 @@ TEST_CASE("the closed form ranks a thousand points as emulation does") {
     INFO(request.training.model.name << " on " << request.cluster.spec.name);
     CHECK(tau > 0.95);
     CHECK(clear > 0.99);
-    // 0.033 among GPT-2's steps of 9 ms, of which those with split vocabularies lie close together.
-    CHECK(regret < 0.04);
+    CHECK(regret < 0.03);
     compared += pairs.size();
   }
   CHECK(compared == 1000);

@@ -143,7 +143,7 @@ TEST_CASE("a leader that died without its coordinator is noticed by the next one
     }
     const double seen = seconds_until_lost(service, "left", 1);
     WARN("a leader of an earlier coordinator was missed after " << seen << " s");
-    CHECK(seen <= 6);  // its run is torn down first
+    CHECK(seen <= 15);  // its run is torn down first; the lease has 60 s
     CHECK(service.reaches("left", "done"));
     CHECK(within(10, [&] { return service.has_no_processes(); }));
   }
@@ -265,7 +265,7 @@ TEST_CASE("a job that is lost too often fails with the last reason", "[mpi]") {
     REQUIRE(within(120, [&] { return service.workers().size() == 4; }));
     REQUIRE(service.reaches("unlucky", "running"));
     kill(service.workers().front(), SIGKILL);  // before its first step, mostly
-    CHECK(seconds_until_lost(service, "unlucky", losses) <= 3);
+    CHECK(seconds_until_lost(service, "unlucky", losses) <= 10);
   }
   REQUIRE(service.reaches("unlucky", "failed"));
   const auto job = service.job("unlucky");

@@ -48,7 +48,7 @@ EdgeTotal one_message(milliseconds sender_late, milliseconds receiver_late,
 }
 
 TEST_CASE("a late sender or receiver does not make its edge slow") {
-  for (const auto& [sender, receiver] : {std::pair(0, 0), {300, 0}, {0, 300}}) {
+  for (const auto& [sender, receiver] : {std::pair(0, 0), {2'000, 0}, {0, 2'000}}) {
     INFO("late by " << sender << " and " << receiver << " ms");
     const EdgeTotal edge = one_message(milliseconds(sender), milliseconds(receiver));
     CHECK(edge.source == 0);
@@ -56,7 +56,7 @@ TEST_CASE("a late sender or receiver does not make its edge slow") {
     CHECK(edge.messages == 1);
     CHECK(edge.bytes.count == size);
     CHECK(edge.busy.value > 0);
-    CHECK(edge.busy.value < 0.15);
+    CHECK(edge.busy.value < 1);
   }
 }
 
@@ -64,7 +64,7 @@ TEST_CASE("a slow edge is measured at its rate") {
   const Bandwidth rate{1e6};  // 65 ms for the message
   const EdgeTotal edge = one_message(milliseconds(0), milliseconds(0), {{0, 1, rate}});
   CHECK(edge.busy.value >= 0.065);
-  CHECK(edge.busy.value < 0.13);
+  CHECK(edge.busy.value < 0.5);  // a crowded machine may be late to see it arrive
 }
 
 TEST_CASE("a collective's edges carry what its schedule sends, whatever the algorithm") {
@@ -113,22 +113,20 @@ TEST_CASE("overlapping messages of an edge are busy once, and small ones are lef
 
 TEST_CASE("clocks of other machines are brought to the first rank's, and their drift too") {
   // Ranks 1 and 2 share a machine whose clock is 5 s ahead and gains a tenth.
-  const auto skewed = [] {
-    const std::int64_t now = SharedClock::steady_now();
-    return now + now / 10 + 5'000'000'000;
-  };
+  const auto skew = [](std::int64_t now) { return now + now / 10 + 5'000'000'000; };
+  const auto skewed = [&] { return skew(SharedClock::steady_now()); };
   std::atomic<int> right = 0;
   on_ranks(3, [&](Transport& transport) {
     const bool home = transport.rank() == 0;
     SharedClock clock({0, 1, 1}, home ? SharedClock::Now(SharedClock::steady_now) : skewed);
     const WaitResult first = clock.compare(transport, within(20));
-    std::this_thread::sleep_for(milliseconds(100));
-    const std::int64_t real = SharedClock::steady_now(), own = home ? real : skewed();
-    std::this_thread::sleep_for(milliseconds(100));
+    std::this_thread::sleep_for(milliseconds(1000));
+    const std::int64_t real = SharedClock::steady_now(), own = home ? real : skew(real);
+    std::this_thread::sleep_for(milliseconds(1000));
     const WaitResult second = clock.compare(transport, within(20));
     const bool done = first.state == WaitState::done && second.state == WaitState::done;
-    // Without the drift it would be 10 ms.
-    right += done && std::abs(clock.common(own) - real) < 5'000'000;
+    // Without the drift it would be 100 ms.
+    right += done && std::abs(clock.common(own) - real) < 50'000'000;
   });
   CHECK(right == 3);
 }

@@ -79,6 +79,36 @@ TEST_CASE("edges between machines and edges of small messages are compared among
   CHECK(slow_edges({edge_of(0, 1, 1e9), edge_of(1, 0, 1e6)}, two_machines).empty());
 }
 
+Json placed(Json edge, const std::string& path, const std::vector<std::string>& links) {
+  edge["path"] = path;
+  edge["links"] = links;
+  return edge;
+}
+
+TEST_CASE("edges over links of other classes are slower by right") {
+  const std::vector<int> machines = {0, 1, 2, 3};
+  std::vector<Json> edges;
+  for (const int near : {0, 1, 2}) edges.push_back(placed(edge_of(near, 3, 1e10), "rail rail", {}));
+  for (const int far : {0, 1, 2}) edges.push_back(placed(edge_of(3, far, 1e9), "rail spine", {}));
+  CHECK(slow_edges(edges, machines).empty());
+}
+
+TEST_CASE("of a slow edge those links are named that no healthy one lies on") {
+  const std::vector<int> machines = {0, 1, 2, 3};
+  std::vector<Json> edges = {placed(edge_of(0, 1, 1e9), "rail", {"out0", "in1"}),
+                             placed(edge_of(1, 2, 1e9), "rail", {"out1", "in2"}),
+                             placed(edge_of(2, 3, 2e8), "rail", {"out2", "in3"}),
+                             placed(edge_of(2, 0, 1e9), "rail", {"out2", "in0"})};
+  const auto slow = slow_edges(edges, machines);
+  REQUIRE(slow.size() == 1);
+  CHECK(slow[0]["links"] == Json({"in3"}));
+  const auto judged = judged_links({}, edges, machines);
+  CHECK(judged.contains("out2"));
+  CHECK_FALSE(judged.contains("in3"));
+  edges.push_back(placed(edge_of(1, 3, 1e9), "rail", {"out1", "in3"}));
+  CHECK(slow_edges(edges, machines)[0]["links"].empty());  // what they share, or neither
+}
+
 TEST_CASE("the slow rank is the one that waits least, not the one that takes longest") {
   std::vector<Json> reports = reports_of({0.01, 0.01});
   const std::vector<Seconds> steps = {seconds(1), seconds(1)};

@@ -65,9 +65,9 @@ void Bed::require(const WaitResult& result) {
 double Bed::time_of(std::span<std::byte> buffer, int calls, const Work& work) {
   buffer = buffer.first(inputs_.size());
   std::memcpy(buffer.data(), inputs_.data(), inputs_.size());
-  const Transport::Deadline deadline = deadline_after(options_.timeout);
   Seconds time;
   for (int call = 0; call < calls; ++call) {
+    const Transport::Deadline deadline = deadline_after(options_.timeout);
     if (call == 0 || options_.blocking) require(arrive(engine_.transport(), group_, deadline));
     const Execution execution = work(buffer, deadline);
     require({execution.state, execution.peer});

@@ -109,47 +109,39 @@ std::vector<Json> edge_rows(const std::vector<Json>& reports) {
   return rows;
 }
 
-// The slowest link between the two ranks, as the plan places them.
-void add_place(Json& edge, const Part& part) {
+// Where an edge lies, as the plan places its ranks: the links of its routes, the class of the
+// slowest, and in `path` all classes, so that edges can be told which are expected to be alike.
+void add_places(std::vector<Json>& edges, const Part& part) {
   const topology::Router router(*part.cluster);
+  const topology::Graph& graph = part.cluster->graph;
   const auto accelerator = [&](const Json& rank) {
     return emulator::accelerator_of(rank.get<int>(), part.plan.placement, part.plan.degrees);
   };
-  const topology::Route route =
-      router.between(accelerator(edge["ranks"][0]), accelerator(edge["ranks"][1]));
-  const topology::Graph& graph = part.cluster->graph;
-  const auto slowest =
-      std::ranges::min_element(route.links, {}, [&](const topology::LinkShare& share) {
-        return graph.capacity(share.link).bytes_per_second;
-      });
-  edge["class"] = "";
-  edge["links"] = Json::array();
-  if (slowest == route.links.end()) return;
-  edge["class"] = graph.class_of(slowest->link).name;
-  edge["links"].push_back(graph.name_of(slowest->link));
+  for (Json& edge : edges) {
+    edge["class"] = "";
+    edge["links"] = Json::array();
+    const auto route = router.between(accelerator(edge["ranks"][0]), accelerator(edge["ranks"][1]));
+    std::vector<std::string> classes;
+    double slowest = std::numeric_limits<double>::infinity();
+    for (const topology::LinkShare& share : route.links) {
+      edge["links"].push_back(graph.name_of(share.link));
+      classes.push_back(graph.class_of(share.link).name);
+      const double capacity = graph.capacity(share.link).bytes_per_second;
+      if (std::exchange(slowest, std::min(slowest, capacity)) > capacity)
+        edge["class"] = classes.back();
+    }
+    std::ranges::sort(classes);
+    edge["path"] = fmt::format("{}", fmt::join(classes, " "));
+  }
 }
 
 // Groups that are slower than their like, and edges that are.
 Json slow_places(const std::vector<Json>& reports, const std::vector<Json>& edges,
-                 const World& world, const Part& part) {
+                 const World& world) {
   const std::vector<Json> slow = slow_edges(edges, world.first_of);
   Json result = slow_links(reports, slow);
-  for (Json edge : slow) {
-    add_place(edge, part);
-    result.push_back(edge);
-  }
+  for (const Json& edge : slow) result.push_back(edge);
   return result;
-}
-
-// Names of links that were compared with others: a slow one would have been found.
-std::set<std::string> judged_names(const std::vector<Json>& reports, const std::vector<Json>& edges,
-                                   const World& world, const Part& part) {
-  std::set<std::string> names = judged_links(reports);
-  for (Json edge : judged_edges(edges, world.first_of)) {
-    add_place(edge, part);
-    for (const Json& link : edge["links"]) names.insert(link.get<std::string>());
-  }
-  return names;
 }
 
 // Links that set the pace of collectives: how long these took, and were expected to.
@@ -215,12 +207,13 @@ Json document_of(const World& world, const std::vector<Json>& reports, const Par
   document["bound"] = bound;
   // With more ranks than cores a late rank is one that had no core.
   document["links"] = link_rows(reports);
-  const std::vector<Json> edges = edge_rows(reports);
+  std::vector<Json> edges = edge_rows(reports);
+  add_places(edges, part);
   document["edges"] = edges;
   document["slow_links"] =
-      world.oversubscribed ? Json::array() : slow_places(reports, edges, world, part);
+      world.oversubscribed ? Json::array() : slow_places(reports, edges, world);
   document["judged_links"] =
-      world.oversubscribed ? std::set<std::string>{} : judged_names(reports, edges, world, part);
+      world.oversubscribed ? std::set<std::string>{} : judged_links(reports, edges, world.first_of);
   document["slow_ranks"] = world.oversubscribed ? Json::array() : slow_ranks(reports, steps);
   add_verification(document, reports);
   return document;

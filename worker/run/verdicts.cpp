@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <string>
+#include <tuple>
 
 namespace railwright::worker {
 namespace {
@@ -44,12 +45,12 @@ Json slow_ranks(const std::vector<Json>& reports, const std::vector<Seconds>& st
 
 namespace {
 
-// Edges inside a machine or between machines, by the magnitude of their messages; where there are
-// at least three.
+// Edges that are expected to be alike: over links of the same classes, both inside a machine or
+// both between machines, with messages of about one size. Where there are at least three.
 std::vector<std::vector<Json>> comparable_edges(const std::vector<Json>& edges,
                                                 const std::vector<int>& first_of) {
   constexpr std::size_t fewest = 3;
-  std::map<std::pair<bool, int>, std::vector<Json>> alike;
+  std::map<std::tuple<std::string, bool, int>, std::vector<Json>> alike;
   for (const Json& edge : edges) {
     if (!edge.contains("bandwidth_bytes_per_s")) continue;
     const auto machine = [&](int end) {
@@ -57,7 +58,7 @@ std::vector<std::vector<Json>> comparable_edges(const std::vector<Json>& edges,
     };
     const double size = edge["bytes"].get<double>() / edge["messages"].get<double>();
     const int magnitude = static_cast<int>(std::log2(size) / 2);
-    alike[{machine(0) == machine(1), magnitude}].push_back(edge);
+    alike[{edge.value("path", ""), machine(0) == machine(1), magnitude}].push_back(edge);
   }
   std::vector<std::vector<Json>> groups;
   for (auto& [kind, group] : alike)
@@ -65,27 +66,50 @@ std::vector<std::vector<Json>> comparable_edges(const std::vector<Json>& edges,
   return groups;
 }
 
-}  // namespace
-
-std::vector<Json> judged_edges(const std::vector<Json>& edges, const std::vector<int>& first_of) {
-  std::vector<Json> judged;
-  for (const auto& group : comparable_edges(edges, first_of))
-    judged.insert(judged.end(), group.begin(), group.end());
-  return judged;
+std::set<std::string> links_of(const Json& edge) {
+  std::set<std::string> links;
+  for (const Json& link : edge.value("links", Json::array())) links.insert(link);
+  return links;
 }
 
+constexpr double tolerated_share = 0.5;  // of the usual bandwidth
+
+bool is_slow(const Json& edge, double usual) {
+  return edge["bandwidth_bytes_per_s"].get<double>() < tolerated_share * usual;
+}
+
+double usual_bandwidth(const std::vector<Json>& edges) {
+  std::vector<double> all;
+  for (const Json& edge : edges) all.push_back(edge["bandwidth_bytes_per_s"]);
+  return median(all);
+}
+
+// Links that edges of at least the usual bandwidth lie on.
+std::set<std::string> healthy_links(const std::vector<std::vector<Json>>& groups) {
+  std::set<std::string> healthy;
+  for (const auto& group : groups)
+    for (const Json& edge : group)
+      if (!is_slow(edge, usual_bandwidth(group))) healthy.merge(links_of(edge));
+  return healthy;
+}
+
+}  // namespace
+
 std::vector<Json> slow_edges(const std::vector<Json>& edges, const std::vector<int>& first_of) {
-  constexpr double tolerated = 2;
+  const auto groups = comparable_edges(edges, first_of);
+  const auto healthy = healthy_links(groups);
   std::vector<Json> slow;
-  for (auto& group : comparable_edges(edges, first_of)) {
-    std::vector<double> all;
-    for (const Json& edge : group) all.push_back(edge["bandwidth_bytes_per_s"]);
-    const double usual = median(all);
-    for (Json& edge : group) {
-      if (tolerated * edge["bandwidth_bytes_per_s"].get<double>() >= usual) continue;
-      edge["usual_bytes_per_s"] = usual;
-      edge["usual_s"] = edge["bytes"].get<double>() / usual;
-      slow.push_back(edge);
+  for (const auto& group : groups) {
+    const double usual = usual_bandwidth(group);
+    for (const Json& edge : group) {
+      if (!is_slow(edge, usual)) continue;
+      Json verdict = edge;
+      verdict["links"] = Json::array();
+      for (const std::string& link : links_of(edge))
+        if (!healthy.contains(link)) verdict["links"].push_back(link);
+      verdict["usual_bytes_per_s"] = usual;
+      verdict["usual_s"] = edge["bytes"].get<double>() / usual;
+      slow.push_back(std::move(verdict));
     }
   }
   return slow;
@@ -123,8 +147,9 @@ void add_edge_inside(Json& verdict, const std::vector<Json>& edges) {
 
 }  // namespace
 
-std::set<std::string> judged_links(const std::vector<Json>& reports) {
-  std::set<std::string> links;
+std::set<std::string> judged_links(const std::vector<Json>& reports, const std::vector<Json>& edges,
+                                   const std::vector<int>& first_of) {
+  std::set<std::string> links = healthy_links(comparable_edges(edges, first_of));
   for (const auto& [key, groups] : comparable(reports))
     for (const auto& [ranks, entry] : groups)
       for (const Json& link : entry.links) links.insert(link.get<std::string>());

@@ -17,16 +17,14 @@ double median(std::vector<double> values);
 nlohmann::ordered_json slow_ranks(const std::vector<nlohmann::ordered_json>& reports,
                                   const std::vector<Seconds>& steps);
 
-// Edges {"ranks": [source, target], "messages", "bytes", "bandwidth_bytes_per_s"} that carry less
-// than half of what is usual among at least three like them: inside a machine, or between machines,
-// with messages of about their size. They come back with "usual_bytes_per_s" and "usual_s", to be
-// compared with "time_s". `first_of`: of every rank the first rank of its machine.
+// Edges {"ranks": [source, target], "messages", "bytes", "bandwidth_bytes_per_s", "path", "links"}
+// that carry less than half of what is usual among at least three like them: over links of the same
+// classes (`path`), inside a machine or between machines, with messages of about their size. They
+// come back with "usual_bytes_per_s" and "usual_s", to be compared with "time_s", and in "links"
+// those of their links that no healthy edge lies on: none, when it cannot be told which is slow.
+// `first_of`: of every rank the first rank of its machine.
 std::vector<nlohmann::ordered_json> slow_edges(const std::vector<nlohmann::ordered_json>& edges,
                                                const std::vector<int>& first_of);
-
-// Edges that slow_edges compares with others.
-std::vector<nlohmann::ordered_json> judged_edges(const std::vector<nlohmann::ordered_json>& edges,
-                                                 const std::vector<int>& first_of);
 
 // Groups that take over 1.5 times the usual of at least three that make the same collective:
 // {"class", "links", "ranks", "op", "time_s", "usual_s"}, and where one of `edges`, the slow ones,
@@ -34,7 +32,10 @@ std::vector<nlohmann::ordered_json> judged_edges(const std::vector<nlohmann::ord
 nlohmann::ordered_json slow_links(const std::vector<nlohmann::ordered_json>& reports,
                                   const std::vector<nlohmann::ordered_json>& edges = {});
 
-// Links of groups that slow_links compares with others.
-std::set<std::string> judged_links(const std::vector<nlohmann::ordered_json>& reports);
+// Links of groups that slow_links compares with others, and of edges that carry as much as others:
+// where they are not among the slow ones they are healthy.
+std::set<std::string> judged_links(const std::vector<nlohmann::ordered_json>& reports,
+                                   const std::vector<nlohmann::ordered_json>& edges = {},
+                                   const std::vector<int>& first_of = {});
 
 }  // namespace railwright::worker

@@ -240,6 +240,36 @@ TEST_CASE("a node that loses two workers soon after each other is taken out, if 
     }
 }
 
+TEST_CASE("a job that is lost elsewhere too is at fault itself, and its node is taken back") {
+  Desk desk(3);
+  JobSpec spec = spec_of("a");
+  spec.retries = 9;
+  desk.on(Submit{1, spec});
+  for (int loss = 1; loss <= 8; ++loss) {
+    desk.run("a");
+    const int node = desk.job("a").nodes.first;
+    desk.on(Ended{"a", loss, "leader", Outcome::lost, {}, 0, "lost", 0, node});
+    CHECK(desk.down_nodes().size() == (loss == 2 ? 1 : 0));
+    desk.wait(60'000);
+    desk.on(Tick{});
+  }
+}
+
+TEST_CASE("a job that fails with its second loss accuses nobody") {
+  Desk desk(3);
+  JobSpec spec = spec_of("a");
+  spec.retries = 1;
+  desk.on(Submit{1, spec});
+  for (int loss = 1; loss <= 2; ++loss) {
+    desk.run("a");
+    desk.on(Ended{"a", loss, "leader", Outcome::lost, {}, 0, "lost", 0, 0});
+    desk.wait(60'000);
+    desk.on(Tick{});
+  }
+  CHECK(desk.job("a").state == State::failed);
+  CHECK(desk.down_nodes().empty());
+}
+
 TEST_CASE("losses on nodes that are not the job's accuse nobody") {
   Desk desk(3);
   desk.on(Submit{1, spec_of("a")});
