@@ -196,7 +196,12 @@ void check_placement(const Plan& plan, const Cursor& at) {
   const bool too_long = std::ranges::any_of(axes, [&](const Axis& axis) {
     return axis.extent > accelerators || axis.stride > accelerators;
   });
-  if (axes.size() > most_axes || too_long) return at.error("the axes reach beyond the cluster");
+  std::int64_t places = 1;  // counted up to one more than there are
+  for (const Axis& axis : axes) places = std::min(places * axis.extent, accelerators + 1);
+  const std::int64_t last = farthest(plan) - plan.placement.first_accelerator;
+  const bool too_many = !axes.empty() && (places > accelerators || last >= places);
+  if (axes.size() > most_axes || too_long || too_many)
+    return at.error("the axes reach beyond the cluster");
   const auto& exceptions = plan.placement.exceptions;  // ascending
   if (!exceptions.empty() && exceptions.back().rank >= plan.degrees.world())
     return at.error(fmt::format("exceptions: rank {} does not exist: the plan has {}",

@@ -87,9 +87,7 @@ class Planner {
     return workload::peak_memory(request_.training, degrees).total();
   }
   // The best that are emulated, and as many families as are shown.
-  Kept kept() const {
-    return {std::max(request_.top, emulated_points), request_.list_alike ? 0 : request_.top};
-  }
+  Kept kept() const { return {std::max(request_.top, emulated_points), request_.top}; }
   void sort_out(const std::vector<Degrees>& points);
   Selection search();
   void add_splits(std::vector<PricedPoint>& best);

@@ -133,8 +133,9 @@ std::string alike_line(const Planning& planning) {
   for (const Candidate& candidate : planning.candidates) alike += candidate.alike;
   if (alike == 0) return {};
   return fmt::format(
-      "{} more that differ from these in shard, etp, vpp or sequence parallelism alone: --all.\n",
-      alike);
+      "{} more that differ from these in shard, etp, vpp or sequence parallelism alone: --all "
+      "--top {}.\n",
+      alike, planning.candidates.size() + alike);
 }
 
 std::string uncertainty_line(const Planning& planning) {

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "coordinator/planner/bound.hpp"
+#include "coordinator/planner/emit/emit.hpp"
 #include "coordinator/planner/variants.hpp"
 #include "emulator/plan_order.hpp"
 #include "requests.hpp"
@@ -114,6 +115,11 @@ TEST_CASE("a plan along the axes of a torus is written, read and emulated as it 
   const auto refused = emulator::parse_plan(emulator::to_json(twice), "plan.json");
   REQUIRE_FALSE(refused.has_value());
   CHECK_THAT(refused.error().front().message, Catch::Matchers::Contains("two ranks are on"));
+  twice.placement.axes = {{1, 1}, {1, 64}};  // no axis that any place lies along
+  CHECK_THAT(emulator::parse_plan(emulator::to_json(twice), "plan.json").error().front().message,
+             Catch::Matchers::Contains("beyond the cluster"));
+  CHECK_FALSE(emit(Framework::megatron, plan).has_value());
+  CHECK_FALSE(emit_sbatch(plan, "plan.json").has_value());
 }
 
 // No step of TPU v5p is published with all that a row of training.csv needs: laws instead.

@@ -22,6 +22,17 @@ std::string shell_quoted(const std::string& text) {
   return quoted + "'";
 }
 
+namespace {
+
+Errors refused_axes(const Plan& plan) {
+  if (plan.placement.axes.empty()) return {};
+  return {{{},
+           "placement along the axes of a torus: launchers fill nodes in their order",
+           "plan with --placement linear"}};
+}
+
+}  // namespace
+
 Result<std::string> emit(Framework framework, const Plan& plan) {
   Errors errors;
   switch (framework) {
@@ -38,10 +49,7 @@ Result<std::string> emit(Framework framework, const Plan& plan) {
       errors = deepspeed_refusals(plan);
       break;
   }
-  if (!plan.placement.axes.empty())
-    errors.push_back({{},
-                      "placement along the axes of a torus: launchers fill nodes in their order",
-                      "plan with --placement linear"});
+  for (ConfigError& error : refused_axes(plan)) errors.push_back(std::move(error));
   if (!errors.empty()) return tl::unexpected(std::move(errors));
   switch (framework) {
     case Framework::megatron:
@@ -74,6 +82,7 @@ Result<std::string> emit_sbatch(const Plan& plan, const std::string& plan_file) 
   const topology::ClusterSpec& spec = plan.cluster;
   const int per_node = spec.nodes.front().accelerators;
   const std::int64_t world = plan.degrees.world();
+  if (Errors errors = refused_axes(plan); !errors.empty()) return tl::unexpected(std::move(errors));
   for (const topology::NodeGroup& group : spec.nodes)
     if (group.accelerators != per_node)
       return failure({},
