@@ -59,6 +59,14 @@ class Backend {
   virtual Execution execute(const collectives::Schedule& schedule, const Group& group,
                             std::span<std::byte> buffer, const Reducer& reducer,
                             Transport::Deadline deadline) = 0;
+
+  // A buffer of many calls may live where the backend works (nccl: on the GPU), until the backend
+  // ends. Calls whose buffer begins where it does, then work there alone: who has written into it
+  // sends that there, who will read it fetches it first. Backends that work in host memory need
+  // none of it; where there is no room either, every call copies as for any other buffer.
+  virtual void keep(std::span<std::byte>) {}
+  virtual WaitResult send_there(std::span<const std::byte>) { return {WaitState::done, -1}; }
+  virtual WaitResult fetch(std::span<std::byte>) { return {WaitState::done, -1}; }
 };
 
 // `edges` learns of every message; it must outlive the backend, and may be null.

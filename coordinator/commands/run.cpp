@@ -59,6 +59,7 @@ void add_options(CLI::App& command, Options& options) {
 constexpr std::pair<const char*, const char*> training_options[] = {
     {"--workload", "traffic: real messages, paced compute; train: a small GPT learns a text"},
     {"--text", "train: the file to learn, byte by byte"},
+    {"--device", "train: who multiplies matrices: cpu, gpu or auto"},
     {"--seed", "train: of weights and of the data's order"},
     {"--learning-rate", "train: of Adam"},
     {"--global-batch", "train: sequences per step, instead of the plan's"},

@@ -43,6 +43,7 @@ Bed::Bed(const World& world, const BenchOptions& options, Engine engine, Bytes l
   inputs_.reserve(largest.count);
   private_.resize(largest.count);
   buffer_ = options.private_buffers ? std::span(private_) : engine_.allocate(largest.count);
+  engine_.backend().keep(buffer_);
 }
 
 Result<Bed> Bed::make(const World& world, const BenchOptions& options, Bytes largest) {
@@ -65,6 +66,7 @@ void Bed::require(const WaitResult& result) {
 double Bed::time_of(std::span<std::byte> buffer, int calls, const Work& work) {
   buffer = buffer.first(inputs_.size());
   std::memcpy(buffer.data(), inputs_.data(), inputs_.size());
+  require(engine_.backend().send_there(buffer));
   Seconds time;
   for (int call = 0; call < calls; ++call) {
     const Transport::Deadline deadline = deadline_after(options_.timeout);
@@ -106,6 +108,7 @@ double Bed::limit() {
 }
 
 std::uint64_t Bed::wrong_everywhere(const Schedule& schedule, const ExactInputs& inputs) {
+  require(engine_.backend().fetch(buffer_.first(inputs_.size())));
   const std::uint64_t wrong =
       count_wrong(schedule, world_.rank, inputs, options_.type, buffer_.first(inputs_.size()));
   return reduced(world_, MPI_COMM_WORLD, wrong, MPI_SUM);

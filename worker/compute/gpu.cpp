@@ -1,71 +1,16 @@
-// cuBLAS and CUDA's runtime, found when the program runs.
-#include <cublas_v2.h>
-#include <cuda_runtime_api.h>
+// Products by cuBLAS and copies in the memory of a GPU.
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "worker/bench/interval.hpp"
 #include "worker/compute/compute.hpp"
-#include "worker/loader.hpp"
+#include "worker/compute/cublas.hpp"
 
 namespace railwright::worker {
 namespace {
 
-// clang-format off
-#define RAILWRIGHT_CUDA(X)                                                                   \
-  X(cudaGetDeviceCount) X(cudaSetDevice) X(cudaFree) X(cudaMemcpyAsync)                      \
-  X(cudaStreamCreateWithFlags) X(cudaStreamDestroy) X(cudaEventDestroy) X(cudaEventRecord)   \
-  X(cudaEventQuery) X(cudaEventElapsedTime) X(cudaGetErrorString)
-#define RAILWRIGHT_CUBLAS(X)                                                                 \
-  X(cublasCreate_v2) X(cublasDestroy_v2) X(cublasSetStream_v2) X(cublasGetVersion_v2)        \
-  X(cublasGemmEx)
-// clang-format on
-
-struct Functions {
-#define RAILWRIGHT_POINTER(name) decltype(&::name) name = nullptr;
-  RAILWRIGHT_CUDA(RAILWRIGHT_POINTER)
-  RAILWRIGHT_POINTER(cublasCreate_v2)
-  RAILWRIGHT_POINTER(cublasDestroy_v2)
-  RAILWRIGHT_POINTER(cublasSetStream_v2)
-  RAILWRIGHT_POINTER(cublasGetVersion_v2)
-#undef RAILWRIGHT_POINTER
-  // Overloaded for C++; the symbols are those of C.
-  cudaError_t (*cudaMalloc)(void**, std::size_t) = nullptr;
-  cudaError_t (*cudaEventCreate)(cudaEvent_t*) = nullptr;
-  cublasStatus_t (*cublasGemmEx)(cublasHandle_t, cublasOperation_t, cublasOperation_t, int, int,
-                                 int, const void*, const void*, cudaDataType, int, const void*,
-                                 cudaDataType, int, const void*, void*, cudaDataType, int,
-                                 cublasComputeType_t, cublasGemmAlgo_t) = nullptr;
-};
-
-Result<Functions> load_functions() {
-  std::string why;
-  void* cuda = open_library("RAILWRIGHT_CUDART_LIBRARY",
-                            {"libcudart.so", "libcudart.so.13", "libcudart.so.12"}, why);
-  if (cuda == nullptr)
-    return failure(
-        {}, "--device gpu: CUDA's runtime cannot be loaded: " + why,
-        "install CUDA, or name the file in RAILWRIGHT_CUDART_LIBRARY; else --device cpu");
-  void* blas = open_library("RAILWRIGHT_CUBLAS_LIBRARY",
-                            {"libcublas.so", "libcublas.so.13", "libcublas.so.12"}, why);
-  if (blas == nullptr)
-    return failure({}, "--device gpu: cuBLAS cannot be loaded: " + why,
-                   "install it, or name the file in RAILWRIGHT_CUBLAS_LIBRARY; else --device cpu");
-  Functions functions;
-  std::string missing;
-#define RAILWRIGHT_FIND(name) find_function(cuda, #name, functions.name, missing);
-  RAILWRIGHT_CUDA(RAILWRIGHT_FIND)
-  RAILWRIGHT_FIND(cudaMalloc)
-  RAILWRIGHT_FIND(cudaEventCreate)
-#undef RAILWRIGHT_FIND
-#define RAILWRIGHT_FIND(name) find_function(blas, #name, functions.name, missing);
-  RAILWRIGHT_CUBLAS(RAILWRIGHT_FIND)
-#undef RAILWRIGHT_FIND
-  if (missing.empty()) return functions;
-  return failure({}, "--device gpu: the libraries lack " + missing,
-                 "install matching versions of CUDA and cuBLAS, or take --device cpu");
-}
+using gpu::Functions;
 
 class Gpu : public Processor {
  public:
@@ -85,11 +30,7 @@ class Gpu : public Processor {
            f_.cublasCreate_v2(&blas_) == CUBLAS_STATUS_SUCCESS &&
            f_.cublasSetStream_v2(blas_, stream_) == CUBLAS_STATUS_SUCCESS;
   }
-  std::string name() const override {
-    int version = 0;
-    f_.cublasGetVersion_v2(blas_, &version);
-    return fmt::format("cuBLAS {}.{}.{}", version / 10000, version / 100 % 100, version % 100);
-  }
+  std::string name() const override { return gpu::version_of(f_, blas_); }
   bool on_gpu() const override { return true; }
   topology::Precision precision() const override { return topology::Precision::bf16; }
   Result<Seconds> multiply(int m, int n, int k) override;
@@ -188,21 +129,14 @@ Result<Seconds> Gpu::copy(Bytes moved) {
 }  // namespace
 
 Result<std::unique_ptr<Processor>> make_gpu(int local_rank) {
-  const Result<Functions> functions = load_functions();
+  const Result<Functions> functions = gpu::load_functions();
   if (!functions) return tl::unexpected(functions.error());
-  int devices = 0;
-  const cudaError_t asked = functions->cudaGetDeviceCount(&devices);
-  if (asked != cudaSuccess || local_rank >= devices ||
-      functions->cudaSetDevice(local_rank) != cudaSuccess)
-    return failure(
-        {},
-        fmt::format("--device gpu: GPU {} is not found, CUDA counts {}: {}", local_rank,
-                    asked == cudaSuccess ? devices : 0, functions->cudaGetErrorString(asked)),
-        "look at nvidia-smi and CUDA_VISIBLE_DEVICES, or take --device cpu");
-  auto gpu = std::make_unique<Gpu>(*functions);
-  if (!gpu->open())
+  if (Errors errors = gpu::take_device(*functions, local_rank, 1); !errors.empty())
+    return tl::unexpected(std::move(errors));
+  auto made = std::make_unique<Gpu>(*functions);
+  if (!made->open())
     return failure({}, "--device gpu: cuBLAS does not start", "look at nvidia-smi and its memory");
-  return gpu;
+  return made;
 }
 
 }  // namespace railwright::worker

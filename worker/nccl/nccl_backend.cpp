@@ -10,6 +10,7 @@
 
 #include "worker/backoff.hpp"
 #include "worker/nccl/communicator.hpp"
+#include "worker/nccl/kept_buffers.hpp"
 
 namespace railwright::worker {
 namespace nccl {
@@ -54,6 +55,13 @@ class NcclBackend : public Backend {
   WaitResult prepare(std::span<const Prospect> prospects, Transport::Deadline deadline) override;
   Execution execute(const Schedule& schedule, const Group& group, std::span<std::byte> buffer,
                     const Reducer& reducer, Transport::Deadline deadline) override;
+  void keep(std::span<std::byte> buffer) override { kept_.keep(buffer); }
+  WaitResult send_there(std::span<const std::byte> written) override {
+    return result_of(kept_.send_there(written, stream_, end_));
+  }
+  WaitResult fetch(std::span<std::byte> wanted) override {
+    return result_of(kept_.fetch(wanted, stream_, end_));
+  }
 
  private:
   struct Call {
@@ -63,20 +71,22 @@ class NcclBackend : public Backend {
     DataType type;
     Communicator& communicator;
     Transport::Deadline deadline;
-    std::size_t part = 0;  // elements of the longest part; 0: the vector is whole
+    std::size_t part = 0;        // elements of the longest part; 0: the vector is whole
+    std::byte* from = nullptr;   // where the vector is, and is wanted again
+    std::byte* works = nullptr;  // on the GPU, where NCCL works: at `from` or in a copy
   };
   Outcome communicator(const Schedule& schedule, const Group& group, Transport::Deadline deadline,
                        Communicator*& found);
   Outcome why_no_ids(int ranks) const;
-  Outcome perform(const Call& call, Execution& execution);
+  Outcome perform(Call& call, Execution& execution);
   Outcome wait_for(cudaEvent_t event, const Call& call) const;
+  bool place(Call& call);
+  WaitResult result_of(bool copied) const;
   ncclResult_t enqueue(const Call& call) const;
   ncclResult_t exchange_all(const Call& call) const;
-  void copy(const Call& call, bool to_device) const;
+  void copy(const Call& call, bool in) const;
   bool reserve(std::size_t bytes);
   Execution give_up(const Outcome& outcome, const Group& group);
-
-  std::byte* device() const { return static_cast<std::byte*>(device_); }
 
   Transport& transport_;
   Library library_;
@@ -85,6 +95,7 @@ class NcclBackend : public Backend {
   cudaEvent_t begin_ = nullptr, end_ = nullptr;
   void* device_ = nullptr;
   std::size_t capacity_ = 0;
+  KeptBuffers kept_{library_};
 };
 
 bool NcclBackend::reserve(std::size_t bytes) {
@@ -101,13 +112,44 @@ bool in_parts(Operation operation) {
   return operation == Operation::reduce_scatter || operation == Operation::all_gather;
 }
 
-// The whole vector, or part by part into places of equal length.
-void NcclBackend::copy(const Call& call, bool to_device) const {
-  const auto move = [&](std::size_t host, std::size_t device_at, std::size_t bytes) {
-    std::byte* there = device() + device_at;
-    std::byte* here = call.buffer.data() + host;
-    library_.cudaMemcpyAsync(to_device ? there : here, to_device ? here : there, bytes,
-                             to_device ? cudaMemcpyHostToDevice : cudaMemcpyDeviceToHost, stream_);
+// True when the parts of the vector lie where NCCL, which knows parts of equal length alone, wants
+// them.
+bool parts_fit(const Schedule& schedule, std::size_t part, Bytes size, std::uint64_t element) {
+  for (int rank = 0; rank < schedule.ranks; ++rank) {
+    const auto range = collectives::own_part(schedule, rank);
+    if (collectives::offset_of(schedule, range.first, size, element) !=
+            static_cast<std::size_t>(rank) * part * element ||
+        collectives::bytes_of(schedule, range, size, element).count != part * element)
+      return false;
+  }
+  return true;
+}
+
+// Where the vector is and where it is worked on; false when the GPU has no room for the latter.
+bool NcclBackend::place(Call& call) {
+  const std::size_t element = size_of(call.type);
+  std::byte* there = kept_.device_of(call.buffer);
+  call.from = there != nullptr ? there : call.buffer.data();
+  call.works = call.from;
+  if (there != nullptr &&
+      (call.part == 0 || parts_fit(call.schedule, call.part, Bytes{call.buffer.size()}, element)))
+    return true;
+  const std::size_t parts = call.part * element * static_cast<std::size_t>(call.schedule.ranks);
+  if (!reserve(std::max<std::size_t>(1, std::max(call.buffer.size(), parts)))) return false;
+  call.works = static_cast<std::byte*>(device_);
+  return true;
+}
+
+// The whole vector, or part by part into places of equal length; nothing where it is in its place.
+void NcclBackend::copy(const Call& call, bool in) const {
+  if (call.works == call.from) return;
+  const bool on_host = call.from == call.buffer.data();
+  const auto kind = !on_host ? cudaMemcpyDeviceToDevice
+                    : in     ? cudaMemcpyHostToDevice
+                             : cudaMemcpyDeviceToHost;
+  const auto move = [&](std::size_t from, std::size_t works, std::size_t bytes) {
+    std::byte *outside = call.from + from, *inside = call.works + works;
+    library_.cudaMemcpyAsync(in ? inside : outside, in ? outside : inside, bytes, kind, stream_);
   };
   if (call.part == 0) return move(0, 0, call.buffer.size());
   const std::uint64_t element = size_of(call.type);
@@ -120,6 +162,14 @@ void NcclBackend::copy(const Call& call, bool to_device) const {
   }
 }
 
+WaitResult NcclBackend::result_of(bool copied) const {
+  if (copied) return {WaitState::done, -1};
+  std::cerr << fmt::format("nccl: rank {}: the GPU does not copy a buffer that it keeps\n",
+                           transport_.rank())
+            << std::flush;
+  return {WaitState::failed, -1};
+}
+
 // Row s, column d: what s has for d. Own chunk stays.
 ncclResult_t NcclBackend::exchange_all(const Call& call) const {
   const Library& l = library_;
@@ -127,7 +177,7 @@ ncclResult_t NcclBackend::exchange_all(const Call& call) const {
   const std::uint64_t element = size_of(call.type);
   const std::int64_t ranks = call.schedule.ranks, me = call.group.index;
   const auto place = [&](std::int64_t chunk) {
-    return device() + collectives::offset_of(call.schedule, chunk, size, element);
+    return call.works + collectives::offset_of(call.schedule, chunk, size, element);
   };
   const auto count = [&](std::int64_t chunk) {
     return collectives::bytes_of(call.schedule, {chunk, 1}, size, element).count / element;
@@ -149,20 +199,20 @@ ncclResult_t NcclBackend::enqueue(const Call& call) const {
   const ncclDataType_t type = type_of(call.type);
   const ncclComm_t comm = call.communicator.get();
   const std::size_t count = call.buffer.size() / size_of(call.type);
-  std::byte* own =
-      device() + call.part * static_cast<std::size_t>(call.group.index) * size_of(call.type);
+  std::byte* const device = call.works;
+  std::byte* const own =
+      device + call.part * static_cast<std::size_t>(call.group.index) * size_of(call.type);
   switch (call.schedule.operation) {
     case Operation::all_reduce:
-      return l.ncclAllReduce(device(), device(), count, type, ncclSum, comm, stream_);
+      return l.ncclAllReduce(device, device, count, type, ncclSum, comm, stream_);
     case Operation::reduce_scatter:
-      return l.ncclReduceScatter(device(), own, call.part, type, ncclSum, comm, stream_);
+      return l.ncclReduceScatter(device, own, call.part, type, ncclSum, comm, stream_);
     case Operation::all_gather:
-      return l.ncclAllGather(own, device(), call.part, type, comm, stream_);
+      return l.ncclAllGather(own, device, call.part, type, comm, stream_);
     case Operation::broadcast:
-      return l.ncclBroadcast(device(), device(), count, type, call.schedule.root, comm, stream_);
+      return l.ncclBroadcast(device, device, count, type, call.schedule.root, comm, stream_);
     case Operation::reduce:
-      return l.ncclReduce(device(), device(), count, type, ncclSum, call.schedule.root, comm,
-                          stream_);
+      return l.ncclReduce(device, device, count, type, ncclSum, call.schedule.root, comm, stream_);
     case Operation::all_to_all:
       return exchange_all(call);
     case Operation::send:
@@ -170,9 +220,9 @@ ncclResult_t NcclBackend::enqueue(const Call& call) const {
   }
   const int last = call.schedule.ranks - 1;
   if (call.group.index == 0 && last > 0)
-    return l.ncclSend(device(), count, type, last, comm, stream_);
+    return l.ncclSend(device, count, type, last, comm, stream_);
   if (call.group.index == last && last > 0)
-    return l.ncclRecv(device(), count, type, 0, comm, stream_);
+    return l.ncclRecv(device, count, type, 0, comm, stream_);
   return ncclSuccess;
 }
 
@@ -190,10 +240,8 @@ Outcome NcclBackend::wait_for(cudaEvent_t event, const Call& call) const {
   }
 }
 
-Outcome NcclBackend::perform(const Call& call, Execution& execution) {
-  const std::size_t element = size_of(call.type);
-  const std::size_t parts = call.part * element * static_cast<std::size_t>(call.schedule.ranks);
-  if (!reserve(std::max<std::size_t>(1, std::max(call.buffer.size(), parts))))
+Outcome NcclBackend::perform(Call& call, Execution& execution) {
+  if (!place(call))
     return {WaitState::failed, fmt::format("the GPU has no {} bytes left", call.buffer.size())};
   copy(call, true);
   library_.cudaEventRecord(begin_, stream_);
@@ -290,13 +338,8 @@ Execution NcclBackend::execute(const Schedule& schedule, const Group& group,
   if (outcome.state != WaitState::done) return give_up(outcome, group);
   const std::size_t elements = buffer.size() / size_of(reducer.type());
   const std::size_t ranks = group.ranks.size();
-  const Call call{schedule,
-                  group,
-                  buffer,
-                  reducer.type(),
-                  *joined,
-                  deadline,
-                  in_parts(schedule.operation) ? (elements + ranks - 1) / ranks : 0};
+  Call call{schedule, group, buffer, reducer.type(), *joined, deadline};
+  if (in_parts(schedule.operation)) call.part = (elements + ranks - 1) / ranks;
   Execution execution;
   outcome = perform(call, execution);
   if (outcome.state != WaitState::done) return give_up(outcome, group);

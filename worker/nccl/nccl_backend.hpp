@@ -6,8 +6,9 @@
 // reports an error, this rank aborts all its communicators (NCCL can do nothing else with them),
 // looks over the transport for who is not there and names that rank.
 //
-// Buffers are host memory, as of every Backend: they are copied to the GPU and back, and the time
-// of an execution is that of the collective alone, between two CUDA events.
+// Buffers are host memory, as of every Backend: they are copied to the GPU and back at every call,
+// but those that are kept (Backend::keep), which are on the GPU and copied where the caller says
+// so. The time of an execution is that of the collective alone, between two CUDA events.
 #pragma once
 
 #include <memory>

@@ -30,6 +30,11 @@ void add_training_options(CLI::App& app, RunOptions& options) {
       ->check(CLI::IsMember({"traffic", "train"}))
       ->capture_default_str();
   app.add_option("--text", training.text, "train: the file to learn, byte by byte");
+  app.add_option(
+         "--device", training.device,
+         "train: who multiplies matrices: cpu, gpu, or auto: a GPU where every rank has one")
+      ->check(CLI::IsMember({"auto", "cpu", "gpu"}))
+      ->capture_default_str();
   app.add_option("--seed", training.settings.seed, "train: of weights and of the data's order")
       ->capture_default_str();
   app.add_option("--learning-rate", training.settings.adam.learning_rate, "train: of Adam")

@@ -146,6 +146,7 @@ void Walker::State::collective(int index) {
     clock.pause_for([&] {
       inputs.emplace(seed, members, part.type);
       fill_inputs(kind.schedule, kind.group.index, *inputs, part.type, data);
+      require(backend.send_there(data));
     });
   const Seconds start = clock.now();
   require(arrive(transport, kind.group, deadline()));
@@ -160,6 +161,7 @@ void Walker::State::collective(int index) {
   if (checked)
     clock.pause_for([&] {
       ++record.checked;
+      require(backend.fetch(data));
       record.wrong += count_wrong(kind.schedule, kind.group.index, *inputs, part.type, data);
     });
 }
@@ -247,6 +249,7 @@ Walker::Walker(const World& world, const Part& part, Engine& engine, Seconds tim
                        {},
                        {}}) {
   state_->prepare();
+  state_->backend.keep(state_->buffer);
   state_->require(state_->backend.prepare(part.prospects, state_->deadline()));
   if (state_->edges != nullptr)
     state_->require(state_->shared_clock.compare(state_->transport, state_->deadline()));

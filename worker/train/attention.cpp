@@ -16,6 +16,15 @@ Cut cut_of(const Heads& heads, std::int64_t sequence, std::int64_t head) {
           heads.sequence, heads.size};
 }
 
+template <class Any>
+auto block(Any& matrix, const Cut& c) {
+  return matrix.block(c.row, c.column, c.rows, c.columns);
+}
+template <class Any>
+auto kv_block(Any& matrix, const Cut& c) {
+  return matrix.block(c.row, c.kv_column, c.rows, c.columns);
+}
+
 // Row i over its first i + 1 columns; the others become 0.
 template <class Scalar>
 void causal_softmax(MatrixOf<Scalar>& scores) {
@@ -39,19 +48,19 @@ Scalar score_scale(const Heads& heads) {
 }  // namespace
 
 template <class Scalar>
-MatrixOf<Scalar> attention(const Heads& heads, const MatrixOf<Scalar>& q, const MatrixOf<Scalar>& k,
+MatrixOf<Scalar> attention(ProductsOf<Scalar>& products, const Heads& heads,
+                           const MatrixOf<Scalar>& q, const MatrixOf<Scalar>& k,
                            const MatrixOf<Scalar>& v, AttentionSaved<Scalar>& saved) {
   MatrixOf<Scalar> y(q.rows(), q.cols());
   saved.weights.clear();
   for (std::int64_t sequence = 0; sequence < heads.sequences; ++sequence)
     for (std::int64_t head = 0; head < heads.heads; ++head) {
       const Cut c = cut_of(heads, sequence, head);
-      MatrixOf<Scalar> weights = q.block(c.row, c.column, c.rows, c.columns) *
-                                 k.block(c.row, c.kv_column, c.rows, c.columns).transpose();
+      MatrixOf<Scalar> weights =
+          product<Scalar>(products, Form::right_transposed, block(q, c), kv_block(k, c));
       weights *= score_scale<Scalar>(heads);
       causal_softmax(weights);
-      y.block(c.row, c.column, c.rows, c.columns).noalias() =
-          weights * v.block(c.row, c.kv_column, c.rows, c.columns);
+      products.multiply(Form::plain, weights, kv_block(v, c), block(y, c));
       saved.weights.push_back(std::move(weights));
     }
   return y;
@@ -59,8 +68,9 @@ MatrixOf<Scalar> attention(const Heads& heads, const MatrixOf<Scalar>& q, const 
 
 // With weights P and dP = dy v^T, the scores' gradient is P (dP - sum of P dP along the row).
 template <class Scalar>
-AttentionGradient<Scalar> attention_backward(const Heads& heads, const MatrixOf<Scalar>& q,
-                                             const MatrixOf<Scalar>& k, const MatrixOf<Scalar>& v,
+AttentionGradient<Scalar> attention_backward(ProductsOf<Scalar>& products, const Heads& heads,
+                                             const MatrixOf<Scalar>& q, const MatrixOf<Scalar>& k,
+                                             const MatrixOf<Scalar>& v,
                                              const AttentionSaved<Scalar>& saved,
                                              const MatrixOf<Scalar>& dy) {
   AttentionGradient<Scalar> gradient;
@@ -71,16 +81,16 @@ AttentionGradient<Scalar> attention_backward(const Heads& heads, const MatrixOf<
   for (std::int64_t sequence = 0; sequence < heads.sequences; ++sequence)
     for (std::int64_t head = 0; head < heads.heads; ++head, ++weights) {
       const Cut c = cut_of(heads, sequence, head);
-      const auto d = dy.block(c.row, c.column, c.rows, c.columns);
-      MatrixOf<Scalar> scores = d * v.block(c.row, c.kv_column, c.rows, c.columns).transpose();
+      const auto d = block(dy, c);
+      MatrixOf<Scalar> scores =
+          product<Scalar>(products, Form::right_transposed, d, kv_block(v, c));
       for (Eigen::Index i = 0; i < scores.rows(); ++i)
         scores.row(i).array() -= scores.row(i).dot(weights->row(i));
       scores.array() *= weights->array() * score_scale<Scalar>(heads);
-      gradient.v.block(c.row, c.kv_column, c.rows, c.columns) += weights->transpose() * d;
-      gradient.q.block(c.row, c.column, c.rows, c.columns).noalias() =
-          scores * k.block(c.row, c.kv_column, c.rows, c.columns);
-      gradient.k.block(c.row, c.kv_column, c.rows, c.columns) +=
-          scores.transpose() * q.block(c.row, c.column, c.rows, c.columns);
+      kv_block(gradient.v, c) += product<Scalar>(products, Form::left_transposed, *weights, d);
+      products.multiply(Form::plain, scores, kv_block(k, c), block(gradient.q, c));
+      kv_block(gradient.k, c) +=
+          product<Scalar>(products, Form::left_transposed, scores, block(q, c));
     }
   return gradient;
 }
@@ -104,12 +114,12 @@ void rotate(const Heads& heads, MatrixOf<Scalar>& x, bool backward) {
   }
 }
 
-#define RAILWRIGHT_ATTENTION(S)                                                           \
-  template MatrixOf<S> attention<S>(const Heads&, const MatrixOf<S>&, const MatrixOf<S>&, \
-                                    const MatrixOf<S>&, AttentionSaved<S>&);              \
-  template AttentionGradient<S> attention_backward<S>(                                    \
-      const Heads&, const MatrixOf<S>&, const MatrixOf<S>&, const MatrixOf<S>&,           \
-      const AttentionSaved<S>&, const MatrixOf<S>&);                                      \
+#define RAILWRIGHT_ATTENTION(S)                                                                  \
+  template MatrixOf<S> attention<S>(ProductsOf<S>&, const Heads&, const MatrixOf<S>&,            \
+                                    const MatrixOf<S>&, const MatrixOf<S>&, AttentionSaved<S>&); \
+  template AttentionGradient<S> attention_backward<S>(                                           \
+      ProductsOf<S>&, const Heads&, const MatrixOf<S>&, const MatrixOf<S>&, const MatrixOf<S>&,  \
+      const AttentionSaved<S>&, const MatrixOf<S>&);                                             \
   template void rotate<S>(const Heads&, MatrixOf<S>&, bool);
 RAILWRIGHT_ATTENTION(float)
 RAILWRIGHT_ATTENTION(double)

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <utility>
 
 namespace railwright::worker::train {
 namespace {
@@ -44,32 +45,35 @@ class BlockMaker {
   std::string prefix_;
 };
 
-Matrix linear(const Parameters& parameters, const Matrix& x, int weight, int bias) {
-  Matrix y = x * parameters.value(weight);
-  if (bias >= 0) y.rowwise() += parameters.value(bias).row(0);
+ConstView value(const Means& means, int index) {
+  return std::as_const(means.parameters).value(index);
+}
+
+Matrix linear(const Means& means, const Matrix& x, int weight, int bias) {
+  Matrix y = product<float>(means.products, Form::plain, x, value(means, weight));
+  if (bias >= 0) y.rowwise() += value(means, bias).row(0);
   return y;
 }
 
 // Gradients of weight and bias; that of x.
-Matrix linear_backward(Parameters& parameters, const Matrix& x, const Matrix& dy, int weight,
+Matrix linear_backward(const Means& means, const Matrix& x, const Matrix& dy, int weight,
                        int bias) {
-  add_weight_gradient<float>(x, dy, parameters.gradient(weight));
-  if (bias >= 0) add_bias_gradient<float>(dy, parameters.gradient(bias));
-  return dy * parameters.value(weight).transpose();
+  add_weight_gradient<float>(means.products, x, dy, means.parameters.gradient(weight));
+  if (bias >= 0) add_bias_gradient<float>(dy, means.parameters.gradient(bias));
+  return product<float>(means.products, Form::right_transposed, dy, value(means, weight));
 }
 
 // Row-parallel: the bias is added once, to the sum.
-Matrix joined(const Parameters& parameters, const TensorGroup& group, const Matrix& x, int weight,
-              int bias) {
-  Matrix y = group.summed(linear(parameters, x, weight, -1));
-  if (bias >= 0) y.rowwise() += parameters.value(bias).row(0);
+Matrix joined(const Means& means, const Matrix& x, int weight, int bias) {
+  Matrix y = means.group.summed(linear(means, x, weight, -1));
+  if (bias >= 0) y.rowwise() += value(means, bias).row(0);
   return y;
 }
 
-Matrix joined_backward(Parameters& parameters, const TensorGroup& group, const Matrix& x,
-                       const Matrix& dy, int weight, int bias) {
-  if (bias >= 0) add_bias_gradient<float>(dy, parameters.gradient(bias));
-  return linear_backward(parameters, x, group.whole(dy), weight, -1);
+Matrix joined_backward(const Means& means, const Matrix& x, const Matrix& dy, int weight,
+                       int bias) {
+  if (bias >= 0) add_bias_gradient<float>(dy, means.parameters.gradient(bias));
+  return linear_backward(means, x, means.group.whole(dy), weight, -1);
 }
 
 }  // namespace
@@ -125,69 +129,69 @@ BlockWeights add_block(Parameters& parameters, const Shape& shape, std::int64_t 
   return w;
 }
 
-Matrix block_forward(const Shape& shape, const BlockWeights& w, Parameters& parameters,
-                     const TensorGroup& group, const Matrix& x, BlockSaved& saved) {
-  const Parameters& p = parameters;
-  saved.a = group.whole(
-      norm<float>(shape.norm, x, p.value(w.norm1_gain), p.value(w.norm1_bias), saved.norm1));
-  saved.q = linear(p, saved.a, w.query, w.query_bias);
-  saved.k = linear(p, saved.a, w.key, w.key_bias);
-  saved.v = linear(p, saved.a, w.value, w.value_bias);
+Matrix block_forward(const Means& means, const BlockWeights& w, const Matrix& x,
+                     BlockSaved& saved) {
+  const Shape& shape = means.shape;
+  saved.a = means.group.whole(norm<float>(shape.norm, x, value(means, w.norm1_gain),
+                                          value(means, w.norm1_bias), saved.norm1));
+  saved.q = linear(means, saved.a, w.query, w.query_bias);
+  saved.k = linear(means, saved.a, w.key, w.key_bias);
+  saved.v = linear(means, saved.a, w.value, w.value_bias);
   if (shape.rotary) rotate(shape.heads, saved.q, false);
   if (shape.rotary) rotate(shape.heads, saved.k, false);
-  saved.context = attention(shape.heads, saved.q, saved.k, saved.v, saved.attention);
-  const Matrix middle = x + joined(p, group, saved.context, w.output, w.output_bias);
+  saved.context =
+      attention(means.products, shape.heads, saved.q, saved.k, saved.v, saved.attention);
+  const Matrix middle = x + joined(means, saved.context, w.output, w.output_bias);
 
-  saved.m = group.whole(
-      norm<float>(shape.norm, middle, p.value(w.norm2_gain), p.value(w.norm2_bias), saved.norm2));
-  saved.up = linear(p, saved.m, w.up, w.up_bias);
-  if (shape.gated) saved.gate = linear(p, saved.m, w.gate, w.gate_bias);
+  saved.m = means.group.whole(norm<float>(shape.norm, middle, value(means, w.norm2_gain),
+                                          value(means, w.norm2_bias), saved.norm2));
+  saved.up = linear(means, saved.m, w.up, w.up_bias);
+  if (shape.gated) saved.gate = linear(means, saved.m, w.gate, w.gate_bias);
   saved.activated = shape.gated ? swiglu(saved.gate, saved.up) : gelu(saved.up);
-  return middle + joined(p, group, saved.activated, w.down, w.down_bias);
+  return middle + joined(means, saved.activated, w.down, w.down_bias);
 }
 
 namespace {
 
 // Of what the norm before the MLP put out, summed over the tensor group.
-Matrix mlp_backward(const Shape& shape, const BlockWeights& w, Parameters& parameters,
-                    const TensorGroup& group, const Matrix& dy, const BlockSaved& saved) {
-  const Matrix d_activated =
-      joined_backward(parameters, group, saved.activated, dy, w.down, w.down_bias);
-  if (!shape.gated) {
+Matrix mlp_backward(const Means& means, const BlockWeights& w, const Matrix& dy,
+                    const BlockSaved& saved) {
+  const Matrix d_activated = joined_backward(means, saved.activated, dy, w.down, w.down_bias);
+  if (!means.shape.gated) {
     const Matrix d_up = gelu_backward(saved.up, d_activated);
-    return group.summed(linear_backward(parameters, saved.m, d_up, w.up, w.up_bias));
+    return means.group.summed(linear_backward(means, saved.m, d_up, w.up, w.up_bias));
   }
   const auto d = swiglu_backward(saved.gate, saved.up, d_activated);
-  Matrix d_m = linear_backward(parameters, saved.m, d.gate, w.gate, w.gate_bias);
-  d_m += linear_backward(parameters, saved.m, d.up, w.up, w.up_bias);
-  return group.summed(std::move(d_m));
+  Matrix d_m = linear_backward(means, saved.m, d.gate, w.gate, w.gate_bias);
+  d_m += linear_backward(means, saved.m, d.up, w.up, w.up_bias);
+  return means.group.summed(std::move(d_m));
 }
 
-Matrix attention_part_backward(const Shape& shape, const BlockWeights& w, Parameters& parameters,
-                               const TensorGroup& group, const Matrix& dy,
+Matrix attention_part_backward(const Means& means, const BlockWeights& w, const Matrix& dy,
                                const BlockSaved& saved) {
-  const Matrix d_context =
-      joined_backward(parameters, group, saved.context, dy, w.output, w.output_bias);
-  auto d = attention_backward(shape.heads, saved.q, saved.k, saved.v, saved.attention, d_context);
-  if (shape.rotary) rotate(shape.heads, d.q, true);
-  if (shape.rotary) rotate(shape.heads, d.k, true);
-  Matrix d_a = linear_backward(parameters, saved.a, d.q, w.query, w.query_bias);
-  d_a += linear_backward(parameters, saved.a, d.k, w.key, w.key_bias);
-  d_a += linear_backward(parameters, saved.a, d.v, w.value, w.value_bias);
-  return group.summed(std::move(d_a));
+  const Heads& heads = means.shape.heads;
+  const Matrix d_context = joined_backward(means, saved.context, dy, w.output, w.output_bias);
+  auto d = attention_backward(means.products, heads, saved.q, saved.k, saved.v, saved.attention,
+                              d_context);
+  if (means.shape.rotary) rotate(heads, d.q, true);
+  if (means.shape.rotary) rotate(heads, d.k, true);
+  Matrix d_a = linear_backward(means, saved.a, d.q, w.query, w.query_bias);
+  d_a += linear_backward(means, saved.a, d.k, w.key, w.key_bias);
+  d_a += linear_backward(means, saved.a, d.v, w.value, w.value_bias);
+  return means.group.summed(std::move(d_a));
 }
 
 }  // namespace
 
-Matrix block_backward(const Shape& shape, const BlockWeights& w, Parameters& parameters,
-                      const TensorGroup& group, const Matrix& dy, const BlockSaved& saved) {
-  Parameters& p = parameters;
-  const Parameters& read = parameters;
-  Matrix middle = mlp_backward(shape, w, p, group, dy, saved);
-  middle = dy + norm_backward<float>(shape.norm, middle, read.value(w.norm2_gain), saved.norm2,
+Matrix block_backward(const Means& means, const BlockWeights& w, const Matrix& dy,
+                      const BlockSaved& saved) {
+  Parameters& p = means.parameters;
+  const Norm kind = means.shape.norm;
+  Matrix middle = mlp_backward(means, w, dy, saved);
+  middle = dy + norm_backward<float>(kind, middle, value(means, w.norm2_gain), saved.norm2,
                                      p.gradient(w.norm2_gain), p.gradient(w.norm2_bias));
-  Matrix dx = attention_part_backward(shape, w, p, group, middle, saved);
-  dx = middle + norm_backward<float>(shape.norm, dx, read.value(w.norm1_gain), saved.norm1,
+  Matrix dx = attention_part_backward(means, w, middle, saved);
+  dx = middle + norm_backward<float>(kind, dx, value(means, w.norm1_gain), saved.norm1,
                                      p.gradient(w.norm1_gain), p.gradient(w.norm1_bias));
   return dx;
 }

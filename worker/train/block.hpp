@@ -60,10 +60,17 @@ struct BlockSaved {
   Matrix m, gate, up, activated;  // m: what the MLP reads
   AttentionSaved<float> attention;
 };
-Matrix block_forward(const Shape& shape, const BlockWeights& weights, Parameters& parameters,
-                     const TensorGroup& group, const Matrix& x, BlockSaved& saved);
+// What a layer is computed with.
+struct Means {
+  const Shape& shape;
+  Parameters& parameters;
+  const TensorGroup& group;
+  Products& products;
+};
+Matrix block_forward(const Means& means, const BlockWeights& weights, const Matrix& x,
+                     BlockSaved& saved);
 // Gradient of x; those of the weights are added to.
-Matrix block_backward(const Shape& shape, const BlockWeights& weights, Parameters& parameters,
-                      const TensorGroup& group, const Matrix& dy, const BlockSaved& saved);
+Matrix block_backward(const Means& means, const BlockWeights& weights, const Matrix& dy,
+                      const BlockSaved& saved);
 
 }  // namespace railwright::worker::train

@@ -5,10 +5,10 @@
 namespace railwright::worker::train {
 
 template <class Scalar>
-void add_weight_gradient(const MatrixOf<Scalar>& x, const MatrixOf<Scalar>& dy, ViewOf<Scalar> dw) {
+void add_weight_gradient(ProductsOf<Scalar>& products, const MatrixOf<Scalar>& x,
+                         const MatrixOf<Scalar>& dy, ViewOf<Scalar> dw) {
   // A product that is added in place would add its blocks one by one.
-  const MatrixOf<Scalar> product = x.transpose() * dy;
-  dw += product;
+  dw += product<Scalar>(products, Form::left_transposed, x, dy);
 }
 
 template <class Scalar>
@@ -155,7 +155,8 @@ MatrixOf<Scalar> cross_entropy_backward(const MatrixOf<Scalar>& logits,
 }
 
 #define RAILWRIGHT_LAYERS(S)                                                                       \
-  template void add_weight_gradient<S>(const MatrixOf<S>&, const MatrixOf<S>&, ViewOf<S>);         \
+  template void add_weight_gradient<S>(ProductsOf<S>&, const MatrixOf<S>&, const MatrixOf<S>&,     \
+                                       ViewOf<S>);                                                 \
   template void add_bias_gradient<S>(const MatrixOf<S>&, ViewOf<S>);                               \
   template MatrixOf<S> norm<S>(Norm, const MatrixOf<S>&, ConstViewOf<S>, ConstViewOf<S>,           \
                                NormSaved<S>&);                                                     \

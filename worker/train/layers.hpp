@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "worker/train/matrix.hpp"
+#include "worker/train/products.hpp"
 
 namespace railwright::worker::train {
 
@@ -19,7 +19,8 @@ namespace railwright::worker::train {
 
 // W += x^T dy.
 template <class Scalar>
-void add_weight_gradient(const MatrixOf<Scalar>& x, const MatrixOf<Scalar>& dy, ViewOf<Scalar> dw);
+void add_weight_gradient(ProductsOf<Scalar>& products, const MatrixOf<Scalar>& x,
+                         const MatrixOf<Scalar>& dy, ViewOf<Scalar> dw);
 // b += sum of dy over the tokens.
 template <class Scalar>
 void add_bias_gradient(const MatrixOf<Scalar>& dy, ViewOf<Scalar> db);
@@ -75,15 +76,17 @@ struct AttentionSaved {
 };
 // q [tokens, heads x size], k and v [tokens, kv_heads x size].
 template <class Scalar>
-MatrixOf<Scalar> attention(const Heads& heads, const MatrixOf<Scalar>& q, const MatrixOf<Scalar>& k,
+MatrixOf<Scalar> attention(ProductsOf<Scalar>& products, const Heads& heads,
+                           const MatrixOf<Scalar>& q, const MatrixOf<Scalar>& k,
                            const MatrixOf<Scalar>& v, AttentionSaved<Scalar>& saved);
 template <class Scalar>
 struct AttentionGradient {
   MatrixOf<Scalar> q, k, v;
 };
 template <class Scalar>
-AttentionGradient<Scalar> attention_backward(const Heads& heads, const MatrixOf<Scalar>& q,
-                                             const MatrixOf<Scalar>& k, const MatrixOf<Scalar>& v,
+AttentionGradient<Scalar> attention_backward(ProductsOf<Scalar>& products, const Heads& heads,
+                                             const MatrixOf<Scalar>& q, const MatrixOf<Scalar>& k,
+                                             const MatrixOf<Scalar>& v,
                                              const AttentionSaved<Scalar>& saved,
                                              const MatrixOf<Scalar>& dy);
 

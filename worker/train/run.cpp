@@ -1,6 +1,7 @@
 #include "worker/train/run.hpp"
 
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cmath>
@@ -9,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "topology/files/writable.hpp"
+#include "worker/await.hpp"
 #include "worker/mpi_transport.hpp"
 #include "worker/nccl/nccl_backend.hpp"
 #include "worker/train/manifest.hpp"
@@ -49,11 +51,12 @@ Errors wrong_options(const RunOptions& options, const emulator::Plan& plan) {
 
 class Run {
  public:
-  Run(const World& world, const RunOptions& options, const emulator::Plan& plan,
+  Run(const World& world, const RunOptions& options, const emulator::Plan& plan, Products& products,
       std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend)
       : world_(world),
         options_(options),
         plan_(plan),
+        products_(products),
         timeout_(std::max({options.timeout, 3 * plan.prediction.step_time, slow_start})),
         transport_(std::move(transport)),
         backend_(std::move(backend)),
@@ -73,10 +76,12 @@ class Run {
   std::string report(Trainer& trainer) const;
   int finish(Trainer& trainer);
   [[noreturn]] void give_up_on(const PeerLost& lost);
+  [[noreturn]] void end(const DeviceFailed& failed) const;
 
   const World& world_;
   const RunOptions& options_;
   const emulator::Plan& plan_;
+  Products& products_;
   Seconds timeout_;
   std::unique_ptr<Transport> transport_;
   std::unique_ptr<Backend> backend_;
@@ -91,6 +96,15 @@ void Run::give_up_on(const PeerLost& lost) {
   const auto until = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                         std::chrono::duration<double>(grace.value));
   give_up(world_, silent_rank(*transport_, lost.result, until), timeout_);
+}
+
+// The others wait for this rank in the middle of a step.
+void Run::end(const DeviceFailed& failed) const {
+  std::cerr << fmt::format("error: rank {} on {}: {}; look at nvidia-smi, or take --device cpu\n",
+                           world_.rank, world_.hosts[world_.rank], failed.why)
+            << std::flush;
+  MPI_Abort(MPI_COMM_WORLD, exit_failed);
+  _exit(exit_failed);
 }
 
 void Run::print(const StepRecord& record) const {
@@ -159,6 +173,8 @@ std::string Run::report(Trainer& trainer) const {
                    {"ranks", world_.size},
                    {"backend", backend_->name()},
                    {"schedule", backend_->opaque() ? "opaque" : "planned"},
+                   {"device", products_.on_gpu() ? "gpu" : "cpu"},
+                   {"products", products_.name()},
                    {"oversubscribed", world_.oversubscribed},
                    {"deterministic_order", trainer.settings().in_order},
                    {"global_batch_sequences", trainer.settings().global_batch},
@@ -217,7 +233,7 @@ bool Run::train(Trainer& trainer) {
 int Run::run(const Text& text) {
   const Options& training = options_.training;
   try {
-    Trainer trainer(plan_, training.settings, text, exchange_);
+    Trainer trainer(plan_, training.settings, text, exchange_, products_);
     if (training.resume && !agree(world_, trainer.load(training.checkpoint))) return exit_usage;
     if (training.resume && world_.first())
       std::cerr << fmt::format("resumed after step {}, {} sequences per step\n", trainer.steps(),
@@ -225,7 +241,17 @@ int Run::run(const Text& text) {
     return train(trainer) ? finish(trainer) : exit_failed;
   } catch (const PeerLost& lost) {
     give_up_on(lost);
+  } catch (const DeviceFailed& failed) {
+    end(failed);
   }
+}
+
+// Collective. Null: the CPU's. With `auto` all ranks take the same way.
+Result<std::unique_ptr<Products>> choose_products(const World& world, const std::string& device) {
+  if (device == "cpu") return nullptr;
+  auto gpu = make_gpu_products(world.node_rank, world.node_size);
+  if (device == "gpu" || everybody(world, MPI_COMM_WORLD, gpu.has_value())) return gpu;
+  return nullptr;
 }
 
 Result<std::unique_ptr<Backend>> make_backend(const World& world, const RunOptions& options,
@@ -242,10 +268,13 @@ int run_training(const World& world, const RunOptions& options, const emulator::
   if (!agree(world, wrong_options(options, plan))) return exit_usage;
   const Result<Text> text = load_text(options.training.text, plan.training.sequence);
   if (!agree(world, text ? Errors{} : text.error())) return exit_usage;
+  const auto gpu = choose_products(world, options.training.device);
+  if (!agree(world, gpu ? Errors{} : gpu.error())) return exit_usage;
+  Products& products = *gpu ? **gpu : cpu_products<float>();
   auto transport = make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed);
   auto backend = make_backend(world, options, *transport);
   if (!agree(world, backend ? Errors{} : backend.error())) return exit_usage;
-  return Run(world, options, plan, std::move(transport), std::move(*backend)).run(*text);
+  return Run(world, options, plan, products, std::move(transport), std::move(*backend)).run(*text);
 }
 
 }  // namespace railwright::worker::train

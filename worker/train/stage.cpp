@@ -42,8 +42,9 @@ Shape shape_of(const emulator::Plan& plan, int rank, const Exchange& exchange) {
 
 }  // namespace
 
-Stage::Stage(const emulator::Plan& plan, std::uint64_t seed, Exchange& exchange)
+Stage::Stage(const emulator::Plan& plan, std::uint64_t seed, Exchange& exchange, Products& products)
     : exchange_(exchange),
+      products_(products),
       shape_(shape_of(plan, exchange.rank(), exchange)),
       group_(shape_, exchange),
       recompute_(plan.degrees.recompute == workload::Recompute::full) {
@@ -117,7 +118,7 @@ Matrix Stage::forward(Matrix x, MicroBatch& micro_batch) {
   for (std::size_t i = 0; i < blocks_.size(); ++i) {
     if (recompute_) micro_batch.layer_inputs.push_back(x);
     BlockSaved& saved = micro_batch.blocks[recompute_ ? 0 : i];
-    x = block_forward(shape_, blocks_[i], parameters_, group_, x, saved);
+    x = block_forward(means(), blocks_[i], x, saved);
   }
   if (recompute_) micro_batch.blocks.clear();
   return x;
@@ -129,7 +130,8 @@ double Stage::loss(const Matrix& x, MicroBatch& micro_batch) {
   const Parameters& read = parameters_;
   micro_batch.read_by_head = group_.whole(norm<float>(shape_.norm, x, read.value(norm_gain_),
                                                       read.value(norm_bias_), micro_batch.norm));
-  micro_batch.logits = micro_batch.read_by_head * read.value(head_).transpose();
+  micro_batch.logits = product<float>(products_, Form::right_transposed, micro_batch.read_by_head,
+                                      read.value(head_));
   const auto mine = partial_losses(micro_batch.logits, micro_batch.targets, shape_.first_word);
   std::vector<PartialLoss<float>> parts(mine.size() * shape_.tensor_ranks);
   std::ranges::copy(mine,
@@ -148,10 +150,11 @@ Matrix Stage::loss_backward(const MicroBatch& micro_batch, double scale) {
       micro_batch.logits, micro_batch.targets, shape_.first_word, micro_batch.losses, scale);
   const bool joins = shape_.tied && shape_.first;
   if (joins) head_gradient_.setZero(shape_.words, shape_.hidden);
-  add_weight_gradient<float>(d_logits, micro_batch.read_by_head,
+  add_weight_gradient<float>(products_, d_logits, micro_batch.read_by_head,
                              joins ? View(head_gradient_.data(), shape_.words, shape_.hidden)
                                    : parameters_.gradient(head_));
-  const Matrix d = group_.summed(d_logits * read.value(head_));
+  const Matrix d =
+      group_.summed(product<float>(products_, Form::plain, d_logits, read.value(head_)));
   return norm_backward<float>(shape_.norm, d, read.value(norm_gain_), micro_batch.norm,
                               parameters_.gradient(norm_gain_), parameters_.gradient(norm_bias_));
 }
@@ -159,10 +162,9 @@ Matrix Stage::loss_backward(const MicroBatch& micro_batch, double scale) {
 Matrix Stage::backward(Matrix dy, MicroBatch& micro_batch) {
   for (std::size_t i = blocks_.size(); i-- > 0;) {
     BlockSaved again;
-    if (recompute_)
-      block_forward(shape_, blocks_[i], parameters_, group_, micro_batch.layer_inputs[i], again);
+    if (recompute_) block_forward(means(), blocks_[i], micro_batch.layer_inputs[i], again);
     const BlockSaved& saved = recompute_ ? again : micro_batch.blocks[i];
-    dy = block_backward(shape_, blocks_[i], parameters_, group_, dy, saved);
+    dy = block_backward(means(), blocks_[i], dy, saved);
   }
   return dy;
 }

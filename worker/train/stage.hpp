@@ -22,7 +22,7 @@ struct MicroBatch {
 class Stage {
  public:
   // Weights as they begin; see random.hpp.
-  Stage(const emulator::Plan& plan, std::uint64_t seed, Exchange& exchange);
+  Stage(const emulator::Plan& plan, std::uint64_t seed, Exchange& exchange, Products& products);
 
   const Shape& shape() const { return shape_; }
   Parameters& parameters() { return parameters_; }
@@ -46,8 +46,10 @@ class Stage {
  private:
   void add_parameters(int data_ranks);
   int add_table(const std::string& name, bool copy);
+  Means means() { return {shape_, parameters_, group_, products_}; }
 
   Exchange& exchange_;
+  Products& products_;
   Shape shape_;
   TensorGroup group_;
   bool recompute_;

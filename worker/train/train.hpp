@@ -1,13 +1,13 @@
 // `railwright-worker run --workload train`: the plan executed with real arithmetic.
 //
-// A small GPT learns a text, byte by byte, in float32 on the CPU, split as the plan says: layers
+// A small GPT learns a text, byte by byte, in float32, split as the plan says: layers
 // over pipeline stages that run 1F1B, matrices over tensor-parallel ranks, the batch over
 // data-parallel ranks with all-reduced gradients or ZeRO-1. Weights, data and their order depend on
 // the seed and on nothing that the degrees change, so every split of one training has the same
 // curve: within rounding, and bit for bit where one rank adds the same numbers in the same order.
 //
 //   Exchange exchange(plan, transport, backend, timeout);
-//   Trainer trainer(plan, settings, text, exchange);
+//   Trainer trainer(plan, settings, text, exchange, cpu_products<float>());
 //   while (trainer.steps() < 100) loss = trainer.step();      // collective
 //   trainer.save("checkpoints");                              // collective
 #pragma once
@@ -40,12 +40,12 @@ Errors why_not_trained(const emulator::Plan& plan, std::int64_t global_batch,
 
 class Trainer {
  public:
-  // Plan, text and exchange must outlive it; why_not_trained must be empty.
+  // Plan, text, exchange and products must outlive it; why_not_trained must be empty.
   Trainer(const emulator::Plan& plan, const Settings& settings, const Text& text,
-          Exchange& exchange);
+          Exchange& exchange, Products& products);
 
   // Collective. Forward, backward and update; the mean loss per token before the update, the same
-  // number on every rank. Not finite: the training has failed. Throws PeerLost.
+  // number on every rank. Not finite: the training has failed. Throws PeerLost and DeviceFailed.
   double step();
   std::int64_t steps() const { return steps_; }
   const Settings& settings() const { return settings_; }

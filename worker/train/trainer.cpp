@@ -28,13 +28,13 @@ std::int64_t batch_of(const emulator::Plan& plan, const Settings& settings) {
 }
 
 Trainer::Trainer(const emulator::Plan& plan, const Settings& settings, const Text& text,
-                 Exchange& exchange)
+                 Exchange& exchange, Products& products)
     : plan_(plan),
       settings_(settings),
       text_(text),
       exchange_(exchange),
       at_(workload::coordinates_of(exchange.rank(), plan.degrees, plan.placement.order)),
-      stage_(plan, settings.seed, exchange),
+      stage_(plan, settings.seed, exchange, products),
       optimizer_(stage_.parameters(), exchange, plan.degrees.zero_stage > 0) {
   settings_.global_batch = batch_of(plan, settings);
   fix_block_sizes();

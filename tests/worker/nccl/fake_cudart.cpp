@@ -1,5 +1,6 @@
 // A double of CUDA's runtime: device memory is host memory. RAILWRIGHT_FAKE_DEVICES says how many
-// GPUs there are (8), RAILWRIGHT_FAKE_MEMORY how many bytes one allocation may have.
+// GPUs there are (8), RAILWRIGHT_FAKE_MEMORY how many bytes one allocation may have; the file
+// RAILWRIGHT_FAKE_COPIES gets "copies in, copies out" at the end of the process.
 #include "tests/worker/nccl/fake_cudart.hpp"
 
 #include <cuda_runtime_api.h>
@@ -7,6 +8,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
 #include <string>
 
 namespace {
@@ -24,6 +26,20 @@ long number(const char* variable, long fallback) {
 
 FakeEvent* event_of(cudaEvent_t event) { return reinterpret_cast<FakeEvent*>(event); }
 FakeStream* stream_of(cudaStream_t stream) { return reinterpret_cast<FakeStream*>(stream); }
+
+void count_copy(cudaMemcpyKind kind) {
+  fake_copies()->to_device += kind == cudaMemcpyHostToDevice;
+  fake_copies()->to_host += kind == cudaMemcpyDeviceToHost;
+}
+
+const struct AtEnd {
+  ~AtEnd() {
+    const char* path = std::getenv("RAILWRIGHT_FAKE_COPIES");
+    if (path != nullptr)
+      std::ofstream(path) << fake_copies()->to_device << " in, " << fake_copies()->to_host
+                          << " out";
+  }
+} at_end;
 
 }  // namespace
 
@@ -46,11 +62,27 @@ cudaError_t cudaFree(void* memory) {
   std::free(memory);
   return cudaSuccess;
 }
-cudaError_t cudaMemcpyAsync(void* target, const void* source, size_t bytes, cudaMemcpyKind,
+FakeCopies* fake_copies() {
+  static FakeCopies copies;
+  return &copies;
+}
+cudaError_t cudaMemcpyAsync(void* target, const void* source, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t) {
+  count_copy(kind);
   std::memcpy(target, source, bytes);
   return cudaSuccess;
 }
+cudaError_t cudaMemcpy2DAsync(void* target, size_t target_pitch, const void* source,
+                              size_t source_pitch, size_t width, size_t rows, cudaMemcpyKind kind,
+                              cudaStream_t) {
+  if (width > target_pitch || width > source_pitch) return cudaErrorInvalidPitchValue;
+  count_copy(kind);
+  for (size_t row = 0; row < rows; ++row)
+    std::memcpy(static_cast<char*>(target) + row * target_pitch,
+                static_cast<const char*>(source) + row * source_pitch, width);
+  return cudaSuccess;
+}
+cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
 cudaError_t cudaStreamCreateWithFlags(cudaStream_t* stream, unsigned) {
   *stream = reinterpret_cast<cudaStream_t>(new FakeStream);
   return cudaSuccess;

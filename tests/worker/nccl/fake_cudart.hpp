@@ -1,4 +1,4 @@
-// What the doubles of NCCL and cuBLAS need of the double of CUDA's runtime.
+// What the doubles of NCCL and cuBLAS need of the double of CUDA's runtime, and what tests see.
 #pragma once
 
 #include <atomic>
@@ -9,3 +9,9 @@ struct FakeStream {
   std::atomic<int> pending = 0;
   std::atomic<long> worked_ns = 0;  // time that kernels have taken without taking it
 };
+
+// Copies between host and device since the test has set these to 0.
+struct FakeCopies {
+  std::atomic<int> to_device = 0, to_host = 0;
+};
+extern "C" FakeCopies* fake_copies();

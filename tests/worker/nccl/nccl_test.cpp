@@ -12,6 +12,7 @@
 #include <cstdlib>
 
 #include "tests/worker/mpirun.hpp"
+#include "tests/worker/nccl/fake_cudart.hpp"
 #include "tests/worker/nccl/fake_nccl.hpp"
 #include "tests/worker/ranks.hpp"
 #include "tests/worker/schedules.hpp"
@@ -44,19 +45,28 @@ std::unique_ptr<Backend> backend_of(Transport& transport) {
   return std::move(*backend);
 }
 
-std::uint64_t run_all(const Schedule& schedule, DataType type, std::uint64_t elements) {
+// Twice: the second time on what the backend has from the first. `kept`: in a buffer that it keeps.
+std::uint64_t run_all(const Schedule& schedule, DataType type, std::uint64_t elements,
+                      bool kept = false) {
   std::atomic<std::uint64_t> wrong = 0;
   const ExactInputs inputs(elements + 1, schedule.ranks, type);
   const Bytes size = {elements * size_of(type)};
   on_ranks(schedule.ranks, [&](Transport& transport) {
     const auto backend = backend_of(transport);
+    const std::size_t length = buffer_bytes(schedule, size).count;
+    std::vector<std::byte> memory(length + 64);  // a buffer may be longer than what is exchanged
+    if (kept) backend->keep(memory);
+    const auto buffer = std::span(memory).first(length);
     for (int round = 0; round < 2; ++round) {
-      std::vector<std::byte> buffer(buffer_bytes(schedule, size).count);
       fill_inputs(schedule, transport.rank(), inputs, type, buffer);
+      if (backend->send_there(buffer).state != WaitState::done) wrong += 1'000'000;
+      // What is kept is not read from here any more.
+      if (kept) std::ranges::fill(memory, std::byte{0xff});
       const Execution execution =
           backend->execute(schedule, everybody(schedule.ranks, transport.rank()), buffer,
                            Reducer(type, ReduceOp::sum), within(20));
       if (execution.state != WaitState::done) wrong += 1'000'000;
+      if (backend->fetch(buffer).state != WaitState::done) wrong += 1'000'000;
       wrong += count_wrong(schedule, transport.rank(), inputs, type, buffer);
     }
   });
@@ -73,10 +83,76 @@ TEST_CASE("every operation, type and odd size is exact through NCCL's calls") {
         for (const std::uint64_t elements : {1, 7, 64, 1003}) {
           INFO(to_string(operation)
                << " " << to_string(type) << " x " << elements << ", " << ranks << " ranks");
-          REQUIRE(run_all({operation, Algorithm::direct, ranks}, type, elements) == 0);
+          for (const bool kept : {false, true})
+            REQUIRE(run_all({operation, Algorithm::direct, ranks}, type, elements, kept) == 0);
         }
   CHECK(fake.aborted == 0);
   CHECK(fake.destroyed > 0);
+}
+
+FakeCopies& fresh_copies() {
+  void* library = dlopen(FAKE_CUDART_LIBRARY, RTLD_NOW | RTLD_GLOBAL);
+  REQUIRE(library != nullptr);
+  auto* copies = reinterpret_cast<decltype(&fake_copies)>(dlsym(library, "fake_copies"))();
+  copies->to_device = copies->to_host = 0;
+  return *copies;
+}
+
+TEST_CASE("a kept buffer is copied when the caller says so, any other at every call") {
+  fresh_double();
+  constexpr int ranks = 3, calls = 10;
+  for (const auto operation : {Operation::all_reduce, Operation::reduce_scatter})
+    // 103 elements leave parts of unequal length, which are put straight on the GPU.
+    for (const std::uint64_t elements : {102, 103})
+      for (const bool kept : {false, true}) {
+        INFO(to_string(operation) << " of " << elements << (kept ? ", kept" : ""));
+        FakeCopies& copies = fresh_copies();
+        const Schedule schedule{operation, Algorithm::direct, ranks};
+        const ExactInputs inputs(7, ranks, DataType::float32);
+        std::atomic<std::uint64_t> wrong = 0;
+        on_ranks(ranks, [&](Transport& transport) {
+          const auto backend = backend_of(transport);
+          std::vector<std::byte> buffer(elements * sizeof(float));
+          if (kept) backend->keep(buffer);
+          const auto call = [&] {
+            return backend
+                ->execute(schedule, everybody(ranks, transport.rank()), buffer,
+                          Reducer(DataType::float32, ReduceOp::sum), within(20))
+                .state;
+          };
+          for (int i = 1; i < calls; ++i) wrong += call() != WaitState::done;
+          fill_inputs(schedule, transport.rank(), inputs, DataType::float32, buffer);
+          backend->send_there(buffer);
+          wrong += call() != WaitState::done;
+          backend->fetch(buffer);
+          wrong += count_wrong(schedule, transport.rank(), inputs, DataType::float32, buffer);
+        });
+        CHECK(wrong == 0);
+        const int pieces = operation == Operation::all_reduce ? 1 : ranks;
+        CHECK(copies.to_device == ranks * (kept ? 1 : calls * pieces));
+        CHECK(copies.to_host == ranks * (kept ? 1 : calls * pieces));
+      }
+}
+
+TEST_CASE("a buffer that the GPU has no room for is copied at every call") {
+  fresh_double();
+  FakeCopies& copies = fresh_copies();
+  on_ranks(1, [&](Transport& transport) {
+    const auto backend = backend_of(transport);
+    std::vector<float> values(100, 3);
+    const auto buffer = std::as_writable_bytes(std::span(values));
+    setenv("RAILWRIGHT_FAKE_MEMORY", "100", 1);
+    backend->keep(buffer);
+    unsetenv("RAILWRIGHT_FAKE_MEMORY");
+    for (int i = 0; i < 4; ++i)
+      CHECK(backend
+                ->execute({Operation::all_reduce, Algorithm::ring, 1}, everybody(1, 0), buffer,
+                          Reducer(DataType::float32, ReduceOp::sum), within(20))
+                .state == WaitState::done);
+    CHECK(values == std::vector<float>(100, 3));
+  });
+  CHECK(copies.to_device == 4);
+  CHECK(copies.to_host == 4);
 }
 
 TEST_CASE("communicators are non-blocking, one per group, with the plan's channels as a hint") {
@@ -172,7 +248,8 @@ TEST_CASE("planned schedules of every algorithm that NCCL can stand in for are e
     for (const Schedule& planned : schedules(ranks)) {
       if (!why_nccl_cannot(planned).empty()) continue;
       INFO(to_string(planned.operation) << " " << to_string(planned.algorithm) << " " << ranks);
-      REQUIRE(run_all(planned, DataType::float32, 103) == 0);
+      for (const bool kept : {false, true})
+        REQUIRE(run_all(planned, DataType::float32, 103, kept) == 0);
       ++tried;
     }
   CHECK(tried > 100);
@@ -328,6 +405,7 @@ TEST_CASE("bench takes the libraries that the environment names, and says what i
   const std::string bench = "bench --backend nccl -b 64 -e 64K -f 32 -n 2 -w 1 --json ";
   setenv("RAILWRIGHT_NCCL_LIBRARY", FAKE_NCCL_LIBRARY, 1);
   setenv("RAILWRIGHT_CUDART_LIBRARY", FAKE_CUDART_LIBRARY, 1);
+  setenv("RAILWRIGHT_FAKE_COPIES", folder.file("copies").c_str(), 1);
   for (const char* op : {"all_reduce", "reduce_scatter", "all_gather", "broadcast", "all_to_all"}) {
     const Ended ended =
         run(folder, 1, fmt::format("{}{} --op {}", bench, folder.file("bench.json"), op));
@@ -336,7 +414,10 @@ TEST_CASE("bench takes the libraries that the environment names, and says what i
     const std::string json = text_of(folder.file("bench.json"));
     CHECK(json.find("\"out_of_bounds\": 0") != std::string::npos);
     CHECK(json.find("\"algorithm\": \"opaque\"") != std::string::npos);
+    // Of three sizes: inputs for a warm-up and two iterations, and the last result to be checked.
+    CHECK(text_of(folder.file("copies")) == "9 in, 3 out");
   }
+  unsetenv("RAILWRIGHT_FAKE_COPIES");
   setenv("RAILWRIGHT_FAKE_DEVICES", "0", 1);
   const Ended none = run(folder, 2, bench + folder.file("none.json"));
   unsetenv("RAILWRIGHT_FAKE_DEVICES");

@@ -66,7 +66,7 @@ Errors refusal(const emulator::Plan& plan, const Folder& folder) {
   const auto transport = world.transport(0);
   const auto backend = make_p2p_backend(*transport);
   Exchange exchange(plan, *transport, *backend, seconds(1));
-  Trainer trainer(plan, {}, lab_text(), exchange);
+  Trainer trainer(plan, {}, lab_text(), exchange, cpu_products<float>());
   return trainer.load(folder.name());
 }
 

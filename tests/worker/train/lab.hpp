@@ -64,15 +64,20 @@ struct Trained {
   double largest_copy_difference = 0;  // between copies of a weight on several ranks
 };
 
+// What each rank multiplies with, told its number; null: the CPU.
+using ProductsMaker = std::function<std::unique_ptr<Products>(int)>;
+
 // What `work` does with each rank's trainer; then the weights of all ranks, put together.
 inline Trained train_with(const emulator::Plan& plan, const Settings& settings,
-                          const std::function<void(Trainer&, std::vector<double>&)>& work) {
+                          const std::function<void(Trainer&, std::vector<double>&)>& work,
+                          const ProductsMaker& make_products = nullptr) {
   Trained trained;
   std::mutex mutex;
   on_ranks(static_cast<int>(plan.degrees.world()), [&](Transport& transport) {
     const auto backend = make_p2p_backend(transport);
     Exchange exchange(plan, transport, *backend, seconds(30));
-    Trainer trainer(plan, settings, lab_text(), exchange);
+    const auto own = make_products ? make_products(transport.rank()) : nullptr;
+    Trainer trainer(plan, settings, lab_text(), exchange, own ? *own : cpu_products<float>());
     std::vector<double> losses;
     work(trainer, losses);
     const std::lock_guard lock(mutex);
@@ -93,10 +98,14 @@ inline Trained train_with(const emulator::Plan& plan, const Settings& settings,
   return trained;
 }
 
-inline Trained train_for(const emulator::Plan& plan, const Settings& settings, int steps) {
-  return train_with(plan, settings, [&](Trainer& trainer, std::vector<double>& losses) {
-    for (int i = 0; i < steps; ++i) losses.push_back(trainer.step());
-  });
+inline Trained train_for(const emulator::Plan& plan, const Settings& settings, int steps,
+                         const ProductsMaker& make_products = nullptr) {
+  return train_with(
+      plan, settings,
+      [&](Trainer& trainer, std::vector<double>& losses) {
+        for (int i = 0; i < steps; ++i) losses.push_back(trainer.step());
+      },
+      make_products);
 }
 
 // The largest difference of two weights with the same place, and the names must be the same.

@@ -52,7 +52,7 @@ TEST_CASE("the gradients of weight and bias of a linear layer are those of diffe
     return mark(y, marks);
   };
   M dw = M::Zero(3, 4), db = M::Zero(1, 4);
-  add_weight_gradient<double>(x, marks, view(dw));
+  add_weight_gradient<double>(cpu_products<double>(), x, marks, view(dw));
   add_bias_gradient<double>(marks, view(db));
   check_gradient(w, dw, f);
   check_gradient(b, db, f);
@@ -61,8 +61,9 @@ TEST_CASE("the gradients of weight and bias of a linear layer are those of diffe
 TEST_CASE("weight gradients are added to what is there") {
   const M x = random_matrix(5, 3, "x"), dy = random_matrix(5, 4, "dy");
   M once = M::Zero(3, 4), twice = M::Zero(3, 4);
-  add_weight_gradient<double>(x, dy, view(once));
-  for (int i = 0; i < 2; ++i) add_weight_gradient<double>(x, dy, view(twice));
+  add_weight_gradient<double>(cpu_products<double>(), x, dy, view(once));
+  for (int i = 0; i < 2; ++i)
+    add_weight_gradient<double>(cpu_products<double>(), x, dy, view(twice));
   CHECK(twice == 2 * once);
 }
 
@@ -116,9 +117,11 @@ TEST_CASE("the gradients of attention are those of differences, shared key heads
     M v = random_matrix(10, 3 * kv_heads, "v");
     const M marks = random_matrix(10, 12, "marks");
     AttentionSaved<double> saved;
-    const auto f = [&] { return mark(attention(heads, q, k, v, saved), marks); };
+    const auto f = [&] {
+      return mark(attention(cpu_products<double>(), heads, q, k, v, saved), marks);
+    };
     f();
-    const auto gradient = attention_backward(heads, q, k, v, saved, marks);
+    const auto gradient = attention_backward(cpu_products<double>(), heads, q, k, v, saved, marks);
     check_gradient(q, gradient.q, f);
     check_gradient(k, gradient.k, f);
     check_gradient(v, gradient.v, f);
@@ -130,10 +133,10 @@ TEST_CASE("a token sees those before it in its sequence and no other") {
   const M q = random_matrix(12, 8, "q"), k = random_matrix(12, 8, "k");
   M v = random_matrix(12, 8, "v");
   AttentionSaved<double> saved;
-  const M before = attention(heads, q, k, v, saved);
+  const M before = attention(cpu_products<double>(), heads, q, k, v, saved);
   for (Eigen::Index changed = 0; changed < 12; ++changed) {
     v.row(changed).array() += 1;
-    const M after = attention(heads, q, k, v, saved);
+    const M after = attention(cpu_products<double>(), heads, q, k, v, saved);
     v.row(changed).array() -= 1;
     for (Eigen::Index row = 0; row < 12; ++row) {
       const bool sees = row / 6 == changed / 6 && row >= changed;

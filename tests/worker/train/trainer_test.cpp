@@ -16,7 +16,7 @@ class Probe {
         transport_(world_.transport(0)),
         backend_(make_p2p_backend(*transport_)),
         exchange_(plan, *transport_, *backend_, seconds(1)),
-        stage_(plan, 3, exchange_) {
+        stage_(plan, 3, exchange_, cpu_products<float>()) {
     const std::int64_t sequence = plan.training.sequence;
     for (int sample = 0; sample < plan.degrees.micro_batch; ++sample) {
       const auto tokens = lab_text().sample(1, 0, sample, sequence);
@@ -234,7 +234,7 @@ TEST_CASE("a rank that does not come is named, not waited for") {
     if (transport.rank() == 1) return;
     const auto backend = make_p2p_backend(transport);
     Exchange exchange(plan, transport, *backend, seconds(0.05));
-    Trainer trainer(plan, {}, lab_text(), exchange);
+    Trainer trainer(plan, {}, lab_text(), exchange, cpu_products<float>());
     try {
       trainer.step();
     } catch (const PeerLost& lost) {
