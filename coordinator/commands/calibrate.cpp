@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "coordinator/calibration/calibration.hpp"
+#include "coordinator/calibration/kernel_runs.hpp"
 #include "coordinator/calibration/runs.hpp"
 #include "coordinator/calibration/step_fit.hpp"
 #include "coordinator/console.hpp"
@@ -64,6 +65,7 @@ Result<std::vector<Measurement>> read_all(const CalibrateOptions& options, const
       take(text.error());
       continue;
     }
+    if (is_of_kernels(*text)) continue;
     const auto runs = read_runs(*text, file, hints);
     if (!runs)
       take(runs.error());
@@ -116,7 +118,11 @@ Json calibrated_json(const Calibrated& calibrated) {
   return out;
 }
 
-std::string bytes_text(double bytes) { return to_string(Bytes{static_cast<std::uint64_t>(bytes)}); }
+// Ends of the range in which an entry holds: FLOPs of products, else bytes.
+std::string range_text(const CalibrationEntry& entry, double end) {
+  if (entry.parameter.starts_with("gemm_")) return fmt::format("{:.3g} FLOP", end);
+  return to_string(Bytes{static_cast<std::uint64_t>(end)});
+}
 
 std::string calibrated_text(const Calibrated& calibrated) {
   std::string text;
@@ -129,8 +135,8 @@ std::string calibrated_text(const Calibrated& calibrated) {
     for (const CalibrationEntry& entry : fit.entries)
       rows.push_back({entry.subject, entry.parameter, fmt::format("{:.4g}", entry.value),
                       fmt::format("{:.2g}", entry.standard_error), entry.unit,
-                      std::to_string(entry.n), bytes_text(entry.valid_low),
-                      bytes_text(entry.valid_high)});
+                      std::to_string(entry.n), range_text(entry, entry.valid_low),
+                      range_text(entry, entry.valid_high)});
     text += table(rows) + "\n";
   }
   return text;
@@ -178,10 +184,32 @@ Result<Calibrated> calibrated_steps(const CalibrateOptions& options) {
   return Calibrated{{std::move(*fit)}, {}};
 }
 
+Result<std::vector<CalibrationFit>> kernel_fits(const CalibrateOptions& options) {
+  std::vector<CalibrationFit> fits;
+  Errors errors;
+  for (const std::string& file : options.files) {
+    const auto text = topology::read_text_file(file);
+    if (!text || !is_of_kernels(*text)) continue;  // the readers of runs say what is wrong with it
+    auto fit = fit_kernels(*text, file, options.accelerator);
+    if (fit)
+      fits.push_back(std::move(*fit));
+    else
+      errors.insert(errors.end(), fit.error().begin(), fit.error().end());
+  }
+  if (!errors.empty()) return tl::unexpected<Errors>(std::move(errors));
+  return fits;
+}
+
+// Collectives, probes and kernels; what is fitted to one kind says nothing of another.
 Result<Calibrated> calibrated_runs(const CalibrateOptions& options) {
   const auto request = request_of(options);
   if (!request) return tl::unexpected<Errors>(request.error());
-  return calibrate(*request);
+  const auto kernels = kernel_fits(options);
+  if (!kernels) return tl::unexpected<Errors>(kernels.error());
+  if (request->measurements.empty() && !kernels->empty()) return Calibrated{*kernels, {}};
+  auto calibrated = calibrate(*request);
+  if (calibrated) calibrated->fits.insert(calibrated->fits.end(), kernels->begin(), kernels->end());
+  return calibrated;
 }
 
 int calibrate_command(const CalibrateOptions& options) {
@@ -206,8 +234,8 @@ int calibrate_command(const CalibrateOptions& options) {
 
 void add_options(CLI::App& app, CalibrateOptions& options) {
   app.add_option("files", options.files,
-                 "Output or JSON of nccl-tests, JSON of railwright-worker bench or probe, or "
-                 "tables of measurements (docs/validate.md)")
+                 "Output or JSON of nccl-tests, JSON of railwright-worker bench, probe or "
+                 "kernels, or tables of measurements (docs/validate.md)")
       ->required();
   app.add_option("-o,--output", options.output, "Write the entries to this calibration.json")
       ->check(a_path());
@@ -233,7 +261,7 @@ void add_options(CLI::App& app, CalibrateOptions& options) {
 void add_calibrate_command(CommandLine& line) {
   const auto options = std::make_shared<CalibrateOptions>();
   CLI::App* app = line.app.add_subcommand(
-      "calibrate", "Fit a calibration file to measured collectives or training steps");
+      "calibrate", "Fit a calibration file to measured collectives, kernels or training steps");
   add_options(*app, *options);
   app->callback([&line, options] { line.run = [options] { return calibrate_command(*options); }; });
 }

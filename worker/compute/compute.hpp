@@ -1,10 +1,5 @@
 // `railwright-worker kernels`: how fast this machine multiplies matrices and moves memory, as a
-// calibration of its accelerator.
-//
-// A product takes  C (k + half depth) / rate,  C being what its tiles cost per unit of depth
-// (workload/matrix_time.hpp), a copy  (bytes + half size) / rate:  both are lines, whose slope is
-// the rate that is reached and whose intercept the rest. Products of one size and growing depth
-// give the one, the large copies the other; small ones live in caches and are shown, not fitted.
+// calibration of its accelerator (workload/kernel_fit.hpp).
 #pragma once
 
 #include <memory>
@@ -39,34 +34,6 @@ class Processor {
 std::unique_ptr<Processor> make_cpu();
 // Libraries as of the NCCL backend, and RAILWRIGHT_CUBLAS_LIBRARY, else libcublas.so.
 Result<std::unique_ptr<Processor>> make_gpu(int local_rank);
-
-// ---- what is measured --------------------------------------------------------------------------
-
-struct ProductPoint {
-  int m = 0, n = 0, k = 0;
-  Seconds time;
-  double flops() const { return 2.0 * m * n * k; }
-};
-struct CopyPoint {
-  Bytes moved;
-  Seconds time;
-};
-struct Curves {
-  std::vector<ProductPoint> products;
-  std::vector<CopyPoint> copies;
-};
-
-// y = intercept + slope x, by least squares of the relative error; two different x at least.
-struct Line {
-  double intercept = 0, slope = 0, slope_error = 0, intercept_error = 0;
-};
-Line fitted_line(const std::vector<double>& x, const std::vector<double>& y);
-
-// Entries for the accelerator; what is above its data sheet counts as 1, and `notes` says so.
-topology::Calibration calibration_of(const Curves& curves,
-                                     const topology::AcceleratorKind& accelerator,
-                                     topology::Precision precision, const std::string& how,
-                                     std::vector<std::string>& notes);
 
 // Collective: all ranks measure at once, as they work at once; a point is the mean of their times.
 int measure_kernels(const World& world, const KernelOptions& options);

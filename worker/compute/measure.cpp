@@ -10,6 +10,7 @@
 #include "topology/version.hpp"
 #include "worker/await.hpp"
 #include "worker/compute/compute.hpp"
+#include "workload/kernel_fit.hpp"
 
 namespace railwright::worker {
 namespace {
@@ -51,7 +52,7 @@ class Measuring {
   Measuring(const World& world, Processor& processor) : world_(world), processor_(processor) {}
   // False once a rank has failed, which has printed why.
   bool run(Bytes largest);
-  Curves curves;
+  workload::Curves curves;
 
  private:
   template <class Measure>
@@ -79,7 +80,7 @@ bool Measuring::run(Bytes largest) {
   const int wide = processor_.on_gpu() ? 8192 : 512, deepest = processor_.on_gpu() ? 8192 : 1024;
   print(fmt::format("{:>8} {:>8} {:>8} {:>12} {:>12}\n", "m", "n", "k", "us", "GFLOP/s"));
   for (int depth = deepest / 32; depth <= deepest; depth *= 2) {
-    ProductPoint p{wide, wide, depth, {}};
+    workload::ProductPoint p{wide, wide, depth, {}};
     if (!point(p.time, [&] { return processor_.multiply(p.m, p.n, p.k); })) return false;
     print(fmt::format("{:>8} {:>8} {:>8} {:>12.1f} {:>12.1f}\n", p.m, p.n, p.k,
                       in_microseconds(p.time), p.flops() / p.time.value / 1e9));
@@ -87,7 +88,7 @@ bool Measuring::run(Bytes largest) {
   }
   print(fmt::format("{:>26} {:>12} {:>12}\n", "copied", "us", "GB/s"));
   for (std::uint64_t size = largest.count >> 12; size <= largest.count; size *= 2) {
-    CopyPoint p{{size}, {}};
+    workload::CopyPoint p{{size}, {}};
     if (!point(p.time, [&] { return processor_.copy(p.moved); })) return false;
     print(fmt::format("{:>26} {:>12.1f} {:>12.2f}\n", railwright::to_string(p.moved),
                       in_microseconds(p.time), in_gigabytes_per_second(p.moved / p.time)));
@@ -97,7 +98,7 @@ bool Measuring::run(Bytes largest) {
 }
 
 std::string json_of(const World& world, const Processor& processor, const KernelOptions& options,
-                    const Curves& curves, const topology::Calibration& calibration) {
+                    const workload::Curves& curves, const topology::Calibration& calibration) {
   Json document = {{"version", tool_version},
                    {"processor", processor.name()},
                    {"accelerator", options.accelerator},
@@ -105,13 +106,13 @@ std::string json_of(const World& world, const Processor& processor, const Kernel
                    {"ranks", world.size},
                    {"oversubscribed", world.oversubscribed}};
   document["products"] = document["copies"] = document["entries"] = Json::array();
-  for (const ProductPoint& p : curves.products)
+  for (const workload::ProductPoint& p : curves.products)
     document["products"].push_back({{"m", p.m},
                                     {"n", p.n},
                                     {"k", p.k},
                                     {"time_s", p.time.value},
                                     {"flops_per_s", p.flops() / p.time.value}});
-  for (const CopyPoint& p : curves.copies)
+  for (const workload::CopyPoint& p : curves.copies)
     document["copies"].push_back({{"bytes", p.moved.count},
                                   {"time_s", p.time.value},
                                   {"bytes_per_s", (p.moved / p.time).bytes_per_second}});
@@ -155,7 +156,7 @@ int measure_kernels(const World& world, const KernelOptions& options) {
       fmt::format("railwright-worker {} kernels: {} on {}, {} rank{}", tool_version, works.name(),
                   world.hosts[0], world.size, world.size == 1 ? "" : "s");
   const topology::Calibration calibration =
-      calibration_of(measuring.curves, accelerator, works.precision(), how, notes);
+      workload::kernel_calibration(measuring.curves, accelerator, works.precision(), how, notes);
   if (world.first()) {
     for (const topology::CalibrationEntry& entry : calibration.entries)
       std::cout << fmt::format("{:<18} {:<18} {:>12.4g} {}\n", entry.subject, entry.parameter,

@@ -3,6 +3,7 @@
 #include <cstdlib>
 
 #include "worker/compute/compute.hpp"
+#include "workload/kernel_fit.hpp"
 
 namespace railwright::worker {
 namespace {
@@ -34,7 +35,7 @@ TEST_CASE("a GPU's rate and half depth are what cuBLAS takes") {
     depth.push_back(k);
     time.push_back(taken->value);
   }
-  const Line line = fitted_line(depth, time);
+  const workload::Line line = workload::fitted_line(depth, time);
   CHECK(2.0 * 1024 * 1024 / line.slope == Approx(1e12).epsilon(0.1));
   CHECK(line.intercept / line.slope == Approx(128).epsilon(0.2));
   const auto copied = (*gpu)->copy(mebibytes(8));

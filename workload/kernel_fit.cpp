@@ -1,13 +1,14 @@
+#include "workload/kernel_fit.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cassert>
 #include <cmath>
 
-#include "worker/compute/compute.hpp"
 #include "workload/matrix_time.hpp"
 
-namespace railwright::worker {
+namespace railwright::workload {
 namespace {
 
 using topology::CalibrationEntry;
@@ -41,9 +42,8 @@ void add_products(topology::Calibration& calibration, const Curves& curves,
                   const std::string& how, std::vector<std::string>& notes) {
   std::vector<double> depth, time;
   for (const ProductPoint& point : curves.products) {
-    const workload::MatrixShape shape{double(point.m), double(point.n), double(point.k), 1};
-    const double at_unit_rate =
-        workload::matrix_time(shape, accelerator.compute_units, 0, {1}).value;
+    const MatrixShape shape{double(point.m), double(point.n), double(point.k), 1};
+    const double at_unit_rate = matrix_time(shape, accelerator.compute_units, 0, {1}).value;
     depth.push_back(point.k);
     time.push_back(point.time.value * point.k / at_unit_rate);
   }
@@ -61,10 +61,9 @@ void add_products(topology::Calibration& calibration, const Curves& curves,
 
 void add_copies(topology::Calibration& calibration, const Curves& curves,
                 const topology::AcceleratorKind& accelerator, const std::string& how,
-                std::vector<std::string>& notes, Bytes smallest) {
+                std::vector<std::string>& notes) {
   std::vector<double> moved, time;
-  for (const CopyPoint& point : curves.copies) {
-    if (point.moved < smallest) continue;
+  for (const CopyPoint& point : large_copies(curves)) {
     moved.push_back(static_cast<double>(point.moved.count));
     time.push_back(point.time.value);
   }
@@ -108,14 +107,40 @@ Line fitted_line(const std::vector<double>& x, const std::vector<double>& y) {
   return line;
 }
 
-topology::Calibration calibration_of(const Curves& curves,
-                                     const topology::AcceleratorKind& accelerator,
-                                     topology::Precision precision, const std::string& how,
-                                     std::vector<std::string>& notes) {
+std::vector<CopyPoint> large_copies(const Curves& curves) {
+  std::vector<CopyPoint> large;
+  for (const CopyPoint& point : curves.copies)
+    if (point.moved.count >= curves.copies.back().moved.count / 8) large.push_back(point);
+  return large;
+}
+
+topology::Calibration kernel_calibration(const Curves& curves,
+                                         const topology::AcceleratorKind& accelerator,
+                                         topology::Precision precision, const std::string& how,
+                                         std::vector<std::string>& notes) {
   topology::Calibration calibration;
   add_products(calibration, curves, accelerator, precision, how, notes);
-  add_copies(calibration, curves, accelerator, how, notes, {curves.copies.back().moved.count / 8});
+  add_copies(calibration, curves, accelerator, how, notes);
   return calibration;
 }
 
-}  // namespace railwright::worker
+Seconds predicted_time(const ProductPoint& point, const topology::AcceleratorKind& accelerator,
+                       topology::Precision precision, const topology::Calibration& calibration) {
+  const auto value = [&](const char* parameter) {
+    return calibration.value_or(accelerator.subject(), parameter, 0);
+  };
+  const double rate = value("gemm_efficiency") * accelerator.peak.at(precision).per_second;
+  return matrix_time({double(point.m), double(point.n), double(point.k), 1},
+                     accelerator.compute_units, value("gemm_half_depth"), {rate});
+}
+
+Seconds predicted_time(const CopyPoint& point, const topology::AcceleratorKind& accelerator,
+                       const topology::Calibration& calibration) {
+  const auto value = [&](const char* parameter) {
+    return calibration.value_or(accelerator.subject(), parameter, 0);
+  };
+  const double rate = value("hbm_efficiency") * accelerator.memory_bandwidth.bytes_per_second;
+  return {(static_cast<double>(point.moved.count) + value("hbm_half_size")) / rate};
+}
+
+}  // namespace railwright::workload
