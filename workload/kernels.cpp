@@ -7,7 +7,6 @@ namespace railwright::workload {
 
 namespace {
 
-
 Kernel vector_kernel(std::string name, double bytes) {
   return {std::move(name), KernelKind::vector, {0}, bytes, 1};
 }
