@@ -21,6 +21,9 @@ namespace {
 // first points so many arrangements are tried.
 constexpr std::size_t thorough_points = 8, arrangements_of_torus = 4;
 
+// Arrangements are told apart place by place, which takes time and memory on large tori.
+constexpr std::int64_t most_turned = 1 << 16;
+
 constexpr Dimension coordinates[] = {Dimension::tp, Dimension::cp, Dimension::dp, Dimension::pp};
 
 // The given dimensions fastest first; ep stands with dp, what has one rank comes last.
@@ -127,7 +130,8 @@ std::vector<Placed> arrangements_of(const topology::Cluster& cluster, const Degr
   for (const RankOrder& order : orders_of(cluster, degrees)) all.push_back({degrees, order, {}});
   const std::size_t orders = all.size();
   const std::vector<int> extents = torus_of(cluster);
-  if (extents.empty() || degrees.world() != cluster.accelerators()) return all;
+  const std::int64_t world = degrees.world();
+  if (extents.empty() || world != cluster.accelerators() || world > most_turned) return all;
   std::set<std::vector<int>> seen;
   for (const Placed& placed : all) seen.insert(places_of(placed));
   for (std::size_t i = 0; i < orders; ++i)
