@@ -13,6 +13,7 @@ namespace {
 using workload::Operation;
 
 constexpr double piece_width = 4;     // of sizes, from the largest down
+constexpr double piece_spread = 1.1;  // most of a piece's best efficiency over its worst
 constexpr double latency_part = 0.1;  // sizes whose bytes take less show the latency
 constexpr double bytes_part = 0.2;    // sizes whose bytes take more show the efficiency
 constexpr double least_efficiency = 1e-3;
@@ -76,34 +77,53 @@ void fit_latency(Curve& curve, const Problem& problem, std::span<const SizeTime>
   curve.n = static_cast<int>(latencies.size());
 }
 
-Piece piece_of(Curve& curve, const Problem& problem, std::span<const SizeTime> points) {
+double reached(const Curve& curve, const Problem& problem, const SizeTime& point) {
+  const double left = point.time.value - problem.steps * curve.latency;
+  return left > 0 ? problem.wire(point.size) / left : 1;
+}
+
+double efficiency_at(const Curve& curve, const Problem& problem, const SizeTime& point) {
+  return std::clamp(reached(curve, problem, point), least_efficiency, 1.0);
+}
+
+Piece piece_of(const Curve& curve, const Problem& problem, std::span<const SizeTime> points) {
   std::vector<double> efficiencies;
-  for (const SizeTime& point : points) {
-    const double left = point.time.value - problem.steps * curve.latency;
-    const double reached = left > 0 ? problem.wire(point.size) / left : 1;
-    curve.faster_than_ring |= reached > 1;
-    efficiencies.push_back(std::clamp(reached, least_efficiency, 1.0));
-  }
+  for (const SizeTime& point : points) efficiencies.push_back(efficiency_at(curve, problem, point));
   return {static_cast<double>(points.front().size.count),
           static_cast<double>(points.back().size.count), median(efficiencies), spread(efficiencies),
           static_cast<int>(points.size())};
 }
 
+// How many of the largest sizes one efficiency speaks for: caches end between two sizes, and a mean
+// over such a border would be right on neither side.
+std::size_t alike_from_the_top(const Curve& curve, const Problem& problem,
+                               std::span<const SizeTime> points) {
+  const double smallest = static_cast<double>(points.back().size.count) / piece_width;
+  double least = 1, most = 0;
+  std::size_t count = 0;
+  for (auto point = points.rbegin(); point != points.rend(); ++point, ++count) {
+    const double efficiency = efficiency_at(curve, problem, *point);
+    least = std::min(least, efficiency);
+    most = std::max(most, efficiency);
+    if (static_cast<double>(point->size.count) <= smallest || most > piece_spread * least) break;
+  }
+  return count;
+}
+
 // Ranges meet: each begins where the one below it ends.
 void fit_pieces(Curve& curve, const Problem& problem, std::span<const SizeTime> sweep) {
   curve.pieces.clear();
-  curve.faster_than_ring = false;
   const auto shows = std::find_if(sweep.begin(), sweep.end(), [&](const SizeTime& point) {
     return problem.wire(point.size) > bytes_part * point.time.value;
   });
   std::span<const SizeTime> rest(shows == sweep.end() ? sweep.end() - 1 : shows, sweep.end());
+  curve.faster_than_ring = std::any_of(rest.begin(), rest.end(), [&](const SizeTime& point) {
+    return reached(curve, problem, point) > 1;
+  });
   while (!rest.empty()) {
-    const double high = static_cast<double>(rest.back().size.count);
-    const auto begin = std::find_if(rest.begin(), rest.end(), [&](const SizeTime& point) {
-      return static_cast<double>(point.size.count) > high / piece_width;
-    });
-    curve.pieces.push_back(piece_of(curve, problem, {begin, rest.end()}));
-    rest = {rest.begin(), begin};
+    const std::size_t count = alike_from_the_top(curve, problem, rest);
+    curve.pieces.push_back(piece_of(curve, problem, rest.last(count)));
+    rest = rest.first(rest.size() - count);
   }
   for (std::size_t i = 0; i + 1 < curve.pieces.size(); ++i)
     curve.pieces[i].low = curve.pieces[i + 1].high;
