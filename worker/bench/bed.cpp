@@ -93,14 +93,21 @@ double Bed::mpi(const Schedule& opaque) {
                  });
 }
 
-// Every rank reads its own vector and writes it, all at once: no all-reduce in place can do with
-// less.
+// Every rank reads its own vector once and writes it, all at once: no all-reduce in place can do
+// with less. In as many streams as an all-reduce has: one would keep the memory less busy.
 double Bed::limit() {
   return time_of(buffer_, 1, [&](std::span<std::byte> buffer, Transport::Deadline) {
-    const std::byte* const sources[] = {buffer.data(), buffer.data()};
-    std::byte* const targets[] = {buffer.data()};
+    const std::size_t element = size_of(options_.type), elements = buffer.size() / element;
+    const std::size_t streams = std::min<std::size_t>(std::max(2, world_.size), elements);
+    const std::size_t part = elements / streams * element;
+    std::vector<const std::byte*> sources;
+    std::vector<std::byte*> targets;
+    for (std::size_t stream = 0; stream < streams; ++stream) {
+      sources.push_back(buffer.data() + stream * part);
+      targets.push_back(buffer.data() + stream * part);
+    }
     const Clock::time_point start = Clock::now();
-    sum_into(options_.type, sources, targets, buffer.size());
+    sum_into(options_.type, sources, targets, part);
     Execution execution;
     execution.time = {std::chrono::duration<double>(Clock::now() - start).count()};
     return execution;
