@@ -49,6 +49,7 @@ void add_common(CLI::App& command, Options& options) {
 // An answer that is no refusal; else says why not and gives the exit status.
 tl::expected<HttpAnswer, int> ask(const Options& options, const std::string& method,
                                   const std::string& target, const std::string& body = {}) {
+  if (const auto fault = fault_of(options.access)) return tl::unexpected(report(*fault));
   const auto answer = ask_coordinator(options.access, method, target, body);
   if (!answer) {
     report(answer.error());
@@ -149,6 +150,7 @@ int status_of(const Json& job) {
 
 // Until the job is final. A coordinator that is being restarted is waited for, too.
 int wait_for(const Options& options) {
+  if (const auto fault = fault_of(options.access)) return report(*fault);
   const auto begin = std::chrono::steady_clock::now();
   for (int silent = 0;;) {
     const auto answer = ask_coordinator(options.access, "GET", job_path(options));

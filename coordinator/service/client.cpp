@@ -86,6 +86,13 @@ class Exchange {
 
 }  // namespace
 
+std::optional<Errors> fault_of(const Access& access) {
+  if (const auto place = parse_address(access.address); !place) return place.error();
+  if (!access.tls.on()) return {};
+  if (const auto tls = wire::client_tls(access.tls); !tls) return tls.error();
+  return {};
+}
+
 Result<HttpAnswer> ask_coordinator(const Access& access, const std::string& method,
                                    const std::string& target, const std::string& body) {
   const auto place = parse_address(access.address);

@@ -1,6 +1,7 @@
 // One HTTP request to a coordinator, and its answer.
 #pragma once
 
+#include <optional>
 #include <string>
 
 #include "coordinator/wire/tls.hpp"
@@ -19,6 +20,9 @@ struct Access {
   std::string token;    // may be empty
   wire::ClientTls tls;  // on when it names a CA
 };
+
+// What is wrong before anybody is asked: the form of the address, the files of TLS.
+std::optional<Errors> fault_of(const Access& access);
 
 // Gives up after ten seconds.
 Result<HttpAnswer> ask_coordinator(const Access& access, const std::string& method,

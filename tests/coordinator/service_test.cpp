@@ -89,6 +89,22 @@ TEST_CASE("what cannot be done is refused, and the service goes on") {
   CHECK(service.client("wait large --timeout 120").status == 3);
 }
 
+TEST_CASE("clients tell what they were given wrongly from a coordinator that does not answer") {
+  for (const std::string command : {"jobs", "show a", "logs a", "cancel a", "wait a"}) {
+    INFO(command);
+    const Outcome address = run_command(command + " --coordinator nonsense");
+    CHECK(address.status == 2);
+    CHECK_THAT(address.err, Contains("write HOST:PORT"));
+    const Outcome authority = run_command(command + " --ca /nowhere.pem");
+    CHECK(authority.status == 2);
+    CHECK_THAT(authority.err, Contains("/nowhere.pem: error:"));
+  }
+  CHECK(run_command(tiny + "--coordinator nonsense").status == 2);
+  const Outcome silent = run_command("jobs --coordinator 127.0.0.1:1");
+  CHECK(silent.status == 4);
+  CHECK_THAT(silent.err, Contains("railwright coordinator"));
+}
+
 TEST_CASE("a second coordinator on the same data is refused by name") {
   const Folder folder;
   const LiveService service = service_in(folder);
