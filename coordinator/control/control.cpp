@@ -27,8 +27,11 @@ Control::Control(Settings settings, std::vector<Job> jobs, const std::vector<Nod
     if (!is_final(job.state)) live_[job.number] = job.spec.id;
     jobs_.emplace(job.spec.id, std::move(job));
   }
-  for (const NodeState& node : nodes)
-    if (node.down && node.node < settings.nodes) down_[node.node] = node;
+  for (const NodeState& node : nodes) {
+    if (node.node >= settings.nodes) continue;
+    if (node.down) down_[node.node] = node;
+    if (node.lost_worker.milliseconds != 0) suspected_[node.node] = node;
+  }
 }
 
 // What was under way is asked for again: whoever does it already ignores the second request, and
@@ -161,7 +164,8 @@ void Control::handle(const Displace& event) {
 
 void Control::handle(const NodeDown& event) {
   if (event.node < 0 || event.node >= settings_.nodes || down_.contains(event.node)) return;
-  down_[event.node] = {event.node, true, event.reason};
+  down_[event.node] = {event.node, true, event.reason, {}};
+  suspected_.erase(event.node);
   save(down_[event.node]);
   for (const auto& [number, id] : std::map(live_)) {
     Job& job = jobs_.at(id);
@@ -177,7 +181,7 @@ void Control::handle(const NodeDown& event) {
 
 void Control::handle(const NodeUp& event) {
   if (!down_.erase(event.node)) return;
-  save(NodeState{event.node, false, {}});
+  save(NodeState{event.node, false, {}, {}});
   schedule();
 }
 
@@ -213,7 +217,6 @@ void Control::finish(Job& job, State state, Failure failure, const std::string& 
   job.lost_since = {};
   live_.erase(job.number);
   watches_.erase(job.spec.id);
-  accused_.erase(job.spec.id);
   save(job);
 }
 

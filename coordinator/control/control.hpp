@@ -154,6 +154,8 @@ class Control {
 
   const std::map<std::string, Job>& jobs() const { return jobs_; }
   const std::map<int, NodeState>& down_nodes() const { return down_; }
+  // Up, but the next worker that they lose before long takes them out of use.
+  std::vector<NodeState> suspected_nodes() const;
   const Settings& settings() const { return settings_; }
   // Nodes that a job holds, and others that it could have in their place, `most` in all.
   std::vector<NodeRange> candidates_for(const std::string& id, std::size_t most) const;
@@ -186,7 +188,8 @@ class Control {
   void wait_for_more(Job& job, const std::string& reason);
   int nodes_within_reach(int without = -1) const;
   std::vector<bool> taken_nodes(const std::string& but_by = {}) const;
-  void suspect(const Job& job, int node);
+  void suspect(Job& job, int node, const std::string& how);
+  bool is_recent(const NodeState& loss) const;
   bool can_spare(int node) const;
   bool must_stop(const Job& job) const;
   void lose(Job& job, const std::string& reason);
@@ -204,10 +207,7 @@ class Control {
   std::map<std::string, Job> jobs_;
   std::map<std::int64_t, std::string> live_;  // not final, in the order of submission
   std::map<std::string, Watch> watches_;
-  std::map<int, NodeState> down_;
-  // Of nodes that have lost workers, not stored: when the latest was, and whom a job had taken out.
-  std::map<int, Moment> losses_;
-  std::map<std::string, int> accused_;
+  std::map<int, NodeState> down_, suspected_;
   std::int64_t next_number_ = 1;
   Moment now_;
   std::uint64_t saved_ = 0, persisted_ = 0;  // sequence numbers of records

@@ -72,6 +72,8 @@ struct Job {
   std::int64_t first_step = 0, steps_done = 0;  // of this epoch; of all epochs
   int losses = 0;
   int needs_nodes = 0;      // fewer could not be planned for; it waits until so many are up
+  int accused_node = -1;    // that it had taken out of use for its losses; -1: none
+  bool may_accuse = true;   // until it is lost elsewhere too
   bool cancelling = false;  // cancelled by the user, but its leader may still run
   Failure failure = Failure::none;
   std::string reason;
@@ -84,7 +86,8 @@ struct Job {
 struct NodeState {
   int node = 0;
   bool down = false;
-  std::string reason;
+  std::string reason;  // why it is down, or how it lost its latest worker
+  Moment lost_worker;  // while it is suspected only; 0 = never
   bool operator==(const NodeState&) const = default;
 };
 

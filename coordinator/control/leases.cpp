@@ -1,4 +1,6 @@
 // Who may run a job: first words, leases, losses.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -61,7 +63,7 @@ void Control::handle(const Ended& event) {
     lose(*job, displaced.empty() ? event.reason : displaced);
     const int place = event.lost_node - nodes.first;
     if (event.outcome == Outcome::lost && place >= 0 && place < nodes.count)
-      suspect(*job, event.lost_node);
+      suspect(*job, event.lost_node, event.reason);
   }
   schedule();
 }
@@ -83,22 +85,37 @@ void Control::watch_over(Job& job) {
 // One loss may be chance. A node that loses two workers within a short time is taken out of use,
 // where it can be spared: a bad node is better than none. A job that then loses a worker elsewhere
 // is at fault itself: the node is taken back, and it accuses nobody any more.
-void Control::suspect(const Job& job, int node) {
-  constexpr int nobody = -1;
-  const auto accused = accused_.find(job.spec.id);
-  if (accused != accused_.end()) {
-    const int before = std::exchange(accused->second, nobody);
-    if (before != nobody) handle(NodeUp{before});
-    return;
+void Control::suspect(Job& job, int node, const std::string& how) {
+  if (!job.may_accuse) return;
+  if (job.accused_node >= 0) {
+    const int before = std::exchange(job.accused_node, -1);
+    job.may_accuse = false;
+    save(job);
+    return handle(NodeUp{before});
   }
-  const auto latest = losses_.find(node);
-  const bool again = latest != losses_.end() && now_ - latest->second < settings_.suspicion_ms;
-  losses_[node] = now_;
-  if (!again || is_final(job.state) || !can_spare(node)) return;
-  losses_.erase(node);
-  accused_[job.spec.id] = node;
-  handle(NodeDown{node, "it lost two workers within " +
-                            std::to_string(settings_.suspicion_ms / 60'000) + " minutes"});
+  const auto latest = suspected_.find(node);
+  const bool again = latest != suspected_.end() && is_recent(latest->second);
+  if (again && !is_final(job.state) && can_spare(node)) {
+    job.accused_node = node;
+    save(job);  // first: an accusation of a node that is up says nothing
+    return handle(
+        NodeDown{node, fmt::format("it lost two workers within {} minutes, the last of job {}: {}",
+                                   settings_.suspicion_ms / 60'000, job.spec.id, how)});
+  }
+  suspected_[node] = {node, false, fmt::format("lost a worker of job {}: {}", job.spec.id, how),
+                      now_};
+  save(suspected_[node]);
+}
+
+bool Control::is_recent(const NodeState& loss) const {
+  return now_ - loss.lost_worker < settings_.suspicion_ms;
+}
+
+std::vector<NodeState> Control::suspected_nodes() const {
+  std::vector<NodeState> nodes;
+  for (const auto& [node, state] : suspected_)
+    if (is_recent(state)) nodes.push_back(state);
+  return nodes;
 }
 
 // It is granted nothing any more, and ends by its own word or with its lease.

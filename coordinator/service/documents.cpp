@@ -90,7 +90,14 @@ Json nodes_json(const Control& control) {
   Json down = Json::array();
   for (const auto& [node, state] : control.down_nodes())
     down.push_back({{"node", node}, {"reason", state.reason}});
-  return {{"nodes", control.settings().nodes}, {"down", std::move(down)}};
+  Json suspected = Json::array();
+  for (const NodeState& state : control.suspected_nodes())
+    suspected.push_back({{"node", state.node},
+                         {"reason", state.reason},
+                         {"at_s", seconds(state.lost_worker.milliseconds)}});
+  return {{"nodes", control.settings().nodes},
+          {"down", std::move(down)},
+          {"suspected", std::move(suspected)}};
 }
 
 Json job_details(const Job& job, const Dispatch& dispatch) {

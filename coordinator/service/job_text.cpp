@@ -96,12 +96,12 @@ std::string job_text(const Json& job) {
 }
 
 std::string nodes_text(const Json& nodes) {
-  Rows rows = {{"node down", "reason"}};
-  for (const Json& down : nodes["down"])
-    rows.push_back({std::to_string(down.value("node", 0)), down.value("reason", "")});
-  const std::string up =
-      fmt::format("{} of {} nodes are up\n", nodes.value("nodes", std::size_t{0}) + 1 - rows.size(),
-                  nodes.value("nodes", 0));
+  Rows rows = {{"node", "state", "reason"}};
+  for (const char* state : {"down", "suspected"})
+    for (const Json& node : nodes.value(state, Json::array()))
+      rows.push_back({std::to_string(node.value("node", 0)), state, node.value("reason", "")});
+  const auto all = nodes.value("nodes", std::size_t{0});
+  const std::string up = fmt::format("{} of {} nodes are up\n", all - nodes["down"].size(), all);
   return rows.size() == 1 ? up : up + table(rows);
 }
 

@@ -59,6 +59,11 @@ constexpr const char* migrations[store_version] = {
     CREATE TABLE slow_links (
       link TEXT PRIMARY KEY, job TEXT NOT NULL, epoch INTEGER NOT NULL, factor REAL NOT NULL
     ) STRICT;
+    )",
+    R"(
+    ALTER TABLE jobs ADD COLUMN accused_node INTEGER NOT NULL DEFAULT -1;
+    ALTER TABLE jobs ADD COLUMN may_accuse INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE nodes ADD COLUMN lost_worker_ms INTEGER NOT NULL DEFAULT 0;
     )"};
 
 // While it lives, what is written is one whole; undone unless committed.
@@ -86,7 +91,7 @@ bool write_job(sqlite3* file, const Job& job) {
   const JobSpec& spec = job.spec;
   return Statement(file,
                    "INSERT OR REPLACE INTO jobs VALUES "
-                   "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")
+                   "(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)")
       .with(spec.id)
       .with(job.number)
       .with(spec.owner)
@@ -112,6 +117,8 @@ bool write_job(sqlite3* file, const Job& job) {
       .with(job.lost_since.milliseconds)
       .with(job.lost_milliseconds)
       .with(std::int64_t{job.needs_nodes})
+      .with(std::int64_t{job.accused_node})
+      .with(std::int64_t{job.may_accuse})
       .run();
 }
 
@@ -143,6 +150,8 @@ Job read_job(Statement& row) {
   job.lost_since = {row.number()};
   job.lost_milliseconds = row.number();
   job.needs_nodes = static_cast<int>(row.number());
+  job.accused_node = static_cast<int>(row.number());
+  job.may_accuse = row.number() != 0;
   return job;
 }
 
@@ -187,10 +196,11 @@ bool write(sqlite3* file, const Job& job) {
 }
 
 bool write(sqlite3* file, const NodeState& node) {
-  return Statement(file, "INSERT OR REPLACE INTO nodes VALUES (?,?,?)")
+  return Statement(file, "INSERT OR REPLACE INTO nodes VALUES (?,?,?,?)")
       .with(std::int64_t{node.node})
       .with(std::int64_t{node.down})
       .with(node.reason)
+      .with(node.lost_worker.milliseconds)
       .run();
 }
 
@@ -270,11 +280,12 @@ std::vector<Job> Store::jobs() const {
 
 std::vector<NodeState> Store::nodes() const {
   std::vector<NodeState> nodes;
-  Statement row(file_.get(), "SELECT node, down, reason FROM nodes ORDER BY node");
+  Statement row(file_.get(), "SELECT node, down, reason, lost_worker_ms FROM nodes ORDER BY node");
   while (row.next()) {
     const int node = static_cast<int>(row.number());
     const bool down = row.number() != 0;
-    nodes.push_back({node, down, row.text()});
+    std::string reason = row.text();
+    nodes.push_back({node, down, std::move(reason), {row.number()}});
   }
   return nodes;
 }

@@ -22,7 +22,7 @@ struct sqlite3;
 
 namespace railwright::coordinator {
 
-inline constexpr int store_version = 2;
+inline constexpr int store_version = 3;
 
 struct JobEvent {
   std::string job;

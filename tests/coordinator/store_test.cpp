@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -40,6 +41,8 @@ Job job_of(int number) {
   job.lost_since = {4};
   job.lost_milliseconds = 5;
   job.needs_nodes = 3;
+  job.accused_node = 6;
+  job.may_accuse = false;
   return job;
 }
 
@@ -67,20 +70,49 @@ TEST_CASE("what was saved is there when the store is opened again") {
     auto store = Store::open(path);
     REQUIRE(store);
     REQUIRE(store->save({1, job_of(1)}));
-    REQUIRE(store->save({2, NodeState{3, true, "tripped"}}));
+    REQUIRE(store->save({2, NodeState{3, true, "tripped", {}}}));
+    REQUIRE(store->save({3, NodeState{4, false, "lost a worker", {77}}}));
     REQUIRE(store->save_plan("job1", 2, "{}"));
     REQUIRE(store->save_steps({{"job1", 2, 11, 0.25}}, {{"job1", 2, "a->b", 0.5, 3}}));
   }
   const auto store = Store::open(path);
   REQUIRE(store);
   CHECK(store->jobs() == std::vector{job_of(1)});
-  CHECK(store->nodes() == std::vector{NodeState{3, true, "tripped"}});
+  CHECK(store->nodes() ==
+        std::vector{NodeState{3, true, "tripped", {}}, NodeState{4, false, "lost a worker", {77}}});
   CHECK(store->plan_of("job1", 2) == "{}");
   CHECK_FALSE(store->plan_of("job1", 1));
   REQUIRE(store->steps_of("job1").size() == 1);
   CHECK(store->steps_of("job1")[0].step_time_s == 0.25);
   REQUIRE(store->course_of("a->b", 9).size() == 1);
   CHECK(store->course_of("a->b", 9)[0].utilization == 0.5);
+}
+
+TEST_CASE("a store of an earlier version is brought up to date with all that it holds") {
+  const Folder folder;
+  const std::string path = folder.file("store.db");
+  {
+    auto store = Store::open(path);
+    REQUIRE(store);
+    REQUIRE(store->save({1, job_of(1)}));
+    REQUIRE(store->save({2, NodeState{3, true, "tripped", {}}}));
+  }
+  sqlite3* file = nullptr;
+  REQUIRE(sqlite3_open(path.c_str(), &file) == SQLITE_OK);
+  CHECK(sqlite3_exec(file,
+                     "ALTER TABLE jobs DROP COLUMN accused_node;"
+                     "ALTER TABLE jobs DROP COLUMN may_accuse;"
+                     "ALTER TABLE nodes DROP COLUMN lost_worker_ms;"
+                     "PRAGMA user_version = 2",
+                     nullptr, nullptr, nullptr) == SQLITE_OK);
+  sqlite3_close(file);
+  const auto store = Store::open(path);
+  REQUIRE(store);
+  Job job = job_of(1);
+  job.accused_node = -1;  // was not stored
+  job.may_accuse = true;
+  CHECK(store->jobs() == std::vector{job});
+  CHECK(store->nodes() == std::vector{NodeState{3, true, "tripped", {}}});
 }
 
 TEST_CASE("events are the changes of state, and runs keep the nodes that they were given") {

@@ -27,11 +27,21 @@ std::vector<Wanted> only(const std::vector<Action>& actions) {
 class Desk {
  public:
   explicit Desk(int nodes) : control_(settings(nodes), {}, {}) {}
+  // Control is gone, and another one begins with what was stored.
+  void restart() {
+    std::vector<Job> jobs;
+    for (const auto& [id, job] : jobs_) jobs.push_back(job);
+    std::vector<NodeState> nodes;
+    for (const auto& [node, state] : nodes_) nodes.push_back(state);
+    control_ = Control(control_.settings(), std::move(jobs), nodes);
+    control_.start(now_);
+  }
   std::vector<Action> on(const Event& event) {
     std::vector<Action> all = control_.on(event, now_);
     for (std::size_t i = 0; i < all.size(); ++i) {
       const auto* persist = std::get_if<Persist>(&all[i]);
       if (persist == nullptr) continue;
+      store(persist->record);
       const auto more = control_.on(Persisted{persist->sequence}, now_);
       all.insert(all.end(), more.begin(), more.end());
     }
@@ -40,6 +50,7 @@ class Desk {
   void wait(std::int64_t milliseconds) { now_ = now_ + milliseconds; }
   const Job& job(const std::string& id) const { return control_.jobs().at(id); }
   const std::map<int, NodeState>& down_nodes() const { return control_.down_nodes(); }
+  std::vector<NodeState> suspected_nodes() const { return control_.suspected_nodes(); }
   // Up to the first word of its leader.
   void run(const std::string& id) {
     on(Planned{id, job(id).epoch, {}, {}, {}});
@@ -53,6 +64,12 @@ class Desk {
     settings.nodes = nodes;
     return settings;
   }
+  void store(const std::variant<Job, NodeState>& record) {
+    if (const auto* job = std::get_if<Job>(&record)) jobs_[job->spec.id] = *job;
+    if (const auto* node = std::get_if<NodeState>(&record)) nodes_[node->node] = *node;
+  }
+  std::map<std::string, Job> jobs_;
+  std::map<int, NodeState> nodes_;
   Control control_;
   Moment now_{1'000'000};
 };
@@ -220,6 +237,7 @@ TEST_CASE("with nodes gone a job goes on with fewer, and waits for as many as it
 }
 
 TEST_CASE("a node that loses two workers soon after each other is taken out, if it can be spared") {
+  const bool restarted = GENERATE(false, true);  // between the losses: what is known is stored
   for (const int least : {1, 3})
     for (const std::int64_t between : {60'000, 4'000'000}) {
       Desk desk(3);
@@ -229,18 +247,26 @@ TEST_CASE("a node that loses two workers soon after each other is taken out, if 
       for (int loss = 1; loss <= 2; ++loss) {
         desk.run("a");
         CHECK(desk.down_nodes().empty());
-        desk.on(Ended{"a", loss, "leader", Outcome::lost, {}, 0, "lost", 2, 2});
+        desk.on(Ended{"a", loss, "leader", Outcome::lost, {}, 0, "killed", 2, 2});
+        if (loss == 1) {
+          REQUIRE(desk.suspected_nodes().size() == 1);
+          CHECK(desk.suspected_nodes()[0].reason == "lost a worker of job a: killed");
+        }
+        if (restarted) desk.restart();
         desk.wait(between);
         desk.on(Tick{});
       }
       const bool taken_out = least == 1 && between < 3'600'000;
       CHECK(desk.down_nodes().size() == (taken_out ? 1 : 0));
       CHECK(desk.down_nodes().count(2) == desk.down_nodes().size());
+      for (const auto& [node, state] : desk.down_nodes())
+        CHECK(state.reason == "it lost two workers within 60 minutes, the last of job a: killed");
       CHECK(desk.job("a").nodes == NodeRange{0, taken_out ? 2 : 3});
     }
 }
 
 TEST_CASE("a job that is lost elsewhere too is at fault itself, and its node is taken back") {
+  const bool restarted = GENERATE(false, true);
   Desk desk(3);
   JobSpec spec = spec_of("a");
   spec.retries = 9;
@@ -250,6 +276,7 @@ TEST_CASE("a job that is lost elsewhere too is at fault itself, and its node is 
     const int node = desk.job("a").nodes.first;
     desk.on(Ended{"a", loss, "leader", Outcome::lost, {}, 0, "lost", 0, node});
     CHECK(desk.down_nodes().size() == (loss == 2 ? 1 : 0));
+    if (restarted) desk.restart();
     desk.wait(60'000);
     desk.on(Tick{});
   }
