@@ -1,5 +1,6 @@
 // The service with real processes and sockets.
 #include <signal.h>
+#include <sqlite3.h>
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
@@ -68,6 +69,30 @@ TEST_CASE("an emulated job is planned, run and remembered") {
   CHECK(job["runs"][0]["steps_done"] == 3);
   CHECK_THAT(service.client("jobs").out, Contains("first"));
   CHECK_THAT(service.ask("GET", "/metrics").body, Contains("railwright_job_steps_total 3\n"));
+}
+
+// Options that came later have defaults: a client that repeats itself after an upgrade asks for the
+// job that is there.
+TEST_CASE("the repeat of a job that an earlier version stored is the same job") {
+  const Folder folder;
+  LiveService service = service_in(folder);
+  const std::string submit = tiny + "--steps 3 --emulated --id first";
+  REQUIRE(service.client(submit).status == 0);
+  REQUIRE(service.client("wait first --timeout 120").status == 0);
+  service.kill_with(SIGTERM);
+  sqlite3* file = nullptr;
+  REQUIRE(sqlite3_open((service.data() + "/coordinator.db").c_str(), &file) == SQLITE_OK);
+  CHECK(sqlite3_exec(file,
+                     "UPDATE jobs SET request = json_remove(request, '$.precision', '$.seed')",
+                     nullptr, nullptr, nullptr) == SQLITE_OK);
+  CHECK(sqlite3_changes(file) == 1);
+  sqlite3_close(file);
+  service.start();
+  CHECK_FALSE(service.job("first")["request"].contains("seed"));
+  const Outcome repeated = service.client(submit);
+  CHECK(repeated.out == "first\n");
+  CHECK(service.job("first")["epoch"] == 1);
+  CHECK(service.client(submit + " --seed 2").status == 2);
 }
 
 TEST_CASE("what cannot be done is refused, and the service goes on") {
