@@ -48,37 +48,30 @@ EdgeLog::Moments EdgeLog::own_moments(const SharedClock& clock) const {
 }
 
 // With the tags of the messages themselves, which are all through.
-WaitResult EdgeLog::exchange(Transport& transport, const Moments& own, Moments& theirs,
-                             Transport::Deadline deadline) const {
+WaitResult EdgeLog::exchange(Transport& transport, Transport::Deadline deadline) {
   std::vector<Request> requests;
   for (std::size_t i = 0; i < in_.size(); ++i)
-    if (!theirs[i].empty())
+    if (!theirs_[i].empty())
       requests.push_back(transport.post_receive(in_[i].peer, in_[i].tag,
-                                                std::as_writable_bytes(std::span(theirs[i]))));
+                                                std::as_writable_bytes(std::span(theirs_[i]))));
   for (std::size_t i = 0; i < out_.size(); ++i)
-    if (!own[i].empty())
+    if (!own_[i].empty())
       requests.push_back(
-          transport.post_send(out_[i].peer, out_[i].tag, std::as_bytes(std::span(own[i]))));
-  WaitResult result{WaitState::done, -1};
-  for (const Request request : requests) {
-    const WaitResult one = transport.wait(request, deadline);
-    if (one.state == WaitState::timeout) transport.cancel(request);
-    if (one.state != WaitState::done) result = one;
-  }
-  return result;
+          transport.post_send(out_[i].peer, out_[i].tag, std::as_bytes(std::span(own_[i]))));
+  return transport.wait_for(requests, deadline);
 }
 
 WaitResult EdgeLog::settle(Transport& transport, const SharedClock& clock,
                            Transport::Deadline deadline) {
-  const Moments own = own_moments(clock);
-  Moments theirs;
-  for (const Stream& stream : in_) theirs.emplace_back(stream.messages.size());
-  const WaitResult result = exchange(transport, own, theirs, deadline);
+  own_ = own_moments(clock);
+  theirs_.clear();
+  for (const Stream& stream : in_) theirs_.emplace_back(stream.messages.size());
+  const WaitResult result = exchange(transport, deadline);
   if (result.state != WaitState::done) return result;
   for (std::size_t i = 0; i < in_.size(); ++i)
-    for (std::size_t k = 0; k < theirs[i].size(); ++k) {
+    for (std::size_t k = 0; k < theirs_[i].size(); ++k) {
       const Message& message = in_[i].messages[k];
-      const std::int64_t begin = std::max(theirs[i][k], clock.common(message.posted));
+      const std::int64_t begin = std::max(theirs_[i][k], clock.common(message.posted));
       const std::int64_t end = std::max(begin + 1, clock.common(message.arrived));
       seen_[{in_[i].peer, rank_}].push_back({begin, end, message.bytes});
     }

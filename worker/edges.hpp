@@ -75,12 +75,12 @@ class EdgeLog {
   static std::size_t stream_of(std::vector<Stream>& streams, int peer, int tag);
   using Moments = std::vector<std::vector<std::int64_t>>;  // of every message of every stream
   Moments own_moments(const SharedClock& clock) const;
-  WaitResult exchange(Transport& transport, const Moments& own, Moments& theirs,
-                      Transport::Deadline deadline) const;
+  WaitResult exchange(Transport& transport, Transport::Deadline deadline);
   void add_up();
 
   int rank_;
   std::vector<Stream> out_, in_;  // few: found by looking at all
+  Moments own_, theirs_;          // kept: a message that is given up may still arrive
   std::map<Edge, std::vector<Interval>> seen_;
   std::map<Edge, EdgeTotal> totals_;
 };

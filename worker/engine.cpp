@@ -60,6 +60,12 @@ collectives::Schedule executed_schedule(const std::string& backend,
   return is_opaque(backend) && !hints ? opaque_schedule(planned) : planned;
 }
 
+std::unique_ptr<Transport> open_messages(const World& world) {
+  meet(world, MPI_COMM_WORLD);
+  const Watchdog watchdog(world, "MPI_Comm_dup");
+  return make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed);
+}
+
 bool shares_memory(const std::string& backend) {
   return backend == "shm" || backend == "hierarchical";
 }
@@ -91,12 +97,6 @@ Result<Segments> share_memory(const World& world, const EngineChoice& choice) {
   Result<Segments> segments = make_mpi_segments(node, std::move(ranks), each);
   MPI_Comm_free(&node);
   return segments;
-}
-
-std::unique_ptr<Transport> open_messages(const World& world) {
-  meet(world, MPI_COMM_WORLD);
-  const Watchdog watchdog(world, "MPI_Comm_dup");
-  return make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed);
 }
 
 Errors open_mixed(const World& world, SharedNode& node, Transport& mpi,

@@ -64,6 +64,9 @@ std::string why_engine_cannot(const std::string& backend, const World& world, in
                               DataType type);
 
 bool shares_memory(const std::string& backend);
+
+// Collective over the world.
+std::unique_ptr<Transport> open_messages(const World& world);
 // True where the library chooses the schedule: mpi, nccl.
 bool is_opaque(const std::string& backend);
 // What such a backend executes in place of a planned schedule, and others the plan itself. nccl

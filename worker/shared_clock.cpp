@@ -13,34 +13,28 @@ constexpr int question_tag = pipeline_tags + 128, answer_tag = question_tag + 1;
 constexpr int distance_tag = question_tag + 2;
 constexpr int round_trips = 8;
 
-template <class Post>
-WaitResult finished(Transport& transport, Transport::Deadline deadline, Post post) {
-  const Request request = post();
-  const WaitResult result = transport.wait(request, deadline);
-  if (result.state == WaitState::timeout) transport.cancel(request);
-  return result;
-}
-
-WaitResult send(Transport& transport, int peer, int tag, std::int64_t value,
-                Transport::Deadline deadline) {
-  return finished(transport, deadline, [&] {
-    return transport.post_send(peer, tag, std::as_bytes(std::span(&value, 1)));
-  });
-}
-
-WaitResult receive(Transport& transport, int peer, int tag, std::int64_t& value,
-                   Transport::Deadline deadline) {
-  return finished(transport, deadline, [&] {
-    return transport.post_receive(peer, tag, std::as_writable_bytes(std::span(&value, 1)));
-  });
-}
-
 }  // namespace
 
 std::int64_t SharedClock::steady_now() {
   return std::chrono::duration_cast<std::chrono::nanoseconds>(
              std::chrono::steady_clock::now().time_since_epoch())
       .count();
+}
+
+WaitResult SharedClock::send(Transport& transport, int peer, int tag, std::int64_t value,
+                             Transport::Deadline deadline) {
+  message_ = value;
+  const Request request = transport.post_send(peer, tag, std::as_bytes(std::span(&message_, 1)));
+  return transport.wait_for({&request, 1}, deadline);
+}
+
+WaitResult SharedClock::receive(Transport& transport, int peer, int tag, std::int64_t& value,
+                                Transport::Deadline deadline) {
+  const Request request =
+      transport.post_receive(peer, tag, std::as_writable_bytes(std::span(&message_, 1)));
+  const WaitResult result = transport.wait_for({&request, 1}, deadline);
+  value = message_;
+  return result;
 }
 
 // The answer was given halfway through the round trip, as nearly as can be known.

@@ -28,6 +28,10 @@ class SharedClock {
   std::int64_t common(std::int64_t own) const;
 
  private:
+  WaitResult send(Transport& transport, int peer, int tag, std::int64_t value,
+                  Transport::Deadline deadline);
+  WaitResult receive(Transport& transport, int peer, int tag, std::int64_t& value,
+                     Transport::Deadline deadline);
   WaitResult ask(Transport& transport, std::int64_t& ahead, Transport::Deadline deadline);
   WaitResult answer(Transport& transport, int peer, Transport::Deadline deadline);
   WaitResult tell(Transport& transport, std::int64_t& ahead, Transport::Deadline deadline);
@@ -38,6 +42,7 @@ class SharedClock {
   Now now_;
   Point before_, latest_;
   bool compared_ = false;
+  std::int64_t message_ = 0;  // kept: one that is given up may still arrive
 };
 
 }  // namespace railwright::worker

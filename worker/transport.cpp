@@ -16,4 +16,14 @@ WaitResult Transport::wait(Request request, Deadline deadline) {
   }
 }
 
+WaitResult Transport::wait_for(std::span<const Request> requests, Deadline deadline) {
+  WaitResult result{WaitState::done, -1};
+  for (const Request request : requests) {
+    const WaitResult one = wait(request, deadline);
+    if (one.state == WaitState::timeout) cancel(request);
+    if (one.state != WaitState::done) result = one;
+  }
+  return result;
+}
+
 }  // namespace railwright::worker

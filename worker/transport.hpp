@@ -43,6 +43,9 @@ class Transport {
   virtual void cancel(Request request) = 0;
   // Polls test() until it is no longer pending or the deadline has passed.
   WaitResult wait(Request request, Deadline deadline);
+  // Each in turn; those that are not done at the deadline are cancelled. Done, or how the last one
+  // that was not done ended.
+  WaitResult wait_for(std::span<const Request> requests, Deadline deadline);
   // Lets messages under way move on, for whoever waits for something else.
   virtual void progress() {}
   // Polls in vain before the core is yielded: many where every rank has a core of its own (giving

@@ -50,6 +50,7 @@ class Backend {
   virtual ~Backend() = default;
   // Collective over the world, before anything else: the groups of this rank, those of the same
   // dimensions in the same order on every rank. Whoever leaves it out pays in the first collective.
+  // The deadline is that of the first group that is made ready; each further one may take as long.
   virtual WaitResult prepare(std::span<const Prospect>, Transport::Deadline) {
     return {WaitState::done, -1};
   }

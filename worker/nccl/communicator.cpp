@@ -19,13 +19,7 @@ WaitResult tell(Transport& transport, const Group& group, int root, ncclUniqueId
   for (std::size_t i = 0; root == group.index && i < group.ranks.size(); ++i)
     if (static_cast<int>(i) != root)
       requests.push_back(transport.post_send(group.ranks[i], id_tag, bytes));
-  WaitResult result{WaitState::done, -1};
-  for (const Request request : requests) {
-    const WaitResult one = transport.wait(request, deadline);
-    if (one.state == WaitState::timeout) transport.cancel(request);
-    if (one.state != WaitState::done) result = one;
-  }
-  return result;
+  return transport.wait_for(requests, deadline);
 }
 
 ncclConfig_t config_with(int most_ctas) {

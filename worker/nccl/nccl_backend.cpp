@@ -268,8 +268,9 @@ Group whole_world(const Transport& transport) {
   return group;
 }
 
-// The world meets once; then it splits for each dimension in turn.
+// The world meets once; then it splits for each dimension in turn, which takes as long again.
 WaitResult NcclBackend::prepare(std::span<const Prospect> prospects, Transport::Deadline deadline) {
+  const auto patience = deadline - Clock::now();
   if (library_.ncclCommSplit == nullptr || prospects.empty()) return {WaitState::done, -1};
   const Group everybody = whole_world(transport_);
   auto& world = communicators_[everybody.ranks];
@@ -284,7 +285,8 @@ WaitResult NcclBackend::prepare(std::span<const Prospect> prospects, Transport::
     if (outcome.state != WaitState::done) break;
     if (prospect.group.ranks.size() == everybody.ranks.size()) continue;
     auto part = std::make_unique<Communicator>(library_);
-    outcome = part->split_from(*world, prospect.group, most_ctas(prospect.channels), deadline);
+    outcome = part->split_from(*world, prospect.group, most_ctas(prospect.channels),
+                               Clock::now() + patience);
     // Two dimensions may have the same ranks, for all of these alike: the first stays.
     communicators_.try_emplace(prospect.group.ranks, std::move(part));
   }

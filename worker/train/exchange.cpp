@@ -62,11 +62,13 @@ Exchange::Exchange(const emulator::Plan& plan, Transport& transport, Backend& ba
   for (int rank = 0; rank < transport.size(); ++rank) everybody_.ranks.push_back(rank);
   everybody_.index = transport.rank();
   everybody_.dimension = Dimension{workload::dimension_count};  // tags of no plan's group
+}
+
+void Exchange::prepare() {
   std::vector<Prospect> prospects;
   for (const Group& group : {tensor_, data_})
     if (group.ranks.size() > 1) prospects.push_back({group, 1});
-  // Whoever does not come is named by the first exchange.
-  (void)backend_.prepare(prospects, deadline());
+  require(backend_.prepare(prospects, deadline()));
 }
 
 const Group& Exchange::group(Dimension dimension) const {
@@ -88,7 +90,9 @@ Transport::Deadline Exchange::deadline() const {
 }
 
 void Exchange::require(const WaitResult& result) const {
-  if (result.state != WaitState::done) throw PeerLost{result};
+  if (result.state == WaitState::done) return;
+  if (when_lost_) when_lost_(PeerLost{result});
+  throw PeerLost{result};
 }
 
 // `vector` elements are what the schedule calls its size: all of `values`, but for all-to-all a

@@ -31,6 +31,11 @@ class Exchange {
  public:
   Exchange(const emulator::Plan& plan, Transport& transport, Backend& backend, Seconds timeout);
 
+  // Collective over the world, before anything else: the backend makes its groups ready.
+  void prepare();
+  // Called before PeerLost is thrown: what is unwound then may wait for a disk that hangs.
+  void when_lost(std::function<void(const PeerLost&)> tell) { when_lost_ = std::move(tell); }
+
   int rank() const { return transport_.rank(); }
   void wait_up_to(Seconds timeout) { timeout_ = timeout; }  // for a peer, from now on
   const Group& group(Dimension dimension) const;            // tp, dp
@@ -72,6 +77,7 @@ class Exchange {
   Transport& transport_;
   Backend& backend_;
   Seconds timeout_;
+  std::function<void(const PeerLost&)> when_lost_;
   Group tensor_, data_, everybody_;
   Reducer reducer_{DataType::float32, ReduceOp::sum};
   struct Sending {

@@ -11,6 +11,7 @@
 
 #include "topology/files/writable.hpp"
 #include "worker/await.hpp"
+#include "worker/engine.hpp"
 #include "worker/mpi_transport.hpp"
 #include "worker/nccl/nccl_backend.hpp"
 #include "worker/train/manifest.hpp"
@@ -232,15 +233,15 @@ bool Run::train(Trainer& trainer) {
 
 int Run::run(const Text& text) {
   const Options& training = options_.training;
+  exchange_.when_lost([this](const PeerLost& lost) { give_up_on(lost); });
   try {
+    exchange_.prepare();
     Trainer trainer(plan_, training.settings, text, exchange_, products_);
     if (training.resume && !agree(world_, trainer.load(training.checkpoint))) return exit_usage;
     if (training.resume && world_.first())
       std::cerr << fmt::format("resumed after step {}, {} sequences per step\n", trainer.steps(),
                                trainer.settings().global_batch);
     return train(trainer) ? finish(trainer) : exit_failed;
-  } catch (const PeerLost& lost) {
-    give_up_on(lost);
   } catch (const DeviceFailed& failed) {
     end(failed);
   }
@@ -271,7 +272,7 @@ int run_training(const World& world, const RunOptions& options, const emulator::
   const auto gpu = choose_products(world, options.training.device);
   if (!agree(world, gpu ? Errors{} : gpu.error())) return exit_usage;
   Products& products = *gpu ? **gpu : cpu_products<float>();
-  auto transport = make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed);
+  auto transport = open_messages(world);
   auto backend = make_backend(world, options, *transport);
   if (!agree(world, backend ? Errors{} : backend.error())) return exit_usage;
   return Run(world, options, plan, products, std::move(transport), std::move(*backend)).run(*text);

@@ -46,6 +46,7 @@ struct Comm {
   std::shared_ptr<Team> team;
   std::string key;
   int rank = 0, polls = 0, collectives = 0, splits = 0;
+  int open_splits = 0;  // that not all ranks have come to
   bool failed = false;
 };
 Comm* comm_of(ncclComm_t comm) { return reinterpret_cast<Comm*>(comm); }
@@ -164,14 +165,25 @@ ncclResult_t join(ncclComm_t* handle, int ranks, std::string key, int rank, cons
   return ncclInProgress;
 }
 
-// What all ranks of a communicator have said in their how-manieth split of it.
-std::map<std::string, std::vector<std::pair<int, std::shared_ptr<Team>>>> g_splits;
+// What the ranks of a communicator have said in their how-manieth split of it.
+struct Wish {
+  Comm* parent;
+  int color, key;
+  ncclComm_t* handle;  // written when all have come, as by NCCL
+};
+std::map<std::string, std::vector<Wish>> g_splits;
 
-void end_split(const std::vector<std::pair<int, std::shared_ptr<Team>>>& said) {
-  for (const auto& [color, team] : said) {
+void end_split(const std::string& split_key, const std::vector<Wish>& wishes) {
+  for (const Wish& wish : wishes) {
+    const std::string key = split_key + "/" + std::to_string(wish.color);
+    auto& team = g_teams[key];
+    if (team == nullptr) team = std::make_shared<Team>();
     team->ranks = static_cast<int>(
-        std::ranges::count_if(said, [&](const auto& one) { return one.first == color; }));
+        std::ranges::count_if(wishes, [&](const Wish& one) { return one.color == wish.color; }));
     team->collectives.resize(static_cast<size_t>(team->ranks));
+    ++team->joined;
+    *wish.handle = reinterpret_cast<ncclComm_t>(new Comm{team, key, wish.key});
+    --wish.parent->open_splits;
   }
 }
 
@@ -182,14 +194,10 @@ ncclResult_t split(Comm& parent, int color, int key, ncclComm_t* handle, const n
                          std::to_string(number) + " color=" + std::to_string(color) +
                          " key=" + std::to_string(key) + " maxCTAs=" + std::to_string(c->maxCTAs));
   const std::string split_key = parent.key + "/" + std::to_string(number);
-  auto& team = g_teams[split_key + "/" + std::to_string(color)];
-  if (team == nullptr) team = std::make_shared<Team>();
-  ++team->joined;
-  *handle =
-      reinterpret_cast<ncclComm_t>(new Comm{team, split_key + "/" + std::to_string(color), key});
-  auto& said = g_splits[split_key];
-  said.emplace_back(color, team);
-  if (static_cast<int>(said.size()) == parent.team->ranks) end_split(said);
+  auto& wishes = g_splits[split_key];
+  wishes.push_back({&parent, color, key, handle});
+  ++parent.open_splits;
+  if (static_cast<int>(wishes.size()) == parent.team->ranks) end_split(split_key, wishes);
   return ncclInProgress;
 }
 
@@ -230,7 +238,7 @@ ncclResult_t ncclCommGetAsyncError(ncclComm_t handle, ncclResult_t* error) {
   const std::lock_guard lock(g_mutex);
   Comm& comm = *comm_of(handle);
   const bool joining = comm.team->ranks == 0 || comm.team->joined < comm.team->ranks ||
-                       comm.polls < g_fake.polls_in_progress;
+                       comm.polls < g_fake.polls_in_progress || comm.open_splits > 0;
   ++comm.polls;
   *error = comm.failed ? ncclRemoteError : joining ? ncclInProgress : ncclSuccess;
   return ncclSuccess;
