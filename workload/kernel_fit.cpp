@@ -30,6 +30,15 @@ Share share_of(const Line& line, double sheet_rate, const std::string& what,
   return {1, error};
 }
 
+bool grows(const Line& line, const std::string& what, const std::string& along,
+           std::vector<std::string>& notes) {
+  if (line.slope > 0) return true;
+  notes.push_back(fmt::format(
+      "{}: the time does not grow with the {}, nothing is written; measure while nothing else runs",
+      what, along));
+  return false;
+}
+
 CalibrationEntry entry(const topology::AcceleratorKind& accelerator, const char* parameter,
                        const char* unit, Share share, std::size_t points,
                        std::pair<double, double> range, const std::string& source) {
@@ -48,6 +57,7 @@ void add_products(topology::Calibration& calibration, const Curves& curves,
     time.push_back(point.time.value * point.k / at_unit_rate);
   }
   const Line line = fitted_line(depth, time);
+  if (!grows(line, "gemm_efficiency", "depth", notes)) return;
   const Share share =
       share_of(line, accelerator.peak.at(precision).per_second, "gemm_efficiency", notes);
   const Share half{std::max(0.0, line.intercept / line.slope), line.intercept_error / line.slope};
@@ -68,6 +78,7 @@ void add_copies(topology::Calibration& calibration, const Curves& curves,
     time.push_back(point.time.value);
   }
   const Line line = fitted_line(moved, time);
+  if (!grows(line, "hbm_efficiency", "size", notes)) return;
   const Share share =
       share_of(line, accelerator.memory_bandwidth.bytes_per_second, "hbm_efficiency", notes);
   const Share half{std::max(0.0, line.intercept / line.slope), line.intercept_error / line.slope};

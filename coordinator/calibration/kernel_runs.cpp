@@ -123,11 +123,14 @@ class Fit {
     return workload::kernel_calibration(curves, accelerator_, precision_, source, notes);
   }
   double error(const workload::ProductPoint& point, const topology::Calibration& with) const {
-    const Seconds time = workload::predicted_time(point, accelerator_, precision_, with);
-    return std::abs(time / point.time - 1);
+    return off_by(workload::predicted_time(point, accelerator_, precision_, with), point.time);
   }
   double error(const workload::CopyPoint& point, const topology::Calibration& with) const {
-    return std::abs(workload::predicted_time(point, accelerator_, with) / point.time - 1);
+    return off_by(workload::predicted_time(point, accelerator_, with), point.time);
+  }
+  // Where nothing could be fitted no time is predicted: off by all of it.
+  static double off_by(Seconds predicted, Seconds measured) {
+    return std::isfinite(predicted.value) ? std::abs(predicted / measured - 1) : 1;
   }
 
   Curves curves_;

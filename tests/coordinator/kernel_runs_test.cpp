@@ -85,6 +85,16 @@ TEST_CASE("one product that is twice as slow shows, and more where it is left ou
   CHECK(fit->left_out > fit->residual);
 }
 
+TEST_CASE("what could not be fitted is off by all of it, and said") {
+  Json document = made(0.7, 90, 0.8, 3e6);
+  for (Json& copy : document["copies"]) copy["time_s"] = 1e-3;
+  const auto fit = fit_kernels(document.dump(), "kernels.json", "");
+  REQUIRE(fit);
+  CHECK(fit->entries.size() == 2);
+  CHECK(fit->residual == Approx(4.0 / 10));  // six products and the four largest copies
+  CHECK(fit->note.find("hbm_efficiency: the time does not grow") == 0);
+}
+
 TEST_CASE("of a file that kernels wrote the fit is the one that kernels wrote beside it") {
   const std::string text = test::read_text(test::source_file(measured));
   const auto fit = fit_kernels(text, "kernels.json", "");

@@ -87,6 +87,20 @@ TEST_CASE("more than the data sheet's rate counts as all of it, and is told") {
   CHECK(topology::parse_calibration(to_json(calibration), "test.json"));
 }
 
+TEST_CASE("times that do not grow with the work say nothing, and that is told") {
+  const topology::AcceleratorKind& kind = accelerator("cpu-core");
+  Curves curves = curves_of(kind, topology::Precision::fp32, 0.7, 90, 0.8, 3e6);
+  for (ProductPoint& point : curves.products) point.time = seconds(1 / point.flops());
+  for (CopyPoint& point : curves.copies) point.time = seconds(1e-3);
+  std::vector<std::string> notes;
+  const auto calibration =
+      kernel_calibration(curves, kind, topology::Precision::fp32, "a test", notes);
+  CHECK(calibration.entries.empty());
+  REQUIRE(notes.size() == 2);
+  CHECK(notes[0].find("gemm_efficiency: the time does not grow with the depth") == 0);
+  CHECK(notes[1].find("hbm_efficiency: the time does not grow with the size") == 0);
+}
+
 TEST_CASE("a calibration expects the times that it was fitted to") {
   const topology::AcceleratorKind& kind = accelerator("h100-sxm5-80gb");
   const auto precision = topology::Precision::bf16;

@@ -17,10 +17,15 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
+// Collective: with `auto` all ranks measure the same kind.
 Result<std::unique_ptr<Processor>> choose(const World& world, const KernelOptions& options) {
   if (options.device == "cpu") return make_cpu();
   auto gpu = make_gpu(world.node_rank);
-  if (options.device == "gpu" || gpu) return gpu;
+  const std::uint64_t found = reduced(world, MPI_COMM_WORLD, gpu ? 1 : 0, MPI_SUM);
+  if (options.device == "gpu" || found == static_cast<std::uint64_t>(world.size)) return gpu;
+  if (world.first() && found > 0)
+    std::cerr << fmt::format("note: {} of {} ranks have a GPU: the CPUs are measured\n", found,
+                             world.size);
   return make_cpu();
 }
 

@@ -247,12 +247,14 @@ TEST_CASE("a rank that does not come is named, not waited for") {
 TEST_CASE("slow work beside is no silence, a rank that stands still is") {
   const auto plan = train_plan(gpt_json, "dp=3,micro_batch=1", 9);
   for (const bool stands_still : {false, true}) {
-    std::atomic<int> done = 0, lost = 0, early = 0;
+    std::atomic<int> done = 0, lost = 0, early = 0, told = 0;
     on_ranks(3, [&](Transport& transport) {
       if (stands_still && transport.rank() == 2) return;
       const auto backend = make_p2p_backend(transport);
       Exchange exchange(plan, transport, *backend, seconds(1));
       const int slow = transport.rank() == 1 ? 2500 : 0;
+      // Who waits for a slow disk of its own says before that whom it has lost.
+      exchange.when_lost([&](const PeerLost&) { told += slow == 0 || done < 2; });
       try {
         exchange.work_together([&] {
           std::this_thread::sleep_for(std::chrono::milliseconds(slow));
@@ -265,6 +267,7 @@ TEST_CASE("slow work beside is no silence, a rank that stands still is") {
     });
     CHECK(done == (stands_still ? 2 : 3));
     CHECK(lost == (stands_still ? 2 : 0));
+    CHECK(told == lost);
     CHECK(early == 0);
   }
 }
