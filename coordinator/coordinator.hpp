@@ -27,6 +27,8 @@ enum class SearchMode : std::uint8_t {
   pruned,      // those whose bound is worse than the best are left out: the same best plans
 };
 
+inline constexpr std::size_t most_listed = 1000;  // plans of an answer
+
 struct PlanRequest {
   topology::Cluster cluster;
   workload::Training training;

@@ -90,6 +90,10 @@ std::string to_json(const Plan& plan);
 // Unknown keys are errors, except those that start with "x-"; digests must match their content.
 Result<Plan> parse_plan(std::string_view text, const std::string& file);
 Result<Plan> load_plan(const std::string& path);
+
+// Launchers fill nodes in the order of the ranks: why none can start the plan on real machines, or
+// nothing. `path`: of the plan, for the message.
+std::optional<ConfigError> why_not_launched(const Plan& plan, const std::string& path = {});
 // Whole or not at all: written beside the target, then renamed. A device or a pipe is written to.
 Result<void> save_plan(const Plan& plan, const std::string& path);
 // Lower-case hexadecimal SHA-256.

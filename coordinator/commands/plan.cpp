@@ -82,7 +82,7 @@ void add_options(CLI::App& command, Options& options) {
                          workload::degree_words);
   command.add_option("--top", options.top, "plans to show")
       ->capture_default_str()
-      ->check(CLI::Range(1, 1000));
+      ->check(CLI::Range(std::size_t{1}, most_listed));
   command.add_flag("--all", options.all, "list plans that differ in details only, too");
   command
       .add_option("--precision", options.precision,

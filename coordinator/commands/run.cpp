@@ -195,6 +195,9 @@ int run(const Options& options) {
   const auto plan = emulator::load_plan(options.plan);
   if (!plan) return report(plan.error());
   if (const auto error = wrong_ranks(options, *plan)) return report({*error});
+  if (const auto error = emulator::why_not_launched(*plan, options.plan);
+      error && options.backend != "emulated")
+    return report({*error});
   const auto cluster = topology::build_cluster(plan->cluster);
   if (!cluster) return report(cluster.error());
   auto settings = settings_of(options);

@@ -135,7 +135,7 @@ std::string alike_line(const Planning& planning) {
   return fmt::format(
       "{} more that differ from these in shard, etp, vpp or sequence parallelism alone: --all "
       "--top {}.\n",
-      alike, planning.candidates.size() + alike);
+      alike, std::min(most_listed, planning.candidates.size() + alike));
 }
 
 std::string uncertainty_line(const Planning& planning) {

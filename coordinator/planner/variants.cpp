@@ -86,8 +86,9 @@ std::vector<int> torus_of(const topology::Cluster& cluster) {
   return whole ? network.dimensions : std::vector<int>{};
 }
 
-// The axes in every sequence but their own, by extent.
-std::vector<std::vector<Axis>> turns_of(const std::vector<int>& extents) {
+// The axes in every sequence but their own. Those of equal extent are alike where no twist tells
+// them apart.
+std::vector<std::vector<Axis>> turns_of(const std::vector<int>& extents, bool twisted) {
   std::vector<Axis> axes;  // the fastest first, as accelerators count
   std::int64_t stride = 1;
   for (auto extent = extents.rbegin(); extent != extents.rend(); ++extent) {
@@ -95,17 +96,15 @@ std::vector<std::vector<Axis>> turns_of(const std::vector<int>& extents) {
     stride *= *extent;
   }
   std::vector<std::vector<Axis>> turns;
-  std::set<std::vector<std::int64_t>> seen;
-  const std::vector<Axis> own = axes;
-  const auto extents_of = [](const std::vector<Axis>& some) {
-    std::vector<std::int64_t> all;
-    for (const Axis& axis : some) all.push_back(axis.extent);
-    return all;
+  std::set<std::vector<Axis>> seen;
+  const auto kind_of = [&](std::vector<Axis> turn) {
+    for (Axis& axis : turn) axis.stride = twisted ? axis.stride : 0;
+    return turn;
   };
-  seen.insert(extents_of(own));
+  seen.insert(kind_of(axes));
   std::sort(axes.begin(), axes.end());
   do {
-    if (seen.insert(extents_of(axes)).second) turns.push_back(axes);
+    if (seen.insert(kind_of(axes)).second) turns.push_back(axes);
   } while (std::next_permutation(axes.begin(), axes.end()));
   return turns;
 }
@@ -130,12 +129,13 @@ std::vector<Placed> arrangements_of(const topology::Cluster& cluster, const Degr
   for (const RankOrder& order : orders_of(cluster, degrees)) all.push_back({degrees, order, {}});
   const std::size_t orders = all.size();
   const std::vector<int> extents = torus_of(cluster);
+  const bool twisted = !extents.empty() && !cluster.spec.networks.front().twists.empty();
   const std::int64_t world = degrees.world();
   if (extents.empty() || world != cluster.accelerators() || world > most_turned) return all;
   std::set<std::vector<int>> seen;
   for (const Placed& placed : all) seen.insert(places_of(placed));
   for (std::size_t i = 0; i < orders; ++i)
-    for (const std::vector<Axis>& axes : turns_of(extents)) {
+    for (const std::vector<Axis>& axes : turns_of(extents, twisted)) {
       Placed turned{degrees, all[i].order, axes};
       if (seen.insert(places_of(turned)).second) all.push_back(std::move(turned));
     }

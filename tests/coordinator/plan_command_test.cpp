@@ -1,6 +1,7 @@
 #include <fmt/format.h>
 
 #include <catch2/catch.hpp>
+#include <regex>
 
 #include "command.hpp"
 
@@ -63,6 +64,24 @@ TEST_CASE("plan --json has the keys of the contract, and blame adds up to the st
   CHECK(document["points_total"] == document["points_rejected_memory"].get<int>() +
                                         document["points_pruned"].get<int>() +
                                         document["points_evaluated"].get<int>());
+}
+
+TEST_CASE("plan lists the best of each family, and all of them as its hint says") {
+  const Outcome families = run_command(plan_8b + "--top 3");
+  std::smatch hint;
+  REQUIRE(std::regex_search(families.out, hint,
+                            std::regex("\n(\\d+) more that differ .*: (--all --top \\d+)")));
+  const auto listed = run_command(plan_8b + "--top 3 --json").json()["plans"];
+  int alike = 0;
+  for (const auto& plan : listed) alike += plan["alike"].get<int>();
+  CHECK(alike == std::stoi(hint[1]));
+  REQUIRE(alike > 0);
+  const auto all = run_command(plan_8b + hint[2].str() + " --json").json()["plans"];
+  CHECK(static_cast<int>(all.size()) == alike + 3);
+  for (const auto& plan : all) CHECK(plan.value("alike", 0) == 0);
+  CHECK(all[0]["step_time_s"] == listed[0]["step_time_s"]);
+  CHECK(run_command(plan_8b + "--top 1000").status == 0);
+  CHECK(run_command(plan_8b + "--top 1001").status == 2);
 }
 
 TEST_CASE("plan -o writes a plan that emulate reads") {

@@ -223,6 +223,25 @@ TEST_CASE("no fixed split of experts and no fixed size of a shard beats the sear
   check(request_of("llama-2-7b", "dgx-h100-4", 32, 64, 4096), {"shard=4", "shard=8", "shard=16"});
 }
 
+// Whole experts take memory and time for their gradients, thin slices of them make thin products.
+TEST_CASE("experts are split over some of the tensor-parallel ranks where that is best") {
+  auto request = request_of("mixtral-8x7b", "dgx-h100-4", 16, 32, 4096);
+  for (const auto& [fix, etp] : {std::pair("tp=8,ep=2", 2), {"tp=8,ep=1", 4}}) {
+    INFO(fix);
+    request.fix = fix;
+    const auto planning = plan_training(request);
+    REQUIRE(planning.has_value());
+    const Candidate& best = planning->candidates.front();
+    CHECK(best.plan.degrees.etp == etp);
+    for (const char* outermost : {",etp=1", ",etp=8"}) {
+      request.fix = fix + std::string(outermost);
+      const auto other = plan_training(request);
+      REQUIRE(other.has_value());
+      CHECK(step_of(best) < 0.95 * step_of(other->candidates.front()));
+    }
+  }
+}
+
 TEST_CASE("context parallelism takes its ranks from data parallelism") {
   auto request = request_of("llama-3.1-8b", "dgx-h100-4", 32, 16, 32768);
   request.fix = "cp=4";

@@ -3,6 +3,7 @@
 #include <catch2/catch.hpp>
 #include <set>
 
+#include "command.hpp"
 #include "coordinator/planner/bound.hpp"
 #include "coordinator/planner/emit/emit.hpp"
 #include "coordinator/planner/variants.hpp"
@@ -75,6 +76,22 @@ TEST_CASE("equal axes are not told apart, and part of a torus is not turned") {
         orders_of(larger.cluster, degrees).size());
 }
 
+TEST_CASE("a twist tells equal axes apart") {
+  const Degrees degrees = *workload::parse_degrees("tp=4,dp=16");
+  PlanRequest cube = on_torus("4, 4, 4", 64, "llama-2-7b", 64, 4096);
+  topology::ClusterSpec spec = cube.cluster.spec;
+  spec.networks.front().twists = {{0, 1, 2}};  // x closes two steps further along y
+  auto twisted = topology::build_cluster(spec);
+  REQUIRE(twisted.has_value());
+  cube.cluster = std::move(*twisted);
+  const auto turned = arrangements_of(cube.cluster, degrees);
+  CHECK(turned.size() > orders_of(cube.cluster, degrees).size());
+  std::set<double> steps;  // and it matters
+  for (const Placed& placed : turned)
+    if (placed.order == workload::default_order) steps.insert(emulated(cube, placed));
+  CHECK(steps.size() > 1);
+}
+
 TEST_CASE("tensors that fit the middle axis of a torus alone are put along it") {
   PlanRequest request = on_torus("2, 4, 8", 64, "llama-2-7b", 64, 4096);
   const Degrees degrees = *workload::parse_degrees("tp=4,dp=16,sequence_parallel=true");
@@ -120,6 +137,14 @@ TEST_CASE("a plan along the axes of a torus is written, read and emulated as it 
              Catch::Matchers::Contains("beyond the cluster"));
   CHECK_FALSE(emit(Framework::megatron, plan).has_value());
   CHECK_FALSE(emit_sbatch(plan, "plan.json").has_value());
+  const test::Folder folder;
+  const std::string path = folder.write("plan.json", emulator::to_json(plan));
+  for (const char* what : {" --dry-run", ""}) {
+    const auto run = test::run_command("run --plan " + path + what);
+    CHECK(run.status == 2);
+    CHECK_THAT(run.err, Catch::Matchers::Contains(path) &&
+                            Catch::Matchers::Contains("along the axes of a torus"));
+  }
 }
 
 // No step of TPU v5p is published with all that a row of training.csv needs: laws instead.

@@ -96,12 +96,9 @@ std::string backend_for(const World& world, const RunOptions& options, const emu
   return "hierarchical";
 }
 
-// Launchers fill nodes in the order of the ranks, and GPUs in that of a node's.
-Errors why_not_along_axes(const emulator::Plan& plan, const RunOptions& options) {
-  if (plan.placement.axes.empty() || options.backend == "emulated") return {};
-  return {{{options.plan_path, 0, 0},
-           "the plan places ranks along the axes of a torus, which no launcher does",
-           "plan with --placement linear, or run with --backend emulated"}};
+Errors why_not_real(const emulator::Plan& plan, const RunOptions& options) {
+  const auto error = emulator::why_not_launched(plan, options.plan_path);
+  return error && options.backend != "emulated" ? Errors{*error} : Errors{};
 }
 
 }  // namespace
@@ -113,7 +110,7 @@ int run_plan(const World& world, const RunOptions& options) {
   if (!agree(world, cluster ? Errors{} : cluster.error())) return exit_usage;
   if (!agree(world, misplacement(*plan, *cluster, world, options.plan_path))) return exit_usage;
 
-  if (!agree(world, why_not_along_axes(*plan, options))) return exit_usage;
+  if (!agree(world, why_not_real(*plan, options))) return exit_usage;
   if (!agree(world, unwritable_outputs(world, options))) return exit_usage;
   if (!agree(world, why_not_throttle(options.throttles, world.size))) return exit_usage;
   if (options.workload == "train") return train::run_training(world, options, *plan);

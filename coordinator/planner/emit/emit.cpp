@@ -22,17 +22,6 @@ std::string shell_quoted(const std::string& text) {
   return quoted + "'";
 }
 
-namespace {
-
-Errors refused_axes(const Plan& plan) {
-  if (plan.placement.axes.empty()) return {};
-  return {{{},
-           "placement along the axes of a torus: launchers fill nodes in their order",
-           "plan with --placement linear"}};
-}
-
-}  // namespace
-
 Result<std::string> emit(Framework framework, const Plan& plan) {
   Errors errors;
   switch (framework) {
@@ -49,7 +38,7 @@ Result<std::string> emit(Framework framework, const Plan& plan) {
       errors = deepspeed_refusals(plan);
       break;
   }
-  for (ConfigError& error : refused_axes(plan)) errors.push_back(std::move(error));
+  if (auto error = emulator::why_not_launched(plan)) errors.push_back(std::move(*error));
   if (!errors.empty()) return tl::unexpected(std::move(errors));
   switch (framework) {
     case Framework::megatron:
@@ -82,7 +71,8 @@ Result<std::string> emit_sbatch(const Plan& plan, const std::string& plan_file) 
   const topology::ClusterSpec& spec = plan.cluster;
   const int per_node = spec.nodes.front().accelerators;
   const std::int64_t world = plan.degrees.world();
-  if (Errors errors = refused_axes(plan); !errors.empty()) return tl::unexpected(std::move(errors));
+  if (auto error = emulator::why_not_launched(plan))
+    return tl::unexpected(Errors{std::move(*error)});
   for (const topology::NodeGroup& group : spec.nodes)
     if (group.accelerators != per_node)
       return failure({},
