@@ -153,6 +153,18 @@ TEST_CASE("another number of ranks than the plan's is refused with the right one
   CHECK_FALSE(fs::exists(folder.file("run.json")));
 }
 
+TEST_CASE("a plan along the axes of a torus is emulated, and not started in another order",
+          "[mpi]") {
+  const Folder folder;
+  emulator::Plan plan = small_plan("dp=2,micro_batch=1");
+  plan.placement.axes = {{2, 1}};
+  const std::string path = saved(folder, plan);
+  const Ended real = run(folder, 2, "run --plan " + path + " --steps 1");
+  CHECK(real.status == 2);
+  CHECK(real.errors.find("along the axes of a torus, which no launcher does") != std::string::npos);
+  CHECK(run(folder, 2, "run --plan " + path + " --steps 1 --backend emulated").status == 0);
+}
+
 TEST_CASE("a missing or broken plan and wrong options end with status 2", "[mpi]") {
   const Folder folder;
   std::ofstream(folder.file("broken.json")) << "{\"schema_version\": 1, ";
