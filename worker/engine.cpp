@@ -60,12 +60,6 @@ collectives::Schedule executed_schedule(const std::string& backend,
   return is_opaque(backend) && !hints ? opaque_schedule(planned) : planned;
 }
 
-std::unique_ptr<Transport> open_messages(const World& world) {
-  meet(world, MPI_COMM_WORLD);
-  const Watchdog watchdog(world, "MPI_Comm_dup");
-  return make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed);
-}
-
 bool shares_memory(const std::string& backend) {
   return backend == "shm" || backend == "hierarchical";
 }
@@ -97,6 +91,12 @@ Result<Segments> share_memory(const World& world, const EngineChoice& choice) {
   Result<Segments> segments = make_mpi_segments(node, std::move(ranks), each);
   MPI_Comm_free(&node);
   return segments;
+}
+
+std::unique_ptr<Transport> open_messages(const World& world) {
+  meet(world, MPI_COMM_WORLD);
+  const Watchdog watchdog(world, "MPI_Comm_dup");
+  return make_mpi_transport(MPI_COMM_WORLD, world.oversubscribed);
 }
 
 Errors open_mixed(const World& world, SharedNode& node, Transport& mpi,
@@ -148,16 +148,16 @@ Result<Engine> Engine::make(const World& world, const EngineChoice& choice) {
   return Engine(std::move(parts));
 }
 
-Backend& Engine::backend() { return *parts_->backend; }
+Backend& Engine::backend() const { return *parts_->backend; }
 
-Transport& Engine::transport() { return parts_->transport(); }
+Transport& Engine::transport() const { return parts_->transport(); }
 
 std::span<std::byte> Engine::allocate(std::size_t size) {
   if (parts_->node) return parts_->node->allocate(size);
   return parts_->own.emplace_back(size);
 }
 
-EdgeLog* Engine::edges() { return parts_->edges.get(); }
+EdgeLog* Engine::edges() const { return parts_->edges.get(); }
 
 SharedNode* Engine::node() { return parts_->node.get(); }
 

@@ -38,14 +38,14 @@ class Engine {
   Engine& operator=(Engine&&) noexcept;
   ~Engine();
 
-  Backend& backend();
-  Transport& transport();
+  Backend& backend() const;
+  Transport& transport() const;
   // Memory for buffers of collectives: shared where the backend can make use of it.
   std::span<std::byte> allocate(std::size_t size);
   // The ranks that share memory with this one; null for p2p and mpi.
   SharedNode* node();
   // Null where nothing is timed: schedules of others, and who did not ask for it.
-  EdgeLog* edges();
+  EdgeLog* edges() const;
   // Payload bytes of this rank by the way they took; absent where nobody counts them.
   std::optional<Ways> ways() const;
 
@@ -64,9 +64,6 @@ std::string why_engine_cannot(const std::string& backend, const World& world, in
                               DataType type);
 
 bool shares_memory(const std::string& backend);
-
-// Collective over the world.
-std::unique_ptr<Transport> open_messages(const World& world);
 // True where the library chooses the schedule: mpi, nccl.
 bool is_opaque(const std::string& backend);
 // What such a backend executes in place of a planned schedule, and others the plan itself. nccl

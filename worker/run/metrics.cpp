@@ -51,7 +51,7 @@ Json contribution(const World& world, const Part& part, const Record& record) {
   json["links"] = Json::array();
   for (const auto& [link, sum] : links)
     json["links"].push_back({link, sum.sent, sum.received, sum.wait});
-  json["edges"] = edges_of(record);
+  json["edges"] = edges_of(record.edges);
   return json;
 }
 

@@ -16,7 +16,7 @@ using Json = nlohmann::ordered_json;
 Json own_report(const World& world, const Part& part, const Record& record) {
   Json report = {{"rank", world.rank},          {"host", world.hosts[world.rank]},
                  {"wait_s", record.wait.value}, {"checked", record.checked},
-                 {"wrong", record.wrong},       {"edges", edges_of(record)}};
+                 {"wrong", record.wrong},       {"edges", edges_of(record.edges)}};
   report["kinds"] = Json::array();
   for (std::size_t i = 0; i < part.kinds.size(); ++i) {
     const Kind& kind = part.kinds[i];
@@ -111,11 +111,12 @@ std::vector<Json> edge_rows(const std::vector<Json>& reports) {
 
 // Where an edge lies, as the plan places its ranks: the links of its routes, the class of the
 // slowest, and in `path` all classes, so that edges can be told which are expected to be alike.
-void add_places(std::vector<Json>& edges, const Part& part) {
-  const topology::Router router(*part.cluster);
-  const topology::Graph& graph = part.cluster->graph;
+void add_places(std::vector<Json>& edges, const emulator::Plan& plan,
+                const topology::Cluster& cluster) {
+  const topology::Router router(cluster);
+  const topology::Graph& graph = cluster.graph;
   const auto accelerator = [&](const Json& rank) {
-    return emulator::accelerator_of(rank.get<int>(), part.plan.placement, part.plan.degrees);
+    return emulator::accelerator_of(rank.get<int>(), plan.placement, plan.degrees);
   };
   for (Json& edge : edges) {
     edge["class"] = "";
@@ -142,6 +143,25 @@ Json slow_places(const std::vector<Json>& reports, const std::vector<Json>& edge
   Json result = slow_links(reports, slow);
   for (const Json& edge : slow) result.push_back(edge);
   return result;
+}
+
+// With more ranks than cores nothing is judged: a late rank is one that had no core.
+void add_edges(Json& document, const World& world, const std::vector<Json>& reports,
+               const emulator::Plan& plan, const topology::Cluster& cluster) {
+  std::vector<Json> edges = edge_rows(reports);
+  add_places(edges, plan, cluster);
+  document["edges"] = edges;
+  document["slow_links"] =
+      world.oversubscribed ? Json::array() : slow_places(reports, edges, world);
+  document["judged_links"] =
+      world.oversubscribed ? std::set<std::string>{} : judged_links(reports, edges, world.first_of);
+}
+
+std::vector<Json> gathered(const World& world, const Json& own) {
+  std::vector<Json> reports;
+  for (const std::string& text : gather_text(world, MPI_COMM_WORLD, own.dump()))
+    reports.push_back(Json::parse(text));
+  return reports;
 }
 
 // Links that set the pace of collectives: how long these took, and were expected to.
@@ -205,15 +225,8 @@ Json document_of(const World& world, const std::vector<Json>& reports, const Par
   document["predicted"] = predicted;
   document["ratio"] = ratio;
   document["bound"] = bound;
-  // With more ranks than cores a late rank is one that had no core.
   document["links"] = link_rows(reports);
-  std::vector<Json> edges = edge_rows(reports);
-  add_places(edges, part);
-  document["edges"] = edges;
-  document["slow_links"] =
-      world.oversubscribed ? Json::array() : slow_places(reports, edges, world);
-  document["judged_links"] =
-      world.oversubscribed ? std::set<std::string>{} : judged_links(reports, edges, world.first_of);
+  add_edges(document, world, reports, part.plan, *part.cluster);
   document["slow_ranks"] = world.oversubscribed ? Json::array() : slow_ranks(reports, steps);
   add_verification(document, reports);
   return document;
@@ -262,9 +275,9 @@ std::string slow_line(const Json& link) {
 
 }  // namespace
 
-nlohmann::ordered_json edges_of(const Record& record) {
+nlohmann::ordered_json edges_of(const std::vector<EdgeTotal>& totals) {
   Json edges = Json::array();
-  for (const EdgeTotal& edge : record.edges)
+  for (const EdgeTotal& edge : totals)
     edges.push_back({{"ranks", {edge.source, edge.target}},
                      {"source", "measured"},
                      {"messages", edge.messages},
@@ -282,12 +295,25 @@ Seconds typical_step(std::vector<Seconds> steps) {
 
 std::string report_json(const World& world, const Part& part, const Record& record,
                         const std::string& backend) {
-  std::vector<Json> reports;
-  for (const std::string& text :
-       gather_text(world, MPI_COMM_WORLD, own_report(world, part, record).dump()))
-    reports.push_back(Json::parse(text));
+  const std::vector<Json> reports = gathered(world, own_report(world, part, record));
   if (!world.first()) return {};
   return document_of(world, reports, part, record.steps, backend).dump(2) + "\n";
+}
+
+nlohmann::ordered_json judged_edges(const World& world, const emulator::Plan& plan,
+                                    const topology::Cluster& cluster,
+                                    const std::vector<EdgeTotal>& totals) {
+  const Json own = {{"rank", world.rank}, {"kinds", Json::array()}, {"edges", edges_of(totals)}};
+  const std::vector<Json> reports = gathered(world, own);
+  Json document = Json::object();
+  if (world.first()) add_edges(document, world, reports, plan, cluster);
+  return document;
+}
+
+std::string slow_links_text(const nlohmann::ordered_json& document) {
+  std::string text;
+  for (const Json& link : document["slow_links"]) text += slow_line(link);
+  return text;
 }
 
 std::string report_text(const std::string& json) {
@@ -312,7 +338,7 @@ std::string report_text(const std::string& json) {
   for (const Json& rank : document["slow_ranks"])
     text += fmt::format("slow: rank {} on {}, {:.1f} ms late in all\n", rank["rank"].get<int>(),
                         rank["host"].get<std::string>(), rank["late_s"].get<double>() * 1e3);
-  for (const Json& link : document["slow_links"]) text += slow_line(link);
+  text += slow_links_text(document);
   const Json& verification = document["verification"];
   text += fmt::format("checked {} results: {} wrong elements\n",
                       verification["checked"].get<std::uint64_t>(),

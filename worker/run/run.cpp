@@ -113,7 +113,7 @@ int run_plan(const World& world, const RunOptions& options) {
   if (!agree(world, why_not_real(*plan, options))) return exit_usage;
   if (!agree(world, unwritable_outputs(world, options))) return exit_usage;
   if (!agree(world, why_not_throttle(options.throttles, world.size))) return exit_usage;
-  if (options.workload == "train") return train::run_training(world, options, *plan);
+  if (options.workload == "train") return train::run_training(world, options, *plan, *cluster);
   const std::string backend = backend_for(world, options, *plan);
   NodeMetrics metrics(world, options, backend);
   if (!agree(world, metrics.listen())) return exit_usage;

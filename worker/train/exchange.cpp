@@ -188,6 +188,11 @@ void Exchange::agree_on_largest(double& value) {
   value = largest.value;
 }
 
+void Exchange::settle(EdgeLog& edges, SharedClock& clock) {
+  require(clock.compare(transport_, deadline()));
+  require(edges.settle(transport_, clock, deadline()));
+}
+
 void Exchange::work_together(const std::function<void()>& work) {
   const std::chrono::duration<double> between(std::min(0.25, timeout_.value / 8));
   std::future<void> own = std::async(std::launch::async, work);

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "worker/edges.hpp"
+#include "worker/shared_clock.hpp"
 #include "worker/train/matrix.hpp"
 #include "worker/worker.hpp"
 
@@ -65,6 +67,8 @@ class Exchange {
   // that stands still is lost as it would be elsewhere. No exchange inside `work`; what it throws
   // comes out here.
   void work_together(const std::function<void()>& work);
+  // Everybody, while no messages are under way: what `edges` has timed comes together.
+  void settle(EdgeLog& edges, SharedClock& clock);
   Seconds spent() const { return spent_; }  // in collectives, over all calls
 
  private:

@@ -12,8 +12,7 @@
 #include "topology/files/writable.hpp"
 #include "worker/await.hpp"
 #include "worker/engine.hpp"
-#include "worker/mpi_transport.hpp"
-#include "worker/nccl/nccl_backend.hpp"
+#include "worker/shared_clock.hpp"
 #include "worker/train/manifest.hpp"
 
 namespace railwright::worker::train {
@@ -52,21 +51,24 @@ Errors wrong_options(const RunOptions& options, const emulator::Plan& plan) {
 
 class Run {
  public:
-  Run(const World& world, const RunOptions& options, const emulator::Plan& plan, Products& products,
-      std::unique_ptr<Transport> transport, std::unique_ptr<Backend> backend)
+  Run(const World& world, const RunOptions& options, const emulator::Plan& plan,
+      const topology::Cluster& cluster, Products& products, Engine engine)
       : world_(world),
         options_(options),
         plan_(plan),
+        cluster_(cluster),
         products_(products),
         timeout_(std::max({options.timeout, 3 * plan.prediction.step_time, slow_start})),
-        transport_(std::move(transport)),
-        backend_(std::move(backend)),
-        exchange_(plan, *transport_, *backend_, timeout_) {}
+        engine_(std::move(engine)),
+        exchange_(plan, engine_.transport(), engine_.backend(), timeout_),
+        clock_(world.first_of) {}
   int run(const Text& text);
 
  private:
   // The first step takes long without being a hang.
   static constexpr Seconds slow_start = seconds(60);
+  // Moments are brought together before there are too many of them.
+  static constexpr std::int64_t steps_between_edges = 64;
 
   bool step(Trainer& trainer);
   bool save(Trainer& trainer);
@@ -74,7 +76,10 @@ class Run {
   bool train(Trainer& trainer);
   void wait_up_to(Seconds timeout);
   void print(const StepRecord& record) const;
-  std::string report(Trainer& trainer) const;
+  bool is_time_to_report();
+  void write_report(Trainer& trainer) const;
+  void measure_edges();
+  Json report(Trainer& trainer) const;
   int finish(Trainer& trainer);
   [[noreturn]] void give_up_on(const PeerLost& lost);
   [[noreturn]] void end(const DeviceFailed& failed) const;
@@ -82,11 +87,13 @@ class Run {
   const World& world_;
   const RunOptions& options_;
   const emulator::Plan& plan_;
+  const topology::Cluster& cluster_;
   Products& products_;
   Seconds timeout_;
-  std::unique_ptr<Transport> transport_;
-  std::unique_ptr<Backend> backend_;
+  Engine engine_;
   Exchange exchange_;
+  SharedClock clock_;
+  Clock::time_point reported_ = Clock::now();
   std::vector<StepRecord> records_;
   Seconds longest_;  // of steps but the first
   std::vector<std::string> saved_;
@@ -96,7 +103,7 @@ void Run::give_up_on(const PeerLost& lost) {
   const Seconds grace = std::min(seconds(5), Seconds{timeout_.value / 4});
   const auto until = Clock::now() + std::chrono::duration_cast<Clock::duration>(
                                         std::chrono::duration<double>(grace.value));
-  give_up(world_, silent_rank(*transport_, lost.result, until), timeout_);
+  give_up(world_, silent_rank(engine_.transport(), lost.result, until), timeout_);
 }
 
 // The others wait for this rank in the middle of a step.
@@ -169,11 +176,34 @@ bool Run::save(Trainer& trainer) {
   return true;
 }
 
-std::string Run::report(Trainer& trainer) const {
+// By the clock of the rank that has waited longest, so that all report behind the same step.
+bool Run::is_time_to_report() {
+  if (options_.report_every.value <= 0) return false;
+  double waited = std::chrono::duration<double>(Clock::now() - reported_).count();
+  exchange_.agree_on_largest(waited);
+  if (waited < options_.report_every.value) return false;
+  reported_ = Clock::now();
+  return true;
+}
+
+// So far. A file that cannot be written now is told of at the end.
+void Run::write_report(Trainer& trainer) const {
+  const Json document = report(trainer);
+  if (world_.first()) (void)write_file(options_.json_path, document.dump(2) + "\n");
+}
+
+// Collective, while no messages are under way.
+void Run::measure_edges() {
+  if (engine_.edges() == nullptr) return;
+  exchange_.settle(*engine_.edges(), clock_);
+}
+
+// Collective; whole on rank 0.
+Json Run::report(Trainer& trainer) const {
   Json document = {{"workload", "train"},
                    {"ranks", world_.size},
-                   {"backend", backend_->name()},
-                   {"schedule", backend_->opaque() ? "opaque" : "planned"},
+                   {"backend", engine_.backend().name()},
+                   {"schedule", engine_.backend().opaque() ? "opaque" : "planned"},
                    {"device", products_.on_gpu() ? "gpu" : "cpu"},
                    {"products", products_.name()},
                    {"oversubscribed", world_.oversubscribed},
@@ -199,14 +229,16 @@ std::string Run::report(Trainer& trainer) const {
   if (predicted > 0) document["predicted"]["step_time_s"] = predicted;
   if (predicted > 0) document["ratio"]["step_time_s"] = step / predicted;
   document["checkpoints"] = saved_;
-  return document.dump(2) + "\n";
+  if (const EdgeLog* edges = engine_.edges())
+    document.update(judged_edges(world_, plan_, cluster_, edges->totals()));
+  return document;
 }
 
 int Run::finish(Trainer& trainer) {
-  const std::string json = report(trainer);
+  measure_edges();
+  const Json document = report(trainer);
   Errors errors;
   if (world_.first()) {
-    const Json document = Json::parse(json);
     std::cout << fmt::format("step: measured {:.3f} ms",
                              1e3 * document["measured"]["step_time_s"].get<double>());
     if (document["ratio"].contains("step_time_s"))
@@ -214,7 +246,9 @@ int Run::finish(Trainer& trainer) {
                                1e3 * plan_.prediction.step_time.value,
                                document["ratio"]["step_time_s"].get<double>());
     std::cout << (world_.oversubscribed ? " (not judged: more ranks than cores)\n" : "\n");
-    if (!options_.json_path.empty()) errors = write_file(options_.json_path, json);
+    if (document.contains("slow_links")) std::cout << slow_links_text(document);
+    if (!options_.json_path.empty())
+      errors = write_file(options_.json_path, document.dump(2) + "\n");
   }
   return agree(world_, errors) ? exit_ok : exit_usage;
 }
@@ -224,6 +258,9 @@ bool Run::train(Trainer& trainer) {
   for (bool last = false; !last;) {
     if (!step(trainer)) return false;
     last = std::ssize(records_) == options_.steps || is_told_to_stop();
+    const bool reports = is_time_to_report();
+    if (reports || trainer.steps() % steps_between_edges == 0) measure_edges();
+    if (reports) write_report(trainer);
     if (training.checkpoint.empty()) continue;
     const bool due = training.every > 0 && trainer.steps() % training.every == 0;
     if ((due || last) && !save(trainer)) return false;
@@ -255,27 +292,29 @@ Result<std::unique_ptr<Products>> choose_products(const World& world, const std:
   return nullptr;
 }
 
-Result<std::unique_ptr<Backend>> make_backend(const World& world, const RunOptions& options,
-                                              Transport& transport) {
-  if (options.backend == "nccl")
-    return make_nccl_backend(transport, {world.node_rank, world.node_size});
-  if (options.backend == "mpi") return make_mpi_backend(MPI_COMM_WORLD);
-  return make_p2p_backend(transport);
+EngineChoice engine_choice(const RunOptions& options, const emulator::Plan& plan) {
+  const bool opaque = is_opaque(options.backend);
+  EngineChoice choice{opaque ? options.backend : "p2p", 0, {}};
+  choice.throttles = options.throttles;
+  choice.time_edges = true;
+  for (const emulator::ScheduleChoice& planned : plan.schedules)
+    choice.planned.push_back(planned.schedule);
+  return choice;
 }
 
 }  // namespace
 
-int run_training(const World& world, const RunOptions& options, const emulator::Plan& plan) {
+int run_training(const World& world, const RunOptions& options, const emulator::Plan& plan,
+                 const topology::Cluster& cluster) {
   if (!agree(world, wrong_options(options, plan))) return exit_usage;
   const Result<Text> text = load_text(options.training.text, plan.training.sequence);
   if (!agree(world, text ? Errors{} : text.error())) return exit_usage;
   const auto gpu = choose_products(world, options.training.device);
   if (!agree(world, gpu ? Errors{} : gpu.error())) return exit_usage;
   Products& products = *gpu ? **gpu : cpu_products<float>();
-  auto transport = open_messages(world);
-  auto backend = make_backend(world, options, *transport);
-  if (!agree(world, backend ? Errors{} : backend.error())) return exit_usage;
-  return Run(world, options, plan, products, std::move(transport), std::move(*backend)).run(*text);
+  Result<Engine> engine = Engine::make(world, engine_choice(options, plan));
+  if (!engine) return exit_usage;  // which has been told
+  return Run(world, options, plan, cluster, products, std::move(*engine)).run(*text);
 }
 
 }  // namespace railwright::worker::train

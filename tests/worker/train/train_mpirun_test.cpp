@@ -38,14 +38,15 @@ struct Ended {
   std::string output, errors;
 };
 
-Ended run(const Folder& folder, const emulator::Plan& plan, const std::string& arguments) {
+Ended run(const Folder& folder, const emulator::Plan& plan, const std::string& arguments,
+          const std::string& launcher_options = {}) {
   REQUIRE(emulator::save_plan(plan, folder.file("plan.json")));
   const std::string command = fmt::format(
       "OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 ASAN_OPTIONS=detect_leaks=0 "
       "mpirun --oversubscribe --bind-to none --mca btl self,vader "
-      "--mca btl_vader_single_copy_mechanism none -n {} {}/bin/railwright-worker run --workload "
+      "--mca btl_vader_single_copy_mechanism none {} -n {} {}/bin/railwright-worker run --workload "
       "train --plan {} --json {} {} >{} 2>{} </dev/null",
-      plan.degrees.world(), RAILWRIGHT_BINARY_DIR, folder.file("plan.json"),
+      launcher_options, plan.degrees.world(), RAILWRIGHT_BINARY_DIR, folder.file("plan.json"),
       folder.file("run.json"), arguments, folder.file("stdout"), folder.file("stderr"));
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : 128, text_of(folder.file("stdout")),
@@ -100,6 +101,34 @@ TEST_CASE("four processes learn what one does, whatever the split and the backen
       CHECK(report["steps"][7]["step"] == 8);
       CHECK(report["steps"][7]["time_s"] > 0);
     }
+}
+
+TEST_CASE("an edge that is slow while a training runs is measured and among the slow links",
+          "[mpi]") {
+  const Folder folder;
+  const Ended ended = run(folder, plan_for("dp=4,micro_batch=1"),
+                          text + "--steps 3 --throttle 0:1=5MB/s --report-every 0.001",
+                          "-x LD_PRELOAD=" MANY_CORES);
+  INFO(ended.output << ended.errors);
+  REQUIRE(ended.status == 0);
+  const Json report = Json::parse(text_of(folder.file("run.json")));
+  REQUIRE_FALSE(report["oversubscribed"].get<bool>());
+  REQUIRE(report["edges"].size() >= 4);
+  const Json *slowest = nullptr, *slow = nullptr;
+  for (const Json& edge : report["edges"])
+    if (slowest == nullptr || edge["bandwidth_bytes_per_s"] < (*slowest)["bandwidth_bytes_per_s"])
+      slowest = &edge;
+  const auto is_throttled = [](const Json& edge) {
+    return edge["ranks"] == Json({0, 1}) || edge["ranks"] == Json({1, 0});
+  };
+  CHECK(is_throttled(*slowest));
+  CHECK((*slowest)["bandwidth_bytes_per_s"] < 6e6);
+  CHECK((*slowest)["source"] == "measured");
+  for (const Json& edge : report["slow_links"])
+    if (is_throttled(edge)) slow = &edge;
+  REQUIRE(slow != nullptr);
+  CHECK((*slow)["usual_bytes_per_s"].get<double>() > 12e6);
+  CHECK(ended.output.find("slow: a shared-memory link between ranks [") != std::string::npos);
 }
 
 TEST_CASE("four data-parallel processes in rank order have the bits of one", "[mpi]") {
