@@ -88,9 +88,12 @@ void Control::watch_over(Job& job) {
 void Control::suspect(Job& job, int node, const std::string& how) {
   if (!job.may_accuse) return;
   if (job.accused_node >= 0) {
-    const int before = std::exchange(job.accused_node, -1);
-    job.may_accuse = false;
-    save(job);
+    const int before = job.accused_node;
+    if (!is_final(job.state)) {  // what is final does not change any more
+      job.accused_node = -1;
+      job.may_accuse = false;
+      save(job);
+    }
     return handle(NodeUp{before});
   }
   const auto latest = suspected_.find(node);

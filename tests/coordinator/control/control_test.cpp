@@ -282,6 +282,27 @@ TEST_CASE("a job that is lost elsewhere too is at fault itself, and its node is 
   }
 }
 
+TEST_CASE("a job whose last loss is elsewhere gives its node back, and stays as it ended") {
+  Desk desk(3);
+  JobSpec spec = spec_of("a");
+  spec.retries = 2;
+  desk.on(Submit{1, spec});
+  std::vector<Action> last;
+  for (int loss = 1; loss <= 3; ++loss) {
+    desk.run("a");
+    const int node = desk.job("a").nodes.first;
+    last = desk.on(Ended{"a", loss, "leader", Outcome::lost, {}, 0, "lost", 0, node});
+    CHECK(desk.down_nodes().size() == (loss == 2 ? 1 : 0));
+    desk.wait(60'000);
+    desk.on(Tick{});
+  }
+  CHECK(desk.job("a").state == State::failed);
+  int records = 0;
+  for (const Persist& persist : only<Persist>(last))
+    records += std::holds_alternative<Job>(persist.record);
+  CHECK(records == 1);
+}
+
 TEST_CASE("a job that fails with its second loss accuses nobody") {
   Desk desk(3);
   JobSpec spec = spec_of("a");
