@@ -1,6 +1,7 @@
 #include "topology/calibration.hpp"
 
 #include <catch2/catch.hpp>
+#include <regex>
 
 #include "topology/calibration_overlay.hpp"
 #include "topology/calibration_range.hpp"
@@ -47,6 +48,22 @@ TEST_CASE("every parameter has a default for subjects nobody measured") {
         "gemm_half_depth", "sustained_rate", "hbm_half_size", "link_efficiency", "software_latency",
         "host_launch", "host_exposed", "vector_traffic", "shard_latency", "step_spread"})
     CHECK(default_calibration().find("never-heard-of", parameter) != nullptr);
+}
+
+// "as nvlink-4; an assumption": a copy, which has to follow what it copies.
+TEST_CASE("what a default takes over from a relative is what that has") {
+  const std::regex taken("\\bas ([a-z][a-z0-9:.-]*)");
+  int found = 0;
+  for (const CalibrationEntry& entry : default_calibration().entries) {
+    std::smatch name;
+    if (!std::regex_search(entry.source, name, taken)) continue;
+    INFO(entry.subject << " " << entry.parameter << ": " << entry.source);
+    const CalibrationEntry* other = default_calibration().find(name[1].str(), entry.parameter);
+    if (other == nullptr || other->subject != name[1].str()) continue;  // a word of another kind
+    CHECK(entry.value == other->value);
+    ++found;
+  }
+  CHECK(found >= 23);
 }
 
 TEST_CASE("the subject's entry wins over the class default, and silence over nothing") {
