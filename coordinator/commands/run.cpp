@@ -41,7 +41,7 @@ void add_options(CLI::App& command, Options& options) {
   command.add_option("--ranks", options.ranks, "must be the plan's; for scripts that check");
   command.add_option("--backend", options.backend, "what moves the data")
       ->capture_default_str()
-      ->check(CLI::IsMember({"auto", "p2p", "shm", "hierarchical", "mpi", "emulated"}));
+      ->check(CLI::IsMember({"auto", "p2p", "shm", "hierarchical", "mpi", "nccl", "emulated"}));
   command.add_option("--steps", options.steps, "training steps")
       ->capture_default_str()
       ->check(CLI::Range(1, 1000000));

@@ -60,10 +60,14 @@ bool can_run() {
 TEST_CASE("a dry run prints the command that would start the workers, and starts nothing") {
   if (!can_run()) return;
   const Folder folder;
-  const Outcome run = run_command("run --dry-run --plan " + small_plan(folder));
-  INFO(run.err);
-  CHECK(run.status == 0);
-  CHECK_THAT(run.out, Contains("mpirun -n 2") && Contains("railwright-worker run --plan"));
+  const std::string plan = small_plan(folder);
+  for (const std::string backend : {"auto", "p2p", "shm", "hierarchical", "mpi", "nccl"}) {
+    const Outcome run = run_command("run --dry-run --plan " + plan + " --backend " + backend);
+    INFO(run.err);
+    CHECK(run.status == 0);
+    CHECK_THAT(run.out, Contains("mpirun -n 2") && Contains("railwright-worker run --plan") &&
+                            Contains("--backend " + backend));
+  }
 }
 
 TEST_CASE("named hosts get a rankfile") {

@@ -37,6 +37,9 @@ Errors wrong_options(const RunOptions& options, const emulator::Plan& plan) {
   refuse(training.text.empty(), "--workload train needs a text to learn", "give --text FILE");
   refuse(options.backend == "emulated", "--backend emulated computes nothing that could be learned",
          "take --backend p2p or mpi");
+  refuse(shares_memory(options.backend),
+         "--workload train does not keep its vectors in shared memory",
+         "take --backend p2p, mpi or nccl");
   refuse(!options.metrics_address.empty() || !options.metrics_textfile.empty(),
          "--workload train exports no metrics", "leave --metrics and --metrics-textfile out");
   refuse(training.checkpoint.empty() && training.every > 0, "--checkpoint-every without a folder",

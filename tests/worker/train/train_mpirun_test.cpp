@@ -185,6 +185,7 @@ TEST_CASE("what training needs and lacks is said before anything runs", "[mpi]")
   refuses(plan, "--steps 1", "give --text FILE");
   refuses(plan, "--steps 1 --text /no/such/file", "/no/such/file: error: cannot be read");
   refuses(plan, text + "--backend emulated", "computes nothing that could be learned");
+  refuses(plan, text + "--backend shm", "take --backend p2p, mpi or nccl");
   setenv("RAILWRIGHT_CUDART_LIBRARY", "/no/such/libcudart.so", 1);
   refuses(plan, text + "--backend nccl", "backend nccl: ");
   unsetenv("RAILWRIGHT_CUDART_LIBRARY");
