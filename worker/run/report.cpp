@@ -300,18 +300,28 @@ std::string report_json(const World& world, const Part& part, const Record& reco
   return document_of(world, reports, part, record.steps, backend).dump(2) + "\n";
 }
 
-nlohmann::ordered_json judged_edges(const World& world, const emulator::Plan& plan,
-                                    const topology::Cluster& cluster,
-                                    const std::vector<EdgeTotal>& totals) {
-  const Json own = {{"rank", world.rank}, {"kinds", Json::array()}, {"edges", edges_of(totals)}};
+nlohmann::ordered_json judged(const World& world, const emulator::Plan& plan,
+                              const topology::Cluster& cluster, const Timed& timed,
+                              const std::vector<Seconds>& steps) {
+  const Json own = {{"rank", world.rank},
+                    {"host", world.hosts[world.rank]},
+                    {"wait_s", timed.wait.value},
+                    {"kinds", Json::array()},
+                    {"edges", edges_of(timed.edges)}};
   const std::vector<Json> reports = gathered(world, own);
   Json document = Json::object();
-  if (world.first()) add_edges(document, world, reports, plan, cluster);
+  if (!world.first()) return document;
+  for (const Json& report : reports) document["rank_wait_s"].push_back(report["wait_s"]);
+  add_edges(document, world, reports, plan, cluster);
+  document["slow_ranks"] = world.oversubscribed ? Json::array() : slow_ranks(reports, steps);
   return document;
 }
 
-std::string slow_links_text(const nlohmann::ordered_json& document) {
+std::string slow_text(const nlohmann::ordered_json& document) {
   std::string text;
+  for (const Json& rank : document["slow_ranks"])
+    text += fmt::format("slow: rank {} on {}, {:.1f} ms late in all\n", rank["rank"].get<int>(),
+                        rank["host"].get<std::string>(), rank["late_s"].get<double>() * 1e3);
   for (const Json& link : document["slow_links"]) text += slow_line(link);
   return text;
 }
@@ -335,10 +345,7 @@ std::string report_text(const std::string& json) {
   for (std::size_t i = 0; i < std::min(waits.size(), shown); ++i)
     text += fmt::format(" {:.2f}", waits[i].get<double>() * 1e3);
   text += waits.size() > shown ? " ... (all in --json)\n" : "\n";
-  for (const Json& rank : document["slow_ranks"])
-    text += fmt::format("slow: rank {} on {}, {:.1f} ms late in all\n", rank["rank"].get<int>(),
-                        rank["host"].get<std::string>(), rank["late_s"].get<double>() * 1e3);
-  text += slow_links_text(document);
+  text += slow_text(document);
   const Json& verification = document["verification"];
   text += fmt::format("checked {} results: {} wrong elements\n",
                       verification["checked"].get<std::uint64_t>(),

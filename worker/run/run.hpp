@@ -130,13 +130,18 @@ class Walker {
 
 // {"ranks": [source, target], "source": "measured", "messages", "bytes", "time_s"} of each edge.
 nlohmann::ordered_json edges_of(const std::vector<EdgeTotal>& totals);
-// Collective. Of what each rank has timed the "edges", "slow_links" and "judged_links" of a report,
-// on rank 0; an empty object elsewhere.
-nlohmann::ordered_json judged_edges(const World& world, const emulator::Plan& plan,
-                                    const topology::Cluster& cluster,
-                                    const std::vector<EdgeTotal>& totals);
-// A line for each of "slow_links".
-std::string slow_links_text(const nlohmann::ordered_json& document);
+// What a rank has timed beside its steps.
+struct Timed {
+  std::vector<EdgeTotal> edges;
+  Seconds wait;  // for peers
+};
+// Collective. Of what all ranks have timed the "edges", "slow_links", "judged_links" and
+// "slow_ranks" of a report, and "rank_wait_s"; on rank 0, an empty object elsewhere.
+nlohmann::ordered_json judged(const World& world, const emulator::Plan& plan,
+                              const topology::Cluster& cluster, const Timed& timed,
+                              const std::vector<Seconds>& steps);
+// A line for each of "slow_ranks" and "slow_links".
+std::string slow_text(const nlohmann::ordered_json& document);
 
 // Collective. The document of --json on rank 0, empty elsewhere.
 std::string report_json(const World& world, const Part& part, const Record& record,

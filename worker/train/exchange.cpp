@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cassert>
+#include <chrono>
 #include <future>
 
 #include "worker/mpi_transport.hpp"
@@ -95,6 +96,16 @@ void Exchange::require(const WaitResult& result) const {
   throw PeerLost{result};
 }
 
+// What the wait takes is time in which this rank waits for others.
+template <class Wait>
+void Exchange::require_timed(Wait wait) {
+  const auto start = std::chrono::steady_clock::now();
+  const WaitResult result = wait();
+  waited_ +=
+      Seconds{std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
+  require(result);
+}
+
 // `vector` elements are what the schedule calls its size: all of `values`, but for all-to-all a
 // row.
 void Exchange::run(Dimension dimension, Operation operation, std::span<float> values,
@@ -103,7 +114,7 @@ void Exchange::run(Dimension dimension, Operation operation, std::span<float> va
   if (members.ranks.size() == 1 || values.empty()) return;
   const Schedule schedule =
       training_schedule(plan_, dimension, operation, {vector * sizeof(float)}, backend_.opaque());
-  require(arrive(transport_, members, deadline()));
+  require_timed([&] { return arrive(transport_, members, deadline()); });
   const Execution done =
       backend_.execute(schedule, members, std::as_writable_bytes(values), reducer_, deadline());
   spent_ += done.time;
@@ -150,9 +161,7 @@ void Exchange::send(int peer, int tag, Matrix message) {
 
 void Exchange::receive(int peer, int tag, std::span<std::byte> message) {
   const Request request = transport_.post_receive(peer, tag, message);
-  const WaitResult result = transport_.wait(request, deadline());
-  if (result.state == WaitState::timeout) transport_.cancel(request);
-  require(result);
+  require_timed([&] { return transport_.wait_for({&request, 1}, deadline()); });
 }
 
 void Exchange::post(int peer, int tag, std::string bytes) {

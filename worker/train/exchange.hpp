@@ -69,12 +69,15 @@ class Exchange {
   void work_together(const std::function<void()>& work);
   // Everybody, while no messages are under way: what `edges` has timed comes together.
   void settle(EdgeLog& edges, SharedClock& clock);
-  Seconds spent() const { return spent_; }  // in collectives, over all calls
+  Seconds spent() const { return spent_; }    // in collectives, over all calls
+  Seconds waited() const { return waited_; }  // for peers, before collectives and in receives
 
  private:
   void run(Dimension dimension, workload::Operation operation, std::span<float> values,
            std::size_t vector);
   void require(const WaitResult& result) const;
+  template <class Wait>
+  void require_timed(Wait wait);
   Transport::Deadline deadline() const;
 
   const emulator::Plan& plan_;
@@ -92,7 +95,7 @@ class Exchange {
   };
   std::list<Sending> sendings_;
   std::vector<float> rows_;  // of all-to-alls
-  Seconds spent_;
+  Seconds spent_, waited_;
 };
 
 }  // namespace railwright::worker::train

@@ -232,8 +232,14 @@ Json Run::report(Trainer& trainer) const {
   if (predicted > 0) document["predicted"]["step_time_s"] = predicted;
   if (predicted > 0) document["ratio"]["step_time_s"] = step / predicted;
   document["checkpoints"] = saved_;
-  if (const EdgeLog* edges = engine_.edges())
-    document.update(judged_edges(world_, plan_, cluster_, edges->totals()));
+  const EdgeLog* edges = engine_.edges();
+  Json all =
+      judged(world_, plan_, cluster_,
+             {edges ? edges->totals() : std::vector<EdgeTotal>{}, exchange_.waited()}, times);
+  if (!world_.first()) return document;
+  document["measured"]["rank_wait_s"] = all["rank_wait_s"];
+  all.erase("rank_wait_s");
+  document.update(all);
   return document;
 }
 
@@ -249,7 +255,7 @@ int Run::finish(Trainer& trainer) {
                                1e3 * plan_.prediction.step_time.value,
                                document["ratio"]["step_time_s"].get<double>());
     std::cout << (world_.oversubscribed ? " (not judged: more ranks than cores)\n" : "\n");
-    if (document.contains("slow_links")) std::cout << slow_links_text(document);
+    std::cout << slow_text(document);
     if (!options_.json_path.empty())
       errors = write_file(options_.json_path, document.dump(2) + "\n");
   }

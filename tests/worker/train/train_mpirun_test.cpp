@@ -114,6 +114,8 @@ TEST_CASE("an edge that is slow while a training runs is measured and among the 
   const Json report = Json::parse(text_of(folder.file("run.json")));
   REQUIRE_FALSE(report["oversubscribed"].get<bool>());
   REQUIRE(report["edges"].size() >= 4);
+  CHECK(report["measured"]["rank_wait_s"].size() == 4);
+  CHECK(report["slow_ranks"].is_array());
   const Json *slowest = nullptr, *slow = nullptr;
   for (const Json& edge : report["edges"])
     if (slowest == nullptr || edge["bandwidth_bytes_per_s"] < (*slowest)["bandwidth_bytes_per_s"])

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <cmath>
 
@@ -242,6 +243,25 @@ TEST_CASE("a rank that does not come is named, not waited for") {
     }
   });
   CHECK(named == 1);
+}
+
+TEST_CASE("who comes late waits least") {
+  const auto plan = train_plan(gpt_json, "dp=3,micro_batch=1", 9);
+  std::array<double, 3> waited{};
+  on_ranks(3, [&](Transport& transport) {
+    const auto backend = make_p2p_backend(transport);
+    Exchange exchange(plan, transport, *backend, seconds(20));
+    std::vector<float> values(300, 1);
+    for (int round = 0; round < 3; ++round) {
+      if (transport.rank() == 1) std::this_thread::sleep_for(std::chrono::milliseconds(60));
+      exchange.all_reduce(Dimension::dp, values);
+    }
+    waited[static_cast<std::size_t>(transport.rank())] = exchange.waited().value;
+  });
+  for (const int punctual : {0, 2}) {
+    CHECK(waited[punctual] > 0.12);
+    CHECK(waited[punctual] > waited[1] + 0.06);
+  }
 }
 
 TEST_CASE("slow work beside is no silence, a rank that stands still is") {
