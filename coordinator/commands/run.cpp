@@ -160,6 +160,7 @@ int outcome_of(const ProcessEnd& end) {
 int report_end(const ProcessEnd& end, const Launch& launch) {
   const int outcome = outcome_of(end);
   const char* what = end.interrupted             ? "the run was interrupted"
+                     : end.stuck                 ? "the launcher hung without workers"
                      : outcome == exit_peer_lost ? "a worker was lost"
                      : outcome == exit_usage     ? "the workers refused the run"
                                                  : "the run failed";
@@ -176,6 +177,7 @@ int execute(const Options& options, const emulator::Plan& plan, const Launch& la
   }
   ProcessCommand command = launch.command;
   command.shows_output = !options.json;
+  command.childless = std::chrono::seconds(10);
   const auto end = run_process(command);
   if (!end) return report(end.error());
   if (end->status != 0 || end->interrupted) return report_end(*end, launch);

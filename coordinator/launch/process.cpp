@@ -15,6 +15,8 @@
 #include <fstream>
 #include <optional>
 
+#include "coordinator/launch/process_table.hpp"
+
 extern char** environ;
 
 namespace railwright::coordinator {
@@ -97,7 +99,30 @@ int status_of(int wait_status) {
   return WIFSIGNALED(wait_status) ? 128 + WTERMSIG(wait_status) : WEXITSTATUS(wait_status);
 }
 
-ProcessEnd follow(pid_t child) {
+// Open MPI's mpirun can hang for ever when a worker dies while it is being started.
+class ChildWatch {
+ public:
+  ChildWatch(pid_t launcher, std::chrono::milliseconds patience)
+      : launcher_(launcher), patience_(patience) {}
+  bool is_stuck() {
+    const auto now = Clock::now();
+    if (patience_.count() == 0 || now < next_look_) return false;
+    next_look_ = now + std::min(patience_ / 4, std::chrono::milliseconds(1000));
+    const bool has_some = has_live_children(launcher_);
+    if (has_some) latest_ = now;
+    had_some_ = had_some_ || has_some;
+    return had_some_ && now - latest_ > patience_;
+  }
+
+ private:
+  pid_t launcher_;
+  std::chrono::milliseconds patience_;
+  bool had_some_ = false;
+  Clock::time_point next_look_{}, latest_{};  // latest: when it had some
+};
+
+ProcessEnd follow(pid_t child, std::chrono::milliseconds childless) {
+  ChildWatch watch(child, childless);
   const sigset_t signals = followed_signals();
   ProcessEnd end;
   std::optional<Clock::time_point> deadline;
@@ -114,6 +139,10 @@ ProcessEnd follow(pid_t child) {
       end.interrupted = true;
       kill(-child, SIGTERM);
       if (!deadline) deadline = Clock::now() + grace;
+    }
+    if (watch.is_stuck()) {
+      end.stuck = true;
+      kill(-child, SIGKILL);
     }
     if (deadline && Clock::now() > *deadline) kill(-child, SIGKILL);
   }
@@ -139,7 +168,7 @@ Result<ProcessEnd> run_process(const ProcessCommand& command) {
   if (!child)
     return failure(
         {}, fmt::format("cannot start {}: {}", command.arguments.front(), std::strerror(error)));
-  return follow(*child);
+  return follow(*child, command.childless);
 }
 
 std::string to_string(const ProcessCommand& command) {

@@ -1,6 +1,7 @@
 // Starting one program and following it to its end, without a shell.
 #pragma once
 
+#include <chrono>
 #include <string>
 #include <utility>
 #include <vector>
@@ -13,11 +14,15 @@ struct ProcessCommand {
   std::vector<std::string> arguments;                            // the program's path first
   std::vector<std::pair<std::string, std::string>> environment;  // added to ours
   bool shows_output = false;  // its stdout goes to ours; else to our stderr
+  // A launcher that had children and has had none for so long is taken to be stuck, and killed. 0:
+  // it may do without.
+  std::chrono::milliseconds childless{0};
 };
 
 struct ProcessEnd {
   int status = 0;            // exit status; 128 + signal when a signal ended it
   bool interrupted = false;  // we were told to stop and passed it on
+  bool stuck = false;        // it had no children any more and did not end
 };
 
 // The program's stdin is empty. It gets a process group of its own; SIGINT, SIGTERM and SIGHUP (the

@@ -6,12 +6,11 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
-#include <sstream>
 
+#include "coordinator/launch/process_table.hpp"
 #include "coordinator/launch/programs.hpp"
 
 extern char** environ;
@@ -45,31 +44,6 @@ void reset_signals(posix_spawnattr_t& attributes) {
   posix_spawnattr_setsigdefault(&attributes, &all);
   posix_spawnattr_setflags(&attributes,
                            POSIX_SPAWN_SETSID | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF);
-}
-
-struct ProcessStat {
-  char state = 'Z';
-  pid_t session = 0;
-  std::uint64_t started = 0;
-};
-
-// "pid (name) state parent group session ..., the start as 22nd": the name may hold anything, so
-// from its last ')'.
-ProcessStat stat_of(const std::filesystem::path& folder) {
-  std::ifstream file(folder / "stat");
-  std::string line;
-  std::getline(file, line);
-  const auto end = line.rfind(')');
-  ProcessStat stat;
-  if (end == std::string::npos) return stat;
-  pid_t parent = 0, group = 0;
-  std::istringstream rest(line.substr(end + 1));
-  rest >> stat.state >> parent >> group >> stat.session;
-  constexpr int session_field = 6, start_field = 22;
-  std::string skipped;
-  for (int field = session_field + 1; field < start_field; ++field) rest >> skipped;
-  rest >> stat.started;
-  return stat;
 }
 
 }  // namespace
@@ -113,21 +87,14 @@ Identity own_identity() { return {getpid(), stat_of("/proc/self").started, boot_
 
 bool lives(const Identity& process) {
   const ProcessStat stat = stat_of(std::filesystem::path("/proc") / std::to_string(process.pid));
-  return stat.state != 'Z' && stat.state != 'X' && stat.started == process.started &&
-         process.boot == boot_name();
+  return stat.lives() && stat.started == process.started && process.boot == boot_name();
 }
 
 std::vector<pid_t> members_of_session(pid_t session) {
   std::vector<pid_t> members;
-  std::error_code failed;
-  for (const auto& entry : std::filesystem::directory_iterator("/proc", failed)) {
-    const std::string name = entry.path().filename();
-    pid_t pid = 0;
-    const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), pid);
-    if (error != std::errc{} || end != name.data() + name.size()) continue;
-    const ProcessStat stat = stat_of(entry.path());
-    if (stat.session == session && stat.state != 'Z' && stat.state != 'X') members.push_back(pid);
-  }
+  for_processes([&](pid_t pid, const ProcessStat& stat) {
+    if (stat.session == session && stat.lives()) members.push_back(pid);
+  });
   return members;
 }
 

@@ -98,6 +98,22 @@ TEST_CASE("a lost terminal ends the program instead of leaving it behind") {
   CHECK(end->interrupted);
 }
 
+TEST_CASE(
+    "a launcher that hangs without children is ended, one that has them or never had is not") {
+  const auto run = [](const std::string& script) {
+    return *run_process({{"/bin/sh", "-c", script}, {}, false, std::chrono::milliseconds(500)});
+  };
+  const auto stuck = run("sleep 0.3 & wait; exec tail -f /dev/null");
+  CHECK(stuck.stuck);
+  CHECK(stuck.status == 128 + SIGKILL);
+  const auto busy = run("sleep 1.5; exit 3");  // a child, all the while
+  CHECK_FALSE(busy.stuck);
+  CHECK(busy.status == 3);
+  const auto alone = run("exec sleep 1.5");
+  CHECK_FALSE(alone.stuck);
+  CHECK(alone.status == 0);
+}
+
 TEST_CASE("an interrupt ends the whole process group and is reported") {
   // The child waits in a grandchild; we get SIGTERM half a second into it.
   const auto end = run_process(
