@@ -147,7 +147,6 @@ Errors rules_broken(const topology::Cluster& cluster, const workload::Training& 
 
 }  // namespace
 
-// What is beyond the last axis goes on along it.
 std::optional<ConfigError> why_not_launched(const Plan& plan, const std::string& path) {
   if (plan.placement.axes.empty()) return std::nullopt;
   return ConfigError{{path, 0, 0},
@@ -155,6 +154,7 @@ std::optional<ConfigError> why_not_launched(const Plan& plan, const std::string&
                      "plan with --placement linear, or run it with --backend emulated"};
 }
 
+// What is beyond the last axis goes on along it.
 std::int64_t along_axes(std::int64_t position, const std::vector<Axis>& axes) {
   if (axes.empty()) return position;
   std::int64_t place = 0;

@@ -182,6 +182,12 @@ void Control::handle(const NodeDown& event) {
 void Control::handle(const NodeUp& event) {
   if (!down_.erase(event.node)) return;
   save(NodeState{event.node, false, {}, {}});
+  for (const auto& [number, id] : live_) {
+    Job& job = jobs_.at(id);
+    if (job.accused_node != event.node) continue;
+    job.accused_node = -1;  // or it would take the node back from who takes it out later
+    save(job);
+  }
   schedule();
 }
 

@@ -84,10 +84,11 @@ void Control::watch_over(Job& job) {
 
 // One loss may be chance. A node that loses two workers within a short time is taken out of use,
 // where it can be spared: a bad node is better than none. A job that then loses a worker elsewhere
-// is at fault itself: the node is taken back, and it accuses nobody any more.
+// is at fault itself: the node is taken back, and it accuses nobody any more. An accusation counts
+// while its node is out of use: a crash, or whoever repairs nodes, may have come between.
 void Control::suspect(Job& job, int node, const std::string& how) {
   if (!job.may_accuse) return;
-  if (job.accused_node >= 0) {
+  if (job.accused_node >= 0 && down_.contains(job.accused_node)) {
     const int before = job.accused_node;
     if (!is_final(job.state)) {  // what is final does not change any more
       job.accused_node = -1;
@@ -100,7 +101,7 @@ void Control::suspect(Job& job, int node, const std::string& how) {
   const bool again = latest != suspected_.end() && is_recent(latest->second);
   if (again && !is_final(job.state) && can_spare(node)) {
     job.accused_node = node;
-    save(job);  // first: an accusation of a node that is up says nothing
+    save(job);  // first: nobody could take back a node that is out of use for no job
     return handle(
         NodeDown{node, fmt::format("it lost two workers within {} minutes, the last of job {}: {}",
                                    settings_.suspicion_ms / 60'000, job.spec.id, how)});

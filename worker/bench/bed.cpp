@@ -98,7 +98,7 @@ double Bed::mpi(const Schedule& opaque) {
 double Bed::limit() {
   return time_of(buffer_, 1, [&](std::span<std::byte> buffer, Transport::Deadline) {
     const std::size_t element = size_of(options_.type), elements = buffer.size() / element;
-    const std::size_t streams = std::min<std::size_t>(std::max(2, world_.size), elements);
+    const std::size_t streams = std::clamp<std::size_t>(elements, 1, std::max(2, world_.size));
     const std::size_t part = elements / streams * element;
     std::vector<const std::byte*> sources;
     std::vector<std::byte*> targets;

@@ -110,7 +110,7 @@ bool Gpu::fill(const Block& block, std::size_t bytes) const {
   std::uint32_t state = 1;
   for (std::uint16_t& value : values) {
     state = 1'664'525 * state + 1'013'904'223;  // Numerical Recipes' generator: its high bits vary
-    value = static_cast<std::uint16_t>(0x3f00u | (state >> 25) | (state >> 16 & 0x8000u));
+    value = static_cast<std::uint16_t>(0x3f00u | (state >> 25) | (state >> 9 & 0x8000u));
   }
   return f_.cudaMemcpyAsync(block.memory, values.data(), bytes, cudaMemcpyHostToDevice, stream_) ==
              cudaSuccess &&

@@ -162,6 +162,13 @@ int measure_kernels(const World& world, const KernelOptions& options) {
                   world.hosts[0], world.size, world.size == 1 ? "" : "s");
   const topology::Calibration calibration =
       workload::kernel_calibration(measuring.curves, accelerator, works.precision(), how, notes);
+  if (!agree(world,
+             calibration.entries.empty()
+                 ? Errors{{{},
+                           "nothing could be fitted: " + fmt::format("{}", fmt::join(notes, "; ")),
+                           "measure while nothing else runs"}}
+                 : Errors{}))
+    return exit_failed;
   if (world.first()) {
     for (const topology::CalibrationEntry& entry : calibration.entries)
       std::cout << fmt::format("{:<18} {:<18} {:>12.4g} {}\n", entry.subject, entry.parameter,

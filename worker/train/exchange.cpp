@@ -96,16 +96,6 @@ void Exchange::require(const WaitResult& result) const {
   throw PeerLost{result};
 }
 
-// What the wait takes is time in which this rank waits for others.
-template <class Wait>
-void Exchange::require_timed(Wait wait) {
-  const auto start = std::chrono::steady_clock::now();
-  const WaitResult result = wait();
-  waited_ +=
-      Seconds{std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
-  require(result);
-}
-
 // `vector` elements are what the schedule calls its size: all of `values`, but for all-to-all a
 // row.
 void Exchange::run(Dimension dimension, Operation operation, std::span<float> values,
@@ -114,7 +104,11 @@ void Exchange::run(Dimension dimension, Operation operation, std::span<float> va
   if (members.ranks.size() == 1 || values.empty()) return;
   const Schedule schedule =
       training_schedule(plan_, dimension, operation, {vector * sizeof(float)}, backend_.opaque());
-  require_timed([&] { return arrive(transport_, members, deadline()); });
+  const auto start = std::chrono::steady_clock::now();
+  const WaitResult met = arrive(transport_, members, deadline());
+  waited_ +=
+      Seconds{std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count()};
+  require(met);
   const Execution done =
       backend_.execute(schedule, members, std::as_writable_bytes(values), reducer_, deadline());
   spent_ += done.time;
@@ -161,7 +155,7 @@ void Exchange::send(int peer, int tag, Matrix message) {
 
 void Exchange::receive(int peer, int tag, std::span<std::byte> message) {
   const Request request = transport_.post_receive(peer, tag, message);
-  require_timed([&] { return transport_.wait_for({&request, 1}, deadline()); });
+  require(transport_.wait_for({&request, 1}, deadline()));
 }
 
 void Exchange::post(int peer, int tag, std::string bytes) {

@@ -70,14 +70,12 @@ class Exchange {
   // Everybody, while no messages are under way: what `edges` has timed comes together.
   void settle(EdgeLog& edges, SharedClock& clock);
   Seconds spent() const { return spent_; }    // in collectives, over all calls
-  Seconds waited() const { return waited_; }  // for peers, before collectives and in receives
+  Seconds waited() const { return waited_; }  // for others of a group, before its collectives
 
  private:
   void run(Dimension dimension, workload::Operation operation, std::span<float> values,
            std::size_t vector);
   void require(const WaitResult& result) const;
-  template <class Wait>
-  void require_timed(Wait wait);
   Transport::Deadline deadline() const;
 
   const emulator::Plan& plan_;

@@ -80,7 +80,7 @@ class Run {
   void wait_up_to(Seconds timeout);
   void print(const StepRecord& record) const;
   bool is_time_to_report();
-  void write_report(Trainer& trainer) const;
+  void write_report(Trainer& trainer);
   void measure_edges();
   Json report(Trainer& trainer) const;
   int finish(Trainer& trainer);
@@ -181,7 +181,7 @@ bool Run::save(Trainer& trainer) {
 
 // By the clock of the rank that has waited longest, so that all report behind the same step.
 bool Run::is_time_to_report() {
-  if (options_.report_every.value <= 0) return false;
+  if (options_.report_every.value <= 0 || options_.json_path.empty()) return false;
   double waited = std::chrono::duration<double>(Clock::now() - reported_).count();
   exchange_.agree_on_largest(waited);
   if (waited < options_.report_every.value) return false;
@@ -189,10 +189,12 @@ bool Run::is_time_to_report() {
   return true;
 }
 
-// So far. A file that cannot be written now is told of at the end.
-void Run::write_report(Trainer& trainer) const {
+// So far. A file that cannot be written now is told of at the end; a slow disk is no silence.
+void Run::write_report(Trainer& trainer) {
   const Json document = report(trainer);
-  if (world_.first()) (void)write_file(options_.json_path, document.dump(2) + "\n");
+  exchange_.work_together([&] {
+    if (world_.first()) (void)write_file(options_.json_path, document.dump(2) + "\n");
+  });
 }
 
 // Collective, while no messages are under way.
@@ -201,8 +203,15 @@ void Run::measure_edges() {
   exchange_.settle(*engine_.edges(), clock_);
 }
 
-// Collective; whole on rank 0.
+// Collective; empty but on rank 0.
 Json Run::report(Trainer& trainer) const {
+  std::vector<Seconds> times;
+  for (const StepRecord& record : records_) times.push_back(record.time);
+  const EdgeLog* edges = engine_.edges();
+  Json all =
+      judged(world_, plan_, cluster_,
+             {edges ? edges->totals() : std::vector<EdgeTotal>{}, exchange_.waited()}, times);
+  if (!world_.first()) return all;
   Json document = {{"workload", "train"},
                    {"ranks", world_.size},
                    {"backend", engine_.backend().name()},
@@ -214,30 +223,22 @@ Json Run::report(Trainer& trainer) const {
                    {"global_batch_sequences", trainer.settings().global_batch},
                    {"sequence_tokens", plan_.training.sequence}};
   document["steps"] = Json::array();
-  std::vector<Seconds> times;
-  for (const StepRecord& record : records_) {
+  for (const StepRecord& record : records_)
     document["steps"].push_back(
         {{"step", record.step}, {"loss", record.loss}, {"time_s", record.time.value}});
-    times.push_back(record.time);
-  }
   const double step = typical_step(times).value, predicted = plan_.prediction.step_time.value;
   const auto tokens =
       static_cast<double>(trainer.settings().global_batch * plan_.training.sequence);
   document["measured"] = {
       {"step_time_s", step},
       {"tokens_per_s", tokens / step},
-      {"exchange_s", exchange_.spent().value / static_cast<double>(records_.size())}};
+      {"exchange_s", exchange_.spent().value / static_cast<double>(records_.size())},
+      {"rank_wait_s", all["rank_wait_s"]}};
   document["predicted"] = Json::object();
   document["ratio"] = Json::object();
   if (predicted > 0) document["predicted"]["step_time_s"] = predicted;
   if (predicted > 0) document["ratio"]["step_time_s"] = step / predicted;
   document["checkpoints"] = saved_;
-  const EdgeLog* edges = engine_.edges();
-  Json all =
-      judged(world_, plan_, cluster_,
-             {edges ? edges->totals() : std::vector<EdgeTotal>{}, exchange_.waited()}, times);
-  if (!world_.first()) return document;
-  document["measured"]["rank_wait_s"] = all["rank_wait_s"];
   all.erase("rank_wait_s");
   document.update(all);
   return document;

@@ -282,6 +282,42 @@ TEST_CASE("a job that is lost elsewhere too is at fault itself, and its node is 
   }
 }
 
+TEST_CASE("an accused node that was put back by hand is accused again when it fails again") {
+  Desk desk(3);
+  JobSpec spec = spec_of("a");
+  spec.retries = 9;
+  desk.on(Submit{1, spec});
+  const auto lose_on = [&](int loss) {
+    desk.run("a");
+    const int node = desk.job("a").nodes.first;
+    desk.on(Ended{"a", loss, "leader", Outcome::lost, {}, 0, "lost", 0, node});
+    return node;
+  };
+  const auto wait = [&] {
+    desk.wait(60'000);
+    desk.on(Tick{});
+  };
+  const int bad = lose_on(1);
+  wait();
+  CHECK(lose_on(2) == bad);
+  REQUIRE(desk.down_nodes().count(bad) == 1);
+  desk.on(NodeUp{bad});
+  CHECK(desk.job("a").accused_node == -1);
+  wait();
+  for (int loss = 3; loss <= 4; ++loss) {
+    CHECK(desk.down_nodes().empty());
+    CHECK(lose_on(loss) == bad);
+    if (loss == 3) wait();
+  }
+  CHECK(desk.down_nodes().count(bad) == 1);
+  // Put back and taken out by hand: the job's next loss is none of its business.
+  desk.on(NodeUp{bad});
+  desk.on(NodeDown{bad, "repairs"});
+  wait();
+  CHECK(lose_on(5) != bad);
+  CHECK(desk.down_nodes().count(bad) == 1);
+}
+
 TEST_CASE("a job whose last loss is elsewhere gives its node back, and stays as it ended") {
   Desk desk(3);
   JobSpec spec = spec_of("a");
