@@ -177,7 +177,7 @@ int execute(const Options& options, const emulator::Plan& plan, const Launch& la
   }
   ProcessCommand command = launch.command;
   command.shows_output = !options.json;
-  command.childless = std::chrono::seconds(10);
+  command.workers = "railwright-worker";
   const auto end = run_process(command);
   if (!end) return report(end.error());
   if (end->status != 0 || end->interrupted) return report_end(*end, launch);

@@ -102,13 +102,13 @@ int status_of(int wait_status) {
 // Open MPI's mpirun can hang for ever when a worker dies while it is being started.
 class ChildWatch {
  public:
-  ChildWatch(pid_t launcher, std::chrono::milliseconds patience)
-      : launcher_(launcher), patience_(patience) {}
+  ChildWatch(pid_t launcher, const ProcessCommand& command)
+      : launcher_(launcher), workers_(command.workers), patience_(command.childless) {}
   bool is_stuck() {
     const auto now = Clock::now();
-    if (patience_.count() == 0 || now < next_look_) return false;
+    if (workers_.empty() || now < next_look_) return false;
     next_look_ = now + std::min(patience_ / 4, std::chrono::milliseconds(1000));
-    const bool has_some = has_live_children(launcher_);
+    const bool has_some = has_live_children(launcher_, workers_);
     if (has_some) latest_ = now;
     had_some_ = had_some_ || has_some;
     return had_some_ && now - latest_ > patience_;
@@ -116,13 +116,14 @@ class ChildWatch {
 
  private:
   pid_t launcher_;
+  const std::string& workers_;
   std::chrono::milliseconds patience_;
   bool had_some_ = false;
   Clock::time_point next_look_{}, latest_{};  // latest: when it had some
 };
 
-ProcessEnd follow(pid_t child, std::chrono::milliseconds childless) {
-  ChildWatch watch(child, childless);
+ProcessEnd follow(pid_t child, const ProcessCommand& command) {
+  ChildWatch watch(child, command);
   const sigset_t signals = followed_signals();
   ProcessEnd end;
   std::optional<Clock::time_point> deadline;
@@ -168,7 +169,7 @@ Result<ProcessEnd> run_process(const ProcessCommand& command) {
   if (!child)
     return failure(
         {}, fmt::format("cannot start {}: {}", command.arguments.front(), std::strerror(error)));
-  return follow(*child, command.childless);
+  return follow(*child, command);
 }
 
 std::string to_string(const ProcessCommand& command) {

@@ -14,9 +14,10 @@ struct ProcessCommand {
   std::vector<std::string> arguments;                            // the program's path first
   std::vector<std::pair<std::string, std::string>> environment;  // added to ours
   bool shows_output = false;  // its stdout goes to ours; else to our stderr
-  // A launcher that had children and has had none for so long is taken to be stuck, and killed. 0:
-  // it may do without.
-  std::chrono::milliseconds childless{0};
+  // A launcher that had children of this name and has had none for so long is taken to be stuck,
+  // and killed; one that never had any, as its workers are elsewhere, is not. "": nobody looks.
+  std::string workers = {};
+  std::chrono::milliseconds childless = std::chrono::seconds(10);
 };
 
 struct ProcessEnd {

@@ -15,7 +15,9 @@ ProcessStat stat_of(const std::filesystem::path& folder) {
   std::getline(file, line);
   const auto end = line.rfind(')');
   ProcessStat stat;
-  if (end == std::string::npos) return stat;
+  const auto begin = line.find('(');
+  if (end == std::string::npos || begin > end) return stat;
+  stat.name = line.substr(begin + 1, end - begin - 1);
   pid_t group = 0;
   std::istringstream rest(line.substr(end + 1));
   rest >> stat.state >> stat.parent >> group >> stat.session;
@@ -36,10 +38,12 @@ void for_processes(const std::function<void(pid_t, const ProcessStat&)>& look) {
   }
 }
 
-bool has_live_children(pid_t parent) {
+bool has_live_children(pid_t parent, const std::string& program) {
+  constexpr std::size_t longest_name = 15;  // that the kernel keeps
+  const std::string name = program.substr(0, longest_name);
   bool found = false;
   for_processes([&](pid_t, const ProcessStat& stat) {
-    found = found || (stat.parent == parent && stat.lives());
+    found = found || (stat.parent == parent && stat.name == name && stat.lives());
   });
   return found;
 }

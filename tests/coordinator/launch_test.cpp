@@ -101,7 +101,8 @@ TEST_CASE("a lost terminal ends the program instead of leaving it behind") {
 TEST_CASE(
     "a launcher that hangs without children is ended, one that has them or never had is not") {
   const auto run = [](const std::string& script) {
-    return *run_process({{"/bin/sh", "-c", script}, {}, false, std::chrono::milliseconds(500)});
+    return *run_process(
+        {{"/bin/sh", "-c", script}, {}, false, "sleep", std::chrono::milliseconds(500)});
   };
   const auto stuck = run("sleep 0.3 & wait; exec tail -f /dev/null");
   CHECK(stuck.stuck);
@@ -109,6 +110,8 @@ TEST_CASE(
   const auto busy = run("sleep 1.5; exit 3");  // a child, all the while
   CHECK_FALSE(busy.stuck);
   CHECK(busy.status == 3);
+  const auto elsewhere = run("true & wait; exec timeout 1.5 tail -f /dev/null");
+  CHECK_FALSE(elsewhere.stuck);  // its children were none of the workers
   const auto alone = run("exec sleep 1.5");
   CHECK_FALSE(alone.stuck);
   CHECK(alone.status == 0);
