@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <fstream>
 #include <iostream>
 #include <map>
 
@@ -58,6 +59,22 @@ collectives::Schedule executed_schedule(const std::string& backend,
                                         const collectives::Schedule& planned) {
   const bool hints = backend == "nccl" && why_nccl_cannot(planned).empty();
   return is_opaque(backend) && !hints ? opaque_schedule(planned) : planned;
+}
+
+Errors why_no_memory(const World& world, Bytes each) {
+  std::ifstream file("/proc/meminfo");
+  std::string key, unit;
+  for (std::uint64_t kibibytes = 0; file >> key >> kibibytes; std::getline(file, unit)) {
+    if (key != "MemAvailable:") continue;
+    const Bytes free{kibibytes << 10};
+    const auto ranks = static_cast<std::uint64_t>(world.node_size);
+    if (each.count <= free.count / ranks) return {};
+    return {{{},
+             fmt::format("{} has {} of memory free, its {} ranks need {} each for their buffers",
+                         world.hosts[world.rank], to_string(free), ranks, to_string(each)),
+             "take fewer ranks, a smaller model or smaller sizes"}};
+  }
+  return {};
 }
 
 bool shares_memory(const std::string& backend) {

@@ -55,6 +55,10 @@ class Engine {
   std::unique_ptr<Parts> parts_;
 };
 
+// Why the ranks of this machine cannot have so much memory each, or nothing: a machine that runs
+// out of it kills processes without a word.
+Errors why_no_memory(const World& world, Bytes each);
+
 // Names that --backend takes for what moves real data.
 std::vector<std::string> engine_names();
 

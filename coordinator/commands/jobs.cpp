@@ -78,6 +78,8 @@ std::string job_path(const Options& options) { return "/api/v1/jobs/" + options.
 
 // A file is sent as its text: the coordinator may run elsewhere.
 void take_model(JobRequest& request) {
+  std::error_code failed;
+  if (std::filesystem::is_directory(request.model, failed)) request.model += "/config.json";
   std::ifstream file(request.model, std::ios::binary);
   if (!file) return;
   request.model_text.assign(std::istreambuf_iterator<char>(file), {});
@@ -96,7 +98,9 @@ int submit(Options options) {
   Json body = to_json(options.request);
   body["id"] = options.id;
   body["retries"] = options.retries;
-  const auto job = ask_json(options, "POST", "/api/v1/jobs", body.dump());
+  // What is no text does not travel as such; the coordinator says what is wrong with the rest.
+  const auto text = body.dump(-1, ' ', false, Json::error_handler_t::replace);
+  const auto job = ask_json(options, "POST", "/api/v1/jobs", text);
   if (!job) return job.error();
   if (options.json)
     print_json(*job);
@@ -225,7 +229,8 @@ void add(CommandLine& line, const char* name, const char* what, bool with_id, Ru
     command->add_flag("--nodes", options->nodes, "nodes that are down, and why");
   }
   if (std::string(name) == "wait")
-    command->add_option("--timeout", options->timeout_s, "seconds; 0: as long as it takes");
+    command->add_option("--timeout", options->timeout_s, "seconds; 0: as long as it takes")
+        ->check(CLI::NonNegativeNumber);
   command->footer(fmt::format("Units: times in seconds.\nExample:\n  railwright {}{}\n", name,
                               with_id ? " my-job" : ""));
   command->callback([&line, options, run] { line.run = [options, run] { return run(*options); }; });

@@ -67,7 +67,9 @@ Result<ApiAnswer> Api::route(const ApiRequest& request) {
   const Caller caller = caller_of(tokens_, request.authorization);
   if (caller.role == Role::none) {
     traffic_.refuse(Protocol::http, "token", request.from);
-    return refusal(401, "a token is needed", "send Authorization: Bearer SECRET");
+    return refusal(401,
+                   request.authorization.empty() ? "a token is needed" : "the token is not known",
+                   "set RAILWRIGHT_TOKEN, or send Authorization: Bearer SECRET");
   }
   if (get && path == "/metrics") return ApiAnswer{200, metrics(), "text/plain; version=0.0.4"};
   if (get && path == "/sd")

@@ -25,7 +25,8 @@ const char* to_string(Outcome outcome) { return outcome_names[static_cast<std::s
 
 std::optional<std::string> read_file(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
-  if (!file) return std::nullopt;
+  std::error_code failed;
+  if (!file || std::filesystem::is_directory(path, failed)) return std::nullopt;
   return std::string(std::istreambuf_iterator<char>(file), {});
 }
 

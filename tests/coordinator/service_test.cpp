@@ -101,6 +101,14 @@ TEST_CASE("what cannot be done is refused, and the service goes on") {
   CHECK(service.client("show nobody").status == 2);
   CHECK(service.client(tiny + "--id ../x").status == 2);
   CHECK(service.client(tiny + "--steps 0").status == 2);
+  const std::string garbage = folder.write("garbage", std::string("\xff\xfe\x00{", 4));
+  const std::string sizes = "--accelerators 2 --global-batch 4 --sequence 64 --fix dp=2 --id ";
+  for (const std::string& model : {garbage, std::string("/tmp")}) {
+    const Outcome refused = service.client("submit --model " + model + " " + sizes + "odd");
+    INFO(refused.err);
+    CHECK(refused.err.find("json.exception") == std::string::npos);
+    CHECK(refused.err.find("filebuf") == std::string::npos);
+  }
   CHECK(service.ask("POST", "/api/v1/jobs", "{").status == 422);
   CHECK(service.ask("POST", "/api/v1/jobs", R"({"id": "a", "colour": "red"})").status == 422);
   CHECK(service.ask("POST", "/api/v1/jobs", std::string(5 << 20, ' ')).status == 413);
@@ -125,6 +133,7 @@ TEST_CASE("clients tell what they were given wrongly from a coordinator that doe
     CHECK_THAT(authority.err, Contains("/nowhere.pem: error:"));
   }
   CHECK(run_command(tiny + "--coordinator nonsense").status == 2);
+  CHECK(run_command("wait a --timeout -1").status == 2);
   const Outcome silent = run_command("jobs --coordinator 127.0.0.1:1");
   CHECK(silent.status == 4);
   CHECK_THAT(silent.err, Contains("railwright coordinator"));

@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <iostream>
 #include <nlohmann/json.hpp>
@@ -27,6 +29,21 @@ struct StepRecord {
   Seconds time;
 };
 
+// A folder that is not there yet is made: whether that works is known then.
+std::optional<ConfigError> why_no_checkpoints(const std::string& folder) {
+  if (folder.empty()) return std::nullopt;
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (!std::filesystem::is_directory(folder, failed))
+    return ConfigError{{folder, 0, 0},
+                       "is no folder and cannot become one: " + failed.message(),
+                       "give --checkpoint a folder that all ranks can write"};
+  if (access(folder.c_str(), W_OK) == 0) return std::nullopt;
+  return ConfigError{{folder, 0, 0},
+                     "cannot be written: " + std::string(std::strerror(errno)),
+                     "give --checkpoint a folder that all ranks can write"};
+}
+
 // Everything that can be known before anything moves.
 Errors wrong_options(const RunOptions& options, const emulator::Plan& plan) {
   const Options& training = options.training;
@@ -46,6 +63,7 @@ Errors wrong_options(const RunOptions& options, const emulator::Plan& plan) {
          "give --checkpoint DIR");
   refuse(training.checkpoint.empty() && training.resume, "--resume without a folder",
          "give --checkpoint DIR");
+  if (const auto error = why_no_checkpoints(training.checkpoint)) errors.push_back(*error);
   for (const ConfigError& error :
        why_not_trained(plan, batch_of(plan, training.settings), options.plan_path))
     errors.push_back(error);
