@@ -11,6 +11,7 @@
 #include "coordinator/service/leader.hpp"
 #include "coordinator/service/server.hpp"
 #include "coordinator/wire/certificates.hpp"
+#include "coordinator/wire/tls.hpp"
 
 namespace railwright::coordinator {
 
@@ -95,6 +96,8 @@ int run(const Options& options) {
     if (!tokens) return report(tokens.error());
     settings.tokens = std::move(*tokens);
   }
+  if (options.tls.on())  // before anything is written
+    if (const auto tls = wire::server_tls(options.tls); !tls) return report(tls.error());
   DispatchSettings of_dispatch;
   of_dispatch.data = std::filesystem::absolute(options.data).lexically_normal().string();
   of_dispatch.cluster_name = absolute(options.cluster);

@@ -138,7 +138,9 @@ ProcessEnd follow(pid_t child, const ProcessCommand& command) {
     const int signal = sigtimedwait(&signals, nullptr, &patience);
     if (signal == SIGINT || signal == SIGTERM || signal == SIGHUP) {
       end.interrupted = true;
-      kill(-child, SIGTERM);
+      // Once, unless somebody insists: at a second one mpirun leaves at once, and leaves behind the
+      // shared memory that it would have removed.
+      if (!deadline || signal == SIGINT) kill(-child, SIGTERM);
       if (!deadline) deadline = Clock::now() + grace;
     }
     if (watch.is_stuck()) {

@@ -146,21 +146,28 @@ std::optional<std::int64_t> enough_accelerators(const Cluster& cluster, const Tr
   return std::nullopt;
 }
 
-// As much memory as the leanest point asks for, in whole GiB; whether that is enough is tried.
-std::optional<std::string> enough_memory(const Training& training,
-                                         const std::vector<Degrees>& points) {
+// What the leanest point asks for.
+double least_gibibytes(const Training& training, const std::vector<Degrees>& points) {
   double least = std::numeric_limits<double>::infinity();
   for (const Degrees& point : points)
     least = std::min(least, in_gibibytes(workload::peak_memory(training, point).total()));
-  const double gibi = std::ceil(least);
+  return least;
+}
+
+// In whole GiB, so that the leanest point leaves the head-room free.
+std::optional<std::string> enough_memory(double least, double headroom) {
+  const double gibi = std::ceil(least / (1 - headroom));
   constexpr double most = 4096;  // of an accelerator that anybody builds
   if (!(gibi <= most)) return std::nullopt;
-  const Bytes memory = gibibytes(static_cast<std::uint64_t>(gibi));
-  const bool fits = std::any_of(points.begin(), points.end(), [&](const Degrees& point) {
-    return workload::peak_memory(training, point).total() <= memory;
-  });
-  if (!fits) return std::nullopt;
   return fmt::format("use accelerators with {:.0f} GiB of memory", gibi);
+}
+
+// In whole per cent, what the leanest point leaves free of the memory of all accelerators.
+std::optional<std::string> less_headroom(const Cluster& cluster, double least, double headroom) {
+  const double left = in_gibibytes(cluster.kind_of({0}).memory) / (1 - headroom);
+  const double spare = std::floor(100 * (1 - least / left));
+  if (headroom <= 0 || spare < 0) return std::nullopt;
+  return fmt::format("use --memory-headroom {:.0f}%", spare);
 }
 
 // Of the sequences shorter than that of the training, in steps of about a sixty-fourth of it that
@@ -186,15 +193,16 @@ std::optional<std::int64_t> longest_sequence(const Cluster& cluster, Training tr
 }  // namespace
 
 std::string what_would_fit(const Cluster& cluster, const Training& training,
-                           std::int64_t accelerators, const FixedDegrees& fixed) {
+                           std::int64_t accelerators, const FixedDegrees& fixed, double headroom) {
   std::vector<std::string> ways = without_fix(cluster, training, accelerators, fixed);
   if (const auto more = enough_accelerators(cluster, training, accelerators, fixed))
     ways.push_back(fmt::format("use --accelerators {}{}", *more,
                                *more > cluster.accelerators() ? " of a larger cluster" : ""));
   if (const auto longest = longest_sequence(cluster, training, accelerators, fixed))
     ways.push_back(fmt::format("use --sequence {} (the longest that fits)", *longest));
-  if (const auto way = enough_memory(training, points_of(training, accelerators, fixed)))
-    ways.push_back(*way);
+  const double least = least_gibibytes(training, points_of(training, accelerators, fixed));
+  if (const auto way = less_headroom(cluster, least, headroom)) ways.push_back(*way);
+  if (const auto way = enough_memory(least, headroom)) ways.push_back(*way);
   if (ways.empty()) return "use far more accelerators, or accelerators with more memory";
   return fmt::format("{}", fmt::join(ways, ", or "));
 }

@@ -33,8 +33,10 @@ std::string why_nothing_fits(const topology::Cluster& cluster, const workload::T
 
 // What to change so that something fits, each way by itself and each tried: leaving out one of the
 // fixed degrees (or all), more accelerators (a quarter at a time, up to 64 times as many), a
-// shorter sequence (halved up to six times), or accelerators with more memory.
+// shorter sequence (halved up to six times), less head-room than the `headroom` that `cluster`
+// lacks already, or accelerators with more memory.
 std::string what_would_fit(const topology::Cluster& cluster, const workload::Training& training,
-                           std::int64_t accelerators, const FixedDegrees& fixed);
+                           std::int64_t accelerators, const FixedDegrees& fixed,
+                           double headroom = 0);
 
 }  // namespace railwright::coordinator

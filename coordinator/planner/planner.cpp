@@ -277,8 +277,8 @@ void Planner::explain_no_fit(const std::vector<Degrees>& points) {
   if (request_.memory_headroom > 0)
     planning_.infeasible_reason +=
         fmt::format(" ({:.0f} % of the memory is kept free)", 100 * request_.memory_headroom);
-  planning_.infeasible_hint =
-      what_would_fit(gate(), request_.training, request_.accelerators, fixed_);
+  planning_.infeasible_hint = what_would_fit(gate(), request_.training, request_.accelerators,
+                                             fixed_, request_.memory_headroom);
 }
 
 void Planner::explain_bubble() {

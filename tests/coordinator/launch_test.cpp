@@ -126,6 +126,18 @@ TEST_CASE("an interrupt ends the whole process group and is reported") {
   CHECK(end->status != 0);
 }
 
+TEST_CASE("who is told to end twice tells the program once") {
+  const auto told = [](const std::string& signal) {
+    return run_process({{"/bin/sh", "-c",
+                         "n=0; trap 'n=$((n+1))' TERM; kill -" + signal +
+                             " $PPID; sleep 1; kill -" + signal + " $PPID; sleep 1; exit $n"},
+                        {}})
+        ->status;
+  };
+  CHECK(told("TERM") == 1);
+  CHECK(told("INT") == 2);  // at the keyboard a second one is meant
+}
+
 TEST_CASE("a temporary folder is gone with its files when its owner is") {
   std::string path;
   {

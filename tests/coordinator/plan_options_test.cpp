@@ -1,6 +1,7 @@
 // Goals, limits, reasons, launch texts and bad input of `railwright plan`, as a user meets them.
 #include <algorithm>
 #include <catch2/catch.hpp>
+#include <regex>
 #include <set>
 
 #include "command.hpp"
@@ -120,6 +121,19 @@ TEST_CASE("memory that forbids a better plan is named, and with that much it win
   for (const auto& reason : document["reasons"])
     if (reason["about"] == "memory") memory = reason["text"];
   CHECK_THAT(memory, Contains("memory binds") && Contains("of 32.0 GiB"));
+}
+
+TEST_CASE("too much head-room is answered with as much as there can be") {
+  const std::string plan =
+      "plan --model llama-3.1-8b --cluster dgx-h100-4 --accelerators 8 --global-batch 32 "
+      "--sequence 8192 --memory-headroom ";
+  const auto refused = run_command(plan + "80%");
+  CHECK(refused.status == 3);
+  std::smatch hint;
+  REQUIRE(std::regex_search(refused.err, hint, std::regex("use --memory-headroom (\\d+)%")));
+  const int most = std::stoi(hint[1]);
+  CHECK(run_command(plan + std::to_string(most) + "%").status == 0);
+  CHECK(run_command(plan + std::to_string(most + 1) + "%").status == 3);
 }
 
 TEST_CASE("the best plan is emitted for a framework, or nothing is") {

@@ -2,6 +2,7 @@
 #include <sys/stat.h>
 
 #include <catch2/catch.hpp>
+#include <filesystem>
 
 #include "coordinator/wire/certificates.hpp"
 #include "running_coordinator.hpp"
@@ -133,7 +134,10 @@ TEST_CASE("a key that others can read or that is another's is refused") {
                        folder.file("data") + " --tls-cert " + ours.path + "/server.pem --tls-key " +
                        key);
   };
-  CHECK_THAT(start(others.path + "/server.key").err, Contains("is not the key of"));
+  const Outcome foreign = start(others.path + "/server.key");
+  CHECK(foreign.status == 2);
+  CHECK_THAT(foreign.err, Contains("is not the key of"));
+  CHECK_FALSE(std::filesystem::exists(folder.file("data")));
   chmod((ours.path + "/server.key").c_str(), 0644);
   CHECK_THAT(start(ours.path + "/server.key").err, Contains("chmod 600"));
   CHECK_THAT(start(folder.file("nothing")).err, Contains("is no private key"));
