@@ -17,7 +17,7 @@ struct ProcessCommand {
   // A launcher that had children of this name and has had none for so long is taken to be stuck,
   // and killed; one that never had any, as its workers are elsewhere, is not. "": nobody looks.
   std::string workers = {};
-  std::chrono::milliseconds childless = std::chrono::seconds(10);
+  std::chrono::milliseconds childless = std::chrono::seconds(6);
 };
 
 struct ProcessEnd {

@@ -37,7 +37,8 @@ int walk(const World& world, const RunOptions& options, const Part& part, bool a
   choice.time_edges = true;
   for (const emulator::ScheduleChoice& planned : part.plan.schedules)
     choice.planned.push_back(planned.schedule);
-  if (!agree(world, why_no_memory(world, choice.buffers))) return exit_usage;
+  const bool looks_itself = shares_memory(options.backend) && !automatic;
+  if (!looks_itself && !agree(world, why_no_memory(world, choice.buffers))) return exit_usage;
   Result<Engine> engine = Engine::make(world, choice);
   if (!engine) return exit_usage;
   const std::string backend_name = engine->backend().name();
