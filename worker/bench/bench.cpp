@@ -75,9 +75,8 @@ int bench(const World& world, const BenchOptions& options) {
     errors.push_back(*error);
   if (errors.empty())
     errors = impossible(world, options, choice->schedule(sizes->back()), sizes->back());
-  if (errors.empty() &&
-      !shares_memory(
-          options.backend))  // which looks itself; the vector, its inputs and a private copy
+  // The vector, its inputs and a private copy; shared memory looks itself.
+  if (errors.empty() && !shares_memory(options.backend))
     errors = why_no_memory(world, 3 * buffer_bytes(choice->schedule(sizes->back()), sizes->back()));
   if (!agree(world, errors)) return exit_usage;
 
