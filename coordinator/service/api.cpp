@@ -107,7 +107,10 @@ Result<ApiAnswer> Api::jobs(const ApiRequest& request, const Caller& caller,
   const std::string id = path.empty() ? "" : path.substr(1, path.size() - 1 - (logs ? 5 : 0));
   const auto job = all.find(id);
   if (path.empty()) return refusal(405, "jobs are listed with GET and submitted with POST");
-  if (job == all.end()) return refusal(404, "there is no job " + id);
+  if (job == all.end()) {
+    traffic_.refuse(Protocol::http, "job", request.from);
+    return refusal(404, "there is no job " + id);
+  }
   if (request.method == "GET" && logs)
     return ApiAnswer{200, read_file(dispatch_.folder_of(id) + "/log").value_or(""), "text/plain"};
   if (request.method == "GET") return said(job_details(job->second, dispatch_));

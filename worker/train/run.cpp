@@ -32,9 +32,9 @@ struct StepRecord {
 // A folder that is not there yet is made: whether that works is known then.
 std::optional<ConfigError> why_no_checkpoints(const std::string& folder) {
   if (folder.empty()) return std::nullopt;
-  std::error_code failed;
+  std::error_code failed, ignored;
   std::filesystem::create_directories(folder, failed);
-  if (!std::filesystem::is_directory(folder, failed))
+  if (!std::filesystem::is_directory(folder, ignored))
     return ConfigError{{folder, 0, 0},
                        "is no folder and cannot become one: " + failed.message(),
                        "give --checkpoint a folder that all ranks can write"};

@@ -193,7 +193,7 @@ TEST_CASE("what training needs and lacks is said before anything runs", "[mpi]")
   unsetenv("RAILWRIGHT_CUDART_LIBRARY");
   refuses(plan, text + "--resume", "--resume without a folder");
   refuses(plan, text + "--resume --checkpoint " + folder.file("none"), "holds no checkpoint");
-  refuses(plan, text + "--checkpoint /etc/passwd", "/etc/passwd: error: is no folder");
+  refuses(plan, text + "--checkpoint /etc/passwd", "cannot become one: Not a directory");
   refuses(plan, text + "--checkpoint /proc/none", "/proc/none: error: is no folder");
   refuses(plan, text + "--global-batch 1", "leaves some of 2 data-parallel ranks without any");
   refuses(plan_for("cp=2,micro_batch=1"), text, "does not do context parallelism");
