@@ -157,6 +157,14 @@ bool goes_with(const Schedule& schedule, const topology::Move& move,
           switches_reduce(cluster, cluster.spec.nodes[static_cast<std::size_t>(move.group)]));
 }
 
+bool reduces_in_nodes(const Schedule& schedule, const std::vector<AcceleratorId>& members,
+                      const topology::Cluster& cluster) {
+  for (int i = 0; i < switch_count(schedule); ++i)
+    if (!node_reduces(maker_of(schedule).ranks_of_switch(schedule, i), members, cluster))
+      return false;
+  return true;
+}
+
 Seconds Ways::software_latency(const Send& send) const {
   return send.source >= state_->schedule.ranks ? Seconds{} : state_->software;
 }

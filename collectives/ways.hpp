@@ -45,6 +45,11 @@ class Ways {
 bool goes_with(const Schedule& schedule, const topology::Move& move,
                const topology::Cluster& cluster);
 
+// Whether each switch of the schedule is that of a node in which all its ranks are.
+bool reduces_in_nodes(const Schedule& schedule,
+                      const std::vector<topology::AcceleratorId>& members,
+                      const topology::Cluster& cluster);
+
 // Sends of one step with equal bundles move as one; nothing: the send moves on its own.
 using Bundle = std::tuple<int, int, std::int64_t, std::int64_t, int>;
 std::optional<Bundle> bundle_of(const Schedule& schedule, const Send& send);

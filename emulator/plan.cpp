@@ -177,7 +177,8 @@ Placement identity_placement(const workload::Degrees& degrees, const workload::R
 
 namespace {
 
-// Ranks lie as they are numbered, so that none need be taken apart into its coordinates.
+}  // namespace
+
 bool counts_up(const Placement& placement, const workload::Degrees& degrees) {
   std::int64_t stride = 1;
   for (std::size_t i = 0; i < placement.order.size(); ++i) {
@@ -187,8 +188,6 @@ bool counts_up(const Placement& placement, const workload::Degrees& degrees) {
   }
   return true;
 }
-
-}  // namespace
 
 topology::AcceleratorId accelerator_of(std::int64_t rank, const Placement& placement,
                                        const workload::Degrees& degrees) {

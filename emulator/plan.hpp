@@ -50,6 +50,8 @@ struct Placement {
 Placement identity_placement(const workload::Degrees& degrees,
                              const workload::RankOrder& order = workload::default_order,
                              std::int64_t first_accelerator = 0);
+// Whether it is that, exceptions and axes aside.
+bool counts_up(const Placement& placement, const workload::Degrees& degrees);
 topology::AcceleratorId accelerator_of(std::int64_t rank, const Placement& placement,
                                        const workload::Degrees& degrees);
 

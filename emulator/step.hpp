@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -61,6 +62,9 @@ struct LinkCourse {
 struct StepOptions {
   StepFaults faults;
   bool fold = true;  // run ranks that nothing tells apart once: exact, and the cost follows classes
+  // Folding looks at the ranks of one period of the fabric of each kind where periods do the same,
+  // else at all of them. A step is refused where these are more.
+  std::int64_t most_looked_at = std::numeric_limits<std::int64_t>::max();
   // StepResult::timeline holds at most so many ranks: the one that waits least (the others wait for
   // it), then the lowest of each stage, then of the other classes.
   std::size_t timeline_ranks = 0;

@@ -326,4 +326,15 @@ BundleId Router::moved(BundleId bundle, const Move& move) const {
 
 int Router::period() const { return state_->dead.empty() ? state_->moves.period() : 0; }
 
+int Router::period_of(BundleId bundle) const {
+  const Moves& moves = state_->moves;
+  if (is_link(bundle)) return moves.period_of(LinkId{bundle.index});
+  return state_->clos.front()->period_of(bundle, moves.shift_of_period());
+}
+
+BundleId Router::in_period(BundleId bundle, int period) const {
+  const int on = period - period_of(bundle);
+  return on == 0 ? bundle : moved(bundle, state_->moves.by_periods(on));
+}
+
 }  // namespace railwright::topology

@@ -107,6 +107,12 @@ class Router {
   // are, is a move as above. 0: nothing is known to be alike. Told of clusters of equal nodes on
   // one Clos of the file, by any mode but ecmp_hash.
   int period() const;
+  // With a period, a way leads over links that belong to the period of its source, then over links
+  // that belong to the period of its target; which ones depends on where the two lie in their
+  // periods, and on whether these are one. Of a bundle on such a way: where it belongs to, counted
+  // from 0, and what belongs to another period as this one does to its own.
+  int period_of(BundleId bundle) const;
+  BundleId in_period(BundleId bundle, int period) const;
 
  private:
   struct State;

@@ -28,15 +28,28 @@ struct BundleLoads::State {
   const topology::Calibration& calibration;
   LinkLoads links;
   std::vector<double> patterns;
+  std::vector<int> stands_for;
   std::deque<Known> known;  // the latest last
 };
 
-BundleLoads::BundleLoads(const topology::Router& router, const topology::Calibration& calibration)
-    : state_(new State{router, calibration, LinkLoads(router), {}, {}}) {}
+BundleLoads::BundleLoads(const topology::Router& router, const topology::Calibration& calibration,
+                         std::vector<int> stands_for)
+    : state_(new State{router, calibration, LinkLoads(router), {}, std::move(stands_for), {}}) {}
 BundleLoads::~BundleLoads() = default;
 
-void BundleLoads::find(const Schedule& schedule, Bytes size,
+bool BundleLoads::find(const Schedule& schedule, Bytes size,
                        const std::vector<topology::AcceleratorId>& members) {
+  if (!state_->stands_for.empty()) return trace(schedule, size, members);
+  if (move_known(schedule, size, members)) return true;
+  trace(schedule, size, members);
+  if (uses_.size() > most_uses_kept) return true;
+  state_->known.push_back({schedule, size, members, phases_, uses_, kinds_});
+  if (state_->known.size() > most_kept) state_->known.pop_front();
+  return true;
+}
+
+bool BundleLoads::move_known(const Schedule& schedule, Bytes size,
+                             const std::vector<topology::AcceleratorId>& members) {
   const topology::Router& router = state_->router;
   for (const Known& known : state_->known) {
     if (known.size != size || known.members.size() != members.size()) continue;
@@ -47,21 +60,25 @@ void BundleLoads::find(const Schedule& schedule, Bytes size,
     uses_ = known.uses;
     kinds_ = known.kinds;
     for (Use& use : uses_) use.bundle = router.moved(use.bundle, *move);
-    return;
+    return true;
   }
-  trace(schedule, size, members);
-  if (uses_.size() > most_uses_kept) return;
-  state_->known.push_back({schedule, size, members, phases_, uses_, kinds_});
-  if (state_->known.size() > most_kept) state_->known.pop_front();
+  return false;
 }
 
-void BundleLoads::trace(const Schedule& schedule, Bytes size,
+bool BundleLoads::trace(const Schedule& schedule, Bytes size,
                         const std::vector<topology::AcceleratorId>& members) {
   LinkLoads& links = state_->links;
   links.clear();
+  std::optional<AlikePeriods> alike;
+  if (!state_->stands_for.empty()) {
+    alike = AlikePeriods::among(schedule, members, state_->router, state_->stands_for);
+    if (!alike) return false;
+  }
   TracedLayers layers;
-  const auto terms =
-      terms_of_phases(schedule, size, members, state_->router, state_->calibration, links, layers);
+  const auto terms = terms_of_phases(schedule, size, members, state_->router, state_->calibration,
+                                     links, layers, alike ? &*alike : nullptr);
+  if (alike && !alike->alike()) return false;
+  copies_ = alike ? alike->copies() : 1;
   phases_.clear();
   for (const PhaseTerms& phase : terms) phases_.push_back(phase.load);
   kinds_.resize(static_cast<std::size_t>(links.groups()) - 1);
@@ -73,6 +90,7 @@ void BundleLoads::trace(const Schedule& schedule, Bytes size,
   }
   uses_.clear();
   links.for_loaded([&](int bundle) { uses_.push_back({{bundle}, links.group_of(bundle) - 1}); });
+  return true;
 }
 
 }  // namespace railwright::collectives

@@ -1,5 +1,6 @@
 #include "collectives/phase_loads/phase_terms.hpp"
 
+#include <bit>
 #include <map>
 #include <tuple>
 
@@ -43,7 +44,7 @@ class Terms {
  public:
   Terms(const Schedule& schedule, Bytes size, const std::vector<topology::AcceleratorId>& members,
         const topology::Router& router, const topology::Calibration& calibration, LinkLoads& links,
-        TracedLayers& layers)
+        TracedLayers& layers, AlikePeriods* alike)
       : schedule_(schedule),
         maker_(maker_of(schedule)),
         size_(size),
@@ -52,7 +53,8 @@ class Terms {
         software_(software_latency(calibration, router.cluster())),
         links_(links),
         layers_(layers),
-        repeats_(Repeats::among(members, router)) {}
+        alike_(alike),
+        repeats_(alike == nullptr ? Repeats::among(members, router) : std::nullopt) {}
 
   std::vector<PhaseTerms> all() {
     const std::vector<Phase> phases = phases_of(schedule_);
@@ -140,10 +142,13 @@ class Terms {
     maker_.connections(schedule_, layer.pattern, [&](int source, int target, int channel) {
       if (repeats != nullptr && repeats->failed()) return;
       if (channel != current) end_channel(channel);
+      const Send send{source, target, {}, Action::copy, layer.channel + channel};
+      if (alike_ != nullptr)
+        return hops_->add(source, target, add_alike(send, 1, {}) + software_);
       Seconds latency;
       if (repeats != nullptr && repeats->repeated(source, target, latency))
         return hops_->add(source, target, latency);
-      ways_.trace({source, target, {}, Action::copy, layer.channel + channel}, way_);
+      ways_.trace(send, way_);
       for (const topology::BundleShare& part : way_.parts) links_.add(part.bundle, part.share);
       latency = way_.latency + software_;
       hops_->add(source, target, latency);
@@ -151,6 +156,23 @@ class Terms {
     });
     end_channel(0);
     return channels;
+  }
+
+  // What tells sends of one pattern apart, places and channels aside.
+  struct Sort {
+    int sample = 0;
+    bool waits = true;
+  };
+  // Its latency, software aside.
+  Seconds add_alike(const Send& send, double weight, Sort sort) {
+    std::uint64_t number = AlikePeriods::mixed(std::bit_cast<std::uint64_t>(weight));
+    for (const int part : {links_.patterns(), send.channel, sort.sample, sort.waits ? 1 : 0})
+      number = AlikePeriods::mixed(number ^ static_cast<std::uint64_t>(part));
+    return alike_->add(send.source, send.target, number, weight, links_, way_,
+                       [&](topology::Trace& way) { ways_.trace(send, way); });
+  }
+  topology::BundleId standing(topology::BundleId bundle) const {
+    return alike_ == nullptr ? bundle : alike_->standing(bundle);
   }
 
   // ---- from sends
@@ -236,7 +258,12 @@ class Terms {
     const double all = bytes_per_step * static_cast<double>(phase.steps);
     for (const auto& [key, moved] : bytes) {
       const auto& [source, target, channel, route] = key;
-      ways_.trace({source, target, {}, Action::copy, channel, route}, way_);
+      const Send send{source, target, {}, Action::copy, channel, route};
+      if (alike_ != nullptr) {
+        add_alike(send, moved / all, {});
+        continue;
+      }
+      ways_.trace(send, way_);
       for (const topology::BundleShare& part : way_.parts)
         links_.add(part.bundle, part.share * (moved / all));
     }
@@ -250,25 +277,31 @@ class Terms {
     Traced traced;
     for (const Connection& c : pattern.connections) {
       const Send send{c.source, c.target, {}, Action::copy, c.channel, c.route};
-      ways_.trace(send, way_);
+      Seconds latency;
+      if (alike_ != nullptr && c.bundle < 0) {
+        latency = add_alike(send, c.weight, {c.sample, c.waits});
+      } else {
+        ways_.trace(send, way_);
+        latency = way_.latency;
+      }
       if (c.waits) {
         const Seconds software = ways_.software_latency(send);
         traced.software_latency = std::max(traced.software_latency, software);
         const bool rings = pattern.samples[static_cast<std::size_t>(c.sample)].steps > 1;
         hops.try_emplace({c.channel, c.sample}, schedule_.ranks, rings)
-            .first->second.add(c.source, c.target, way_.latency + software);
+            .first->second.add(c.source, c.target, latency + software);
       }
-      if (c.bundle < 0) {
-        for (const topology::BundleShare& part : way_.parts)
-          links_.add(part.bundle, part.share * c.weight);
-      } else {
+      if (c.bundle >= 0) {
         weights[c.bundle] = c.weight;
         bundles[c.bundle].push_back(ways_.of(send));
+      } else if (alike_ == nullptr) {
+        for (const topology::BundleShare& part : way_.parts)
+          links_.add(part.bundle, part.share * c.weight);
       }
     }
     for (std::size_t i = 0; i < bundles.size(); ++i)
       for (const LinkShare& use : merged(bundles[i]).links)
-        links_.add({use.link.index}, use.share * weights[i]);
+        links_.add(standing({use.link.index}), use.share * weights[i]);
     traced.pattern = links_.close();
     PhaseLatency latency(pattern.steps, pattern.samples);
     for (auto& [place, of_channel] : hops)
@@ -285,6 +318,7 @@ class Terms {
   Seconds software_;
   LinkLoads& links_;
   TracedLayers& layers_;
+  AlikePeriods* alike_;  // null: every hop is on its own
   topology::Trace way_;
   std::optional<HopLatencies> hops_;
   std::optional<Repeats> repeats_;
@@ -299,9 +333,9 @@ std::vector<PhaseTerms> terms_of_phases(const Schedule& schedule, Bytes size,
                                         const std::vector<topology::AcceleratorId>& members,
                                         const topology::Router& router,
                                         const topology::Calibration& calibration, LinkLoads& links,
-                                        TracedLayers& known) {
+                                        TracedLayers& known, AlikePeriods* alike) {
   assert(static_cast<int>(members.size()) == schedule.ranks);
-  return Terms(schedule, size, members, router, calibration, links, known).all();
+  return Terms(schedule, size, members, router, calibration, links, known, alike).all();
 }
 
 }  // namespace railwright::collectives

@@ -8,6 +8,7 @@
 
 #include "collectives/cost.hpp"
 #include "collectives/phase_latency.hpp"
+#include "collectives/phase_loads/alike_periods.hpp"
 #include "collectives/phase_loads/link_loads.hpp"
 
 namespace railwright::collectives {
@@ -39,11 +40,12 @@ struct TracedLayer {
 using TracedLayers = std::map<std::pair<int, int>, TracedLayer>;  // by maker's pattern and channel
 
 // Adds the patterns of the schedule to `links`, which must be empty, but for those in `known`,
-// which is told of them. Patterns count from 0 in the order of both.
+// which is told of them. Patterns count from 0 in the order of both. With `alike`
+// only the links that stand for others are told of, and it says afterwards whether they do.
 std::vector<PhaseTerms> terms_of_phases(const Schedule& schedule, Bytes size,
                                         const std::vector<topology::AcceleratorId>& members,
                                         const topology::Router& router,
                                         const topology::Calibration& calibration, LinkLoads& links,
-                                        TracedLayers& known);
+                                        TracedLayers& known, AlikePeriods* alike = nullptr);
 
 }  // namespace railwright::collectives

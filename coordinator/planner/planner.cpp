@@ -98,7 +98,14 @@ class Planner {
   void price_again(std::vector<PricedPoint>& points, By by);
   void emulate_first(std::vector<PricedPoint>& points);
   // Of a point that is shown beside the best.
-  By by_of_best() const { return planning_.points_emulated > 0 ? By::emulation : By::closed_form; }
+  By by_of_best() const {
+    if (planning_.points_emulated == 0) return By::closed_form;
+    return affordable() > 0 ? By::emulation : By::folded_emulation;
+  }
+  // So many may be emulated that do not fold into a period.
+  std::size_t affordable() const {
+    return static_cast<std::size_t>(most_ranks_in_all / request_.accelerators);
+  }
   Result<Candidate> candidate(const PricedPoint& point);
   std::vector<Representative> representatives(const std::vector<PricedPoint>& ranked) const;
   std::optional<Errors> add_candidates(const std::vector<PricedPoint>& ranked);
@@ -197,12 +204,18 @@ void Planner::emulate(std::vector<PricedPoint>& points) {
 // The closed form sees no contention and promises more than emulation holds, so the two are not
 // ranked against each other: what is emulated comes first.
 void Planner::emulate_first(std::vector<PricedPoint>& points) {
-  const auto affordable = static_cast<std::size_t>(most_ranks_in_all / request_.accelerators);
-  std::vector<PricedPoint> first = first_of(points, std::min(affordable, emulated_points));
-  points.erase(points.begin(), points.begin() + static_cast<std::ptrdiff_t>(first.size()));
+  std::vector<PricedPoint> folded = first_of(points, std::min(points.size(), emulated_points));
+  points.erase(points.begin(), points.begin() + static_cast<std::ptrdiff_t>(folded.size()));
+  std::vector<PricedPoint> first = first_of(folded, std::min(folded.size(), affordable()));
+  folded.erase(folded.begin(), folded.begin() + static_cast<std::ptrdiff_t>(first.size()));
   price_again(first, By::emulation);
+  price_again(folded, By::folded_emulation);
+  first.insert(first.end(), folded.begin(), folded.end());
   std::erase_if(first, [&](const PricedPoint& point) { return !within_bubble(request_, point); });
-  std::sort(first.begin(), first.end(), better);
+  std::sort(first.begin(), first.end(), [](const PricedPoint& one, const PricedPoint& other) {
+    if (one.price.emulated != other.price.emulated) return one.price.emulated;
+    return better(one, other);
+  });
   points.insert(points.begin(), first.begin(), first.end());
 }
 

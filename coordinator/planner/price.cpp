@@ -139,14 +139,16 @@ StepPrice StepPricer::price(const Placed& placed) {
   return plain && degrees.vpp == 1 && !copies ? closed_form(placed) : emulated(placed);
 }
 
-StepPrice StepPricer::emulated(const Placed& placed) const {
+StepPrice StepPricer::emulated(const Placed& placed, std::int64_t most_looked_at) const {
+  emulator::StepOptions options;
+  options.most_looked_at = most_looked_at;
   const topology::Graph& graph = cluster_.graph;
   StepPrice price{
       {std::numeric_limits<double>::infinity()}, CauseSeconds(graph.classes.size()), false, {}};
   const auto plan =
       emulator::make_plan_in_order(placed.order, cluster_, training_, placed.degrees, calibration_,
                                    0, schedules_of(lines_), placed.axes);
-  const auto step = plan ? emulator::emulate_step(cluster_, *plan, calibration_)
+  const auto step = plan ? emulator::emulate_step(cluster_, *plan, calibration_, options)
                          : Result<emulator::StepResult>(tl::unexpected<Errors>(plan.error()));
   if (!step) {
     price.refused = step.error();

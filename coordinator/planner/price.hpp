@@ -12,6 +12,7 @@
 // Interleaved and zero-bubble schedules have no closed form here: such a step is emulated.
 #pragma once
 
+#include <limits>
 #include <vector>
 
 #include "coordinator/planner/groups.hpp"
@@ -42,7 +43,8 @@ class StepPricer {
   StepPrice price(const workload::Degrees& degrees) { return price(Placed{degrees}); }
 
   // What emulation says, contention between groups and all.
-  StepPrice emulated(const Placed& placed) const;
+  StepPrice emulated(const Placed& placed,
+                     std::int64_t most_looked_at = std::numeric_limits<std::int64_t>::max()) const;
   StepPrice emulated(const workload::Degrees& degrees) const { return emulated(Placed{degrees}); }
 
  private:

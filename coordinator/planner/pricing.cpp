@@ -9,11 +9,11 @@ namespace railwright::coordinator {
 
 namespace {
 
-// First point of each run of equal tp and pp, and the end.
-std::vector<std::size_t> runs_of(const std::vector<Placed>& points) {
+// First point of each run of equal tp and pp, and the end; what is emulated remembers nothing.
+std::vector<std::size_t> runs_of(const std::vector<Placed>& points, By by) {
   std::vector<std::size_t> runs;
   for (std::size_t i = 0; i < points.size(); ++i) {
-    const bool same = i > 0 && points[i].degrees.tp == points[i - 1].degrees.tp &&
+    const bool same = by == By::closed_form && i > 0 && points[i].degrees.tp == points[i - 1].degrees.tp &&
                       points[i].degrees.pp == points[i - 1].degrees.pp;
     if (!same) runs.push_back(i);
   }
@@ -23,8 +23,10 @@ std::vector<std::size_t> runs_of(const std::vector<Placed>& points) {
 
 }  // namespace
 
-StepPrice final_price(StepPricer& pricer, const Placed& point) {
-  StepPrice price = pricer.emulated(point);
+StepPrice final_price(StepPricer& pricer, const Placed& point, By by) {
+  if (by == By::closed_form) return pricer.price(point);
+  const bool folded = by == By::folded_emulation;
+  StepPrice price = folded ? pricer.emulated(point, most_looked_at) : pricer.emulated(point);
   return price.refused.empty() ? price : pricer.price(point);
 }
 
@@ -41,15 +43,14 @@ Pricing::Pricing(const PlanRequest& request)
 std::vector<StepPrice> Pricing::prices(const std::vector<Placed>& points, By by,
                                        const std::function<void(std::size_t)>& done) {
   std::vector<StepPrice> prices(points.size());
-  const std::vector<std::size_t> runs = runs_of(points);
+  const std::vector<std::size_t> runs = runs_of(points, by);
   std::atomic<std::size_t> next_run = 0;
   std::mutex mutex;
   std::size_t count = 0;
   const auto work = [&](StepPricer& pricer) {
     for (std::size_t run = next_run++; run + 1 < runs.size(); run = next_run++)
       for (std::size_t i = runs[run]; i < runs[run + 1]; ++i) {
-        const Placed& point = points[i];
-        prices[i] = by == By::emulation ? final_price(pricer, point) : pricer.price(point);
+        prices[i] = final_price(pricer, points[i], by);
         const std::lock_guard lock(mutex);
         if (++count; done) done(count);
       }

@@ -10,17 +10,20 @@
 
 namespace railwright::coordinator {
 
-enum class By : std::uint8_t { closed_form, emulation };
+// Folded: emulation, where one period of the fabric tells all (StepOptions::most_looked_at).
+enum class By : std::uint8_t { closed_form, folded_emulation, emulation };
 
 // A longer step has no place in event time.
 inline constexpr Seconds longest_step = in_seconds(emulator::latest_end - Instant{});
 // Up to so many accelerators all that is priced last is emulated.
 inline constexpr std::int64_t most_emulated_ranks = 8192;
-// Beyond, the best so far as their ranks add up to this: a rank takes some 35 us.
+// Beyond, the best that fold into a period, and others so far as their ranks add up to this: a rank
+// that is looked at takes some 35 us.
 inline constexpr std::int64_t most_ranks_in_all = 1 << 19;
+inline constexpr std::int64_t most_looked_at = 1 << 17;
 
 // By the closed form where emulation refuses the step as too large.
-StepPrice final_price(StepPricer& pricer, const Placed& point);
+StepPrice final_price(StepPricer& pricer, const Placed& point, By by);
 
 class Pricing {
  public:

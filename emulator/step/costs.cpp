@@ -36,7 +36,7 @@ StepCosts::StepCosts(const LiveRoutes& routes, const Plan& plan, const Layout& l
     unknown.emplace_back(layout.groups(kind.group).size.size(), -1);
   meeting_cost_.assign(static_cast<std::size_t>(routes.epochs()), unknown);
   for (int epoch = 0; epoch < routes.epochs(); ++epoch)
-    loads_.emplace_back(routes.router(epoch), calibration);
+    loads_.emplace_back(routes.router(epoch), calibration, layout.folding().links.stands_for);
 }
 
 StepCosts::StepCosts(const LiveRoutes& routes, const StepCosts& priced)
@@ -52,7 +52,7 @@ StepCosts::StepCosts(const LiveRoutes& routes, const StepCosts& priced)
       uses_(priced.uses_) {
   price_bodies();
   for (int epoch = 0; epoch < routes.epochs(); ++epoch)
-    loads_.emplace_back(routes.router(epoch), calibration_);
+    loads_.emplace_back(routes.router(epoch), calibration_, layout_.folding().links.stands_for);
 }
 
 void StepCosts::price_bodies() {
@@ -187,7 +187,8 @@ void StepCosts::add_folded(const Schedule& schedule, Bytes size,
   const Folding& folding = layout_.folding();
   const topology::Router& router = routes_.router(epoch);
   collectives::BundleLoads& found = loads_[epoch];
-  found.find(schedule, size, members);
+  [[maybe_unused]] const bool alike = found.find(schedule, size, members);
+  assert(alike && "folding has asked for every schedule");
   cost.gap = routes_.dead_link_of(epoch, found);
   std::vector<PhaseLoad> alone = found.phases();
   std::vector<std::map<int, double>> sums(alone.size());  // by class of links
@@ -196,7 +197,7 @@ void StepCosts::add_folded(const Schedule& schedule, Bytes size,
     folding.for_parts(use.bundle, router.size_of(use.bundle), [&](int set, int links) {
       for (std::size_t p = 0; p < alone.size(); ++p) {
         if (loads[p] <= 0) continue;
-        sums[p][set] += links * loads[p];
+        sums[p][set] += found.copies() * links * loads[p];
         alone[p].consumption.push_back({folding.link_of(set), loads[p]});
       }
     });

@@ -16,11 +16,12 @@ constexpr std::size_t worth_a_thread = 1 << 20;  // uses of links
 
 class Refinement {
  public:
-  Refinement(TypedGraph graph, const Programs& programs)
-      : graph_(std::move(graph)), programs_(programs) {}
+  Refinement(TypedGraph graph, const RankTable& table) : graph_(std::move(graph)), table_(table) {}
 
   void run();
-  Folding take(const topology::Router& router) const;
+  // Of all ranks; `periods`: those that the graph is made of.
+  Folding take(const topology::Router& router, const Programs& programs,
+               const Periods* periods) const;
 
  private:
   std::int64_t classes() const;
@@ -34,17 +35,18 @@ class Refinement {
            const std::vector<Colour>& weights, std::vector<Colour>& users);
   void refine_meetings();
   Colour members_of_group(int dimension, std::int64_t group) const;
-  void name_links(const topology::Router& router, Folding::LinkClasses& links) const;
+  void name_links(const topology::Router& router, const Periods* periods,
+                  Folding::LinkClasses& links) const;
 
   TypedGraph graph_;
-  const Programs& programs_;
+  const RankTable& table_;
 };
 
 void Refinement::refine_ranks(std::vector<Colour>& ranks) const {
   for (std::size_t r = 0; r < ranks.size(); ++r)
     for (int d = 0; d < dimension_count; ++d) {
       const auto group =
-          static_cast<std::size_t>(programs_.groups[d].group_of(static_cast<std::int64_t>(r)));
+          static_cast<std::size_t>(table_.groups[d].group_of(static_cast<std::int64_t>(r)));
       ranks[r] = joined(ranks[r], graph_.meetings[graph_.first_group[d] + group]);
     }
   for (std::size_t s = 0; s < graph_.sendings.size(); ++s) {
@@ -100,7 +102,7 @@ void Refinement::see(std::size_t first, std::size_t end, const std::vector<Seen>
 
 void Refinement::refine_meetings() {
   for (int d = 0; d < dimension_count; ++d)
-    for (std::int64_t group = 0; group < programs_.groups[d].count; ++group) {
+    for (std::int64_t group = 0; group < table_.groups[d].count; ++group) {
       Colour& colour = graph_.meetings[graph_.first_group[d] + static_cast<std::size_t>(group)];
       colour = joined(colour, members_of_group(d, group));
     }
@@ -112,7 +114,7 @@ void Refinement::refine_meetings() {
 }
 
 Colour Refinement::members_of_group(int dimension, std::int64_t group) const {
-  const GroupTable& groups = programs_.groups[dimension];
+  const GroupTable& groups = table_.groups[dimension];
   Colour sum = 0;
   for (std::int64_t i = 0; i < groups.degree; ++i)
     sum += mixed(graph_.ranks[groups.first(group) + i * groups.stride]);
@@ -162,32 +164,67 @@ Folding::Classes classes_of(std::span<const Colour> colours) {
   return classes;
 }
 
-Folding Refinement::take(const topology::Router& router) const {
+// Of `count` things, of which each is as one of those that the classes are of.
+template <class As>
+Folding::Classes spread(const Folding::Classes& classes, std::int64_t count, As as) {
+  Folding::Classes all;
+  std::vector<int> number(classes.first.size(), -1);
+  all.of.reserve(static_cast<std::size_t>(count));
+  for (std::int64_t i = 0; i < count; ++i) {
+    int& own = number[classes.of[as(i)]];
+    if (own < 0) {
+      own = all.count();
+      all.first.push_back(i);
+      all.size.push_back(0);
+    }
+    ++all.size[own];
+    all.of.push_back(own);
+  }
+  return all;
+}
+
+Folding Refinement::take(const topology::Router& router, const Programs& programs,
+                         const Periods* periods) const {
   Folding folding;
   folding.ranks = classes_of(graph_.ranks);
+  if (periods != nullptr)
+    folding.ranks = spread(folding.ranks, programs.ranks(),
+                           [&](std::int64_t rank) { return periods->seat_of(rank); });
   const std::span<const Colour> meetings(graph_.meetings);
-  for (int d = 0; d < dimension_count; ++d)
-    folding.groups[d] = classes_of(meetings.subspan(
-        graph_.first_group[d], static_cast<std::size_t>(programs_.groups[d].count)));
-  name_links(router, folding.links);
+  for (int d = 0; d < dimension_count; ++d) {
+    const GroupTable& looked_at = table_.groups[d];
+    folding.groups[d] = classes_of(
+        meetings.subspan(graph_.first_group[d], static_cast<std::size_t>(looked_at.count)));
+    if (periods == nullptr) continue;
+    const GroupTable& groups = programs.groups[d];
+    folding.groups[d] = spread(folding.groups[d], groups.count, [&](std::int64_t group) {
+      return looked_at.group_of(periods->seat_of(groups.first(group)));
+    });
+  }
+  name_links(router, periods, folding.links);
   return folding;
 }
 
-void Refinement::name_links(const topology::Router& router, Folding::LinkClasses& links) const {
+void Refinement::name_links(const topology::Router& router, const Periods* periods,
+                            Folding::LinkClasses& links) const {
   const Folding::Classes classes = classes_of(graph_.elements);
   links.sets.resize(classes.first.size());
   std::vector<topology::LinkId> held;
   for (std::size_t e = 0; e < graph_.element.size(); ++e) {
     const TypedGraph::Element& element = graph_.element[e];
     collectives::LinkSet& set = links.sets[classes.of[e]];
-    set.count += element.links;
-    if (set.lowest.size() >= collectives::LinkSet::most_named) continue;
+    set.count += element.links * (periods != nullptr ? periods->copies() : 1);
+    if (periods == nullptr && set.lowest.size() >= collectives::LinkSet::most_named) continue;
     held.assign(1, element.first);
     if (element.bundle >= 0) {
       held.clear();
       router.append_links_of({element.bundle}, held);
       std::erase_if(held,
                     [&](topology::LinkId link) { return graph_.element_of[link.index] >= 0; });
+    }
+    if (periods != nullptr) {
+      for (const topology::LinkId link : held) periods->name(link, router, set);
+      continue;
     }
     const std::size_t room = collectives::LinkSet::most_named - set.lowest.size();
     held.resize(std::min(room, held.size()));
@@ -204,6 +241,7 @@ void Refinement::name_links(const topology::Router& router, Folding::LinkClasses
   }
   for (std::size_t set = 0; set < links.sets.size(); ++set)
     links.named[links.sets[set].lowest.front()] = static_cast<int>(set);
+  if (periods != nullptr) links.stands_for = periods->stands_for();
 }
 
 Folding::Classes each_alone(std::int64_t count) {
@@ -255,8 +293,20 @@ std::int64_t Folding::count_of(topology::LinkId link) const {
 }
 
 Result<Folding> folded(const Programs& programs, const Plan& plan, const LiveRoutes& routes,
-                       const topology::Calibration& calibration, const StepFaults& faults) {
-  auto graph = typed_graph_of(programs, plan, routes, calibration, faults);
+                       const topology::Calibration& calibration, const StepFaults& faults,
+                       std::int64_t most_looked_at) {
+  const topology::Router& router = routes.router(0);
+  const auto periods = Periods::of(programs, plan, router, faults);
+  if (periods && periods->seats().ranks() <= most_looked_at)
+    if (auto graph = typed_graph_of(programs, plan, routes, calibration, faults, &*periods)) {
+      Refinement refinement(std::move(*graph), periods->seats());
+      refinement.run();
+      return refinement.take(router, programs, &*periods);
+    }
+  if (programs.ranks() > most_looked_at)
+    return failure({}, fmt::format("{} ranks have to be looked at, one by one", programs.ranks()),
+                   {});
+  auto graph = typed_graph_of(programs, plan, routes, calibration, faults, nullptr);
   if (!graph)
     return failure({},
                    fmt::format("the routes of {} ranks load more than {} links in all",
@@ -264,7 +314,7 @@ Result<Folding> folded(const Programs& programs, const Plan& plan, const LiveRou
                    "use fewer accelerators, or a routing of one path (d_mod_k) in the cluster");
   Refinement refinement(std::move(*graph), programs);
   refinement.run();
-  return refinement.take(routes.router(0));
+  return refinement.take(router, programs, nullptr);
 }
 
 }  // namespace railwright::emulator

@@ -61,6 +61,9 @@ struct Folding {
     };
     std::map<int, std::vector<Part>> parts;  // of bundles in several classes
     std::map<topology::LinkId, int> named;   // the set that a link stands for
+    // Per period of the router, where only bundles of some are in `of_bundle`: the period whose
+    // bundles are there in place of its own.
+    std::vector<int> stands_for;
   };
   LinkClasses links;
 
@@ -82,8 +85,10 @@ struct Folding {
 
 // Every rank, group and link on its own.
 Folding unfolded(const Programs& programs);
-// Refused where the routes of all exchanges together take too much memory.
+// Refused where the routes of all exchanges together take too much memory, or where more ranks have
+// to be looked at.
 Result<Folding> folded(const Programs& programs, const Plan& plan, const LiveRoutes& routes,
-                       const topology::Calibration& calibration, const StepFaults& faults);
+                       const topology::Calibration& calibration, const StepFaults& faults,
+                       std::int64_t most_looked_at);
 
 }  // namespace railwright::emulator

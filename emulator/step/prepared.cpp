@@ -41,7 +41,8 @@ Result<PreparedStep> PreparedStep::make(const topology::Cluster& cluster, const 
     return tl::unexpected<Errors>(std::move(errors));
   const LiveRoutes routes(cluster, options.faults.links);
   Result<Folding> folding = options.fold
-                                ? folded(*step.programs_, plan, routes, calibration, options.faults)
+                                ? folded(*step.programs_, plan, routes, calibration, options.faults,
+                                         options.most_looked_at)
                                 : Result<Folding>(unfolded(*step.programs_));
   if (!folding) return tl::unexpected<Errors>(folding.error());
   step.folding_ = std::make_unique<Folding>(std::move(*folding));

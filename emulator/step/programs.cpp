@@ -154,8 +154,10 @@ Result<Programs> Programs::make(const Plan& plan, std::vector<workload::Program>
     table.degree = degree_of(plan.degrees, dimension);
     table.count = plan.degrees.world() / table.degree;
   }
+  const GroupTable& pipelines = tables.groups_of(Dimension::pp);
+  tables.stage_of.reserve(static_cast<std::size_t>(plan.degrees.world()));
   for (std::int64_t rank = 0; rank < plan.degrees.world(); ++rank)
-    tables.stage_of.push_back(coordinates_of(rank, plan.degrees, plan.placement.order).pp);
+    tables.stage_of.push_back(static_cast<int>(rank / pipelines.stride % pipelines.degree));
   return tables;
 }
 

@@ -49,21 +49,26 @@ struct GroupTable {
 // Why programs of so many ops in all are refused; empty when they fit.
 Errors programs_refused(std::int64_t ops);
 
-struct Programs {
-  std::vector<StageLayout> stages;
-  std::vector<MeetingKind> meeting_kinds;
+// Who runs which stage, and who is in a group with whom.
+struct RankTable {
   std::array<GroupTable, dimension_count> groups;
   std::vector<int> stage_of;  // per rank
+
+  std::int64_t ranks() const { return static_cast<std::int64_t>(stage_of.size()); }
+  const GroupTable& groups_of(workload::Dimension dimension) const {
+    return groups[static_cast<std::size_t>(dimension)];
+  }
+};
+
+struct Programs : RankTable {
+  std::vector<StageLayout> stages;
+  std::vector<MeetingKind> meeting_kinds;
 
   // One program per stage. Fails when they do not match each other.
   static Result<Programs> make(const Plan& plan, std::vector<workload::Program> programs);
 
   bool anyone_meets(workload::Dimension dimension) const;
-  std::int64_t ranks() const { return static_cast<std::int64_t>(stage_of.size()); }
   const StageLayout& of_rank(std::int64_t rank) const { return stages[stage_of[rank]]; }
-  const GroupTable& groups_of(workload::Dimension dimension) const {
-    return groups[static_cast<std::size_t>(dimension)];
-  }
   // The rank of stage `peer_stage` in the pipeline of `rank`.
   std::int64_t peer_of(std::int64_t rank, int peer_stage) const {
     return rank + (peer_stage - stage_of[rank]) * groups_of(workload::Dimension::pp).stride;

@@ -246,3 +246,70 @@ TEST_CASE("a group that lies as an earlier one has the loads of one that is trac
     CHECK((moved > 0) == (mode != topology::RoutingMode::ecmp_hash));
   }
 }
+
+// Periods of a kind are told by the first one: as many kinds as there are numbers in `kinds`, in
+// turn.
+std::vector<int> in_turn(int periods, int kinds) {
+  std::vector<int> stands_for;
+  for (int period = 0; period < periods; ++period) stands_for.push_back(period % kinds);
+  return stands_for;
+}
+
+TEST_CASE("what periods do alike is told by one of them, and only where they do") {
+  int compared = 0, refused = 0, cross = 0;
+  for (const topology::RoutingMode mode : modes) {
+    const topology::Cluster cluster = fat_tree(mode, 32);
+    const topology::Router router(cluster);
+    const topology::Calibration calibration;
+    const int period = router.period(), accelerators = cluster.accelerators();
+    if (period == 0) continue;
+    const int periods = accelerators / period;
+    REQUIRE(periods >= 4);
+    for (const int kinds : {1, 2}) {
+      const std::vector<int> stands_for = in_turn(periods, kinds);
+      for (const int stride : {1, 2, period / 2, period}) {
+        if (stride < 1) continue;
+        std::vector<AcceleratorId> members;
+        for (int i = 0; i < accelerators; i += stride) members.push_back({i});
+        BundleLoads all(router, calibration), one(router, calibration, stands_for);
+        for (const Schedule& schedule : all_schedules(static_cast<int>(members.size()))) {
+          if (schedule.operation == Operation::send) continue;  // one hop, told wherever it is
+          INFO(text_of(schedule) << ", mode " << static_cast<int>(mode) << ", stride " << stride
+                                 << ", kinds " << kinds);
+          if (!one.find(schedule, mebibytes(3), members)) {
+            ++refused;
+            continue;
+          }
+          ++compared;
+          cross += one.copies() > 1;
+          all.find(schedule, mebibytes(3), members);
+          CHECK(one.copies() == periods / kinds);
+          REQUIRE(one.phases().size() == all.phases().size());
+          for (std::size_t p = 0; p < all.phases().size(); ++p) {
+            CHECK(one.phases()[p].step_latency.value ==
+                  Approx(all.phases()[p].step_latency.value).epsilon(1e-12));
+            CHECK(one.phases()[p].bytes_per_step == all.phases()[p].bytes_per_step);
+          }
+          std::map<int, std::vector<double>> expected, found;
+          for (const auto& use : all.uses())
+            expected[use.bundle.index] = all.loads_of(use.kind);
+          for (const auto& use : one.uses()) {
+            const int own = router.period_of(use.bundle);
+            CHECK(own < kinds);
+            for (int other = own; other < periods; other += kinds)
+              found[router.in_period(use.bundle, other).index] = one.loads_of(use.kind);
+          }
+          REQUIRE(found.size() == expected.size());
+          for (const auto& [bundle, loads] : expected) {
+            REQUIRE(found.contains(bundle));
+            for (std::size_t p = 0; p < loads.size(); ++p)
+              REQUIRE(found[bundle][p] == Approx(loads[p]).epsilon(1e-12));
+          }
+        }
+      }
+    }
+  }
+  CHECK(compared > 200);
+  CHECK(cross > 100);
+  CHECK(refused > 50);  // trees have a root
+}

@@ -125,3 +125,59 @@ TEST_CASE("what lies otherwise, or may, is not taken for alike") {
   const Members inside{{0}, {3}};
   CHECK(Router(single).move_between(inside, further(inside, 4 * 31)));
 }
+
+namespace {
+
+// A way in terms of what its ends are within their periods.
+using Told = std::vector<std::tuple<bool, int, double>>;  // of the source's, bundle, share
+
+Told told_of(const Router& router, AcceleratorId source, AcceleratorId target) {
+  Trace way;
+  router.trace(source, target, 3, way);
+  const int from = source.index / router.period(), to = target.index / router.period();
+  Told told;
+  for (const BundleShare& part : way.parts) {
+    const int period = router.period_of(part.bundle);
+    REQUIRE((period == from || period == to));
+    const BundleId first = router.in_period(part.bundle, 0);
+    CHECK(router.period_of(first) == 0);
+    CHECK(router.in_period(first, period) == part.bundle);
+    told.push_back({period == from, first.index, part.share});
+  }
+  std::ranges::sort(told);
+  return told;
+}
+
+}  // namespace
+
+TEST_CASE("ways between periods are told by what their ends are within these") {
+  std::mt19937_64 random(11);
+  int across = 0, inside = 0;
+  for (const auto& [name, shape] : clusters())
+    for (const RoutingMode mode : all_modes)
+      for (const CrossRail cross : {CrossRail::pxn, CrossRail::spine}) {
+        ClusterSpec spec = shape;
+        spec.routing.mode = mode;
+        spec.routing.cross_rail = cross;
+        const Cluster cluster = built(spec);
+        const Router router(cluster);
+        const int period = router.period();
+        if (period == 0) continue;
+        const int periods = cluster.accelerators() / period;  // a last one may be less than whole
+        INFO(name << ", " << periods << " periods of " << period);
+        const auto any = [&](int count) {
+          return static_cast<int>(random() % static_cast<unsigned>(count));
+        };
+        for (int trial = 0; trial < 40; ++trial) {
+          const int source = any(period), target = any(period);
+          const int from = any(periods), to = any(periods);
+          const int other = any(periods), last = any(periods);
+          if ((from == to) != (other == last)) continue;
+          (from == to ? inside : across) += 1;
+          CHECK(told_of(router, {from * period + source}, {to * period + target}) ==
+                told_of(router, {other * period + source}, {last * period + target}));
+        }
+      }
+  CHECK(across > 100);
+  CHECK(inside > 100);
+}

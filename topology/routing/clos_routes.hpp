@@ -29,6 +29,12 @@ class ClosRoutes {
   BundleId moved(BundleId bundle, Move::Shift shift) const {
     return {bundle.index + (is_of_leaf(bundle) ? shift.units : shift.pods)};
   }
+  // Where a period is so many units and pods.
+  int period_of(BundleId bundle, Move::Shift of_period) const {
+    const int place = (bundle.index - first_bundle_) % leaves_;
+    return is_of_leaf(bundle) ? unit_of_leaf(place) / of_period.units
+                              : pod_of(bundle) / of_period.pods;
+  }
 
  private:
   enum class Stretch : std::uint8_t { leaf_up, leaf_down, pod_up, pod_down };
@@ -38,6 +44,7 @@ class ClosRoutes {
   };
   Place place_of(BundleId bundle) const;
   bool is_of_leaf(BundleId bundle) const { return bundle.index - first_bundle_ < 2 * leaves_; }
+  int pod_of(BundleId bundle) const { return place_of(bundle).index; }
   BundleShare whole(Stretch stretch, int index) const;
   void spray(int from_leaf, int to_leaf, std::vector<BundleShare>& parts) const;
   void one_path(int from_leaf, int to_leaf, int to, const Flow& flow,

@@ -61,6 +61,42 @@ int Moves::find_period() const {
   return period < cluster_.accelerators() ? static_cast<int>(period) : 0;
 }
 
+Move::Shift Moves::shift_of_period() const {
+  const auto& clos = std::get<Clos>(layout_.networks.front().fabric);
+  const int members = period_ / (clos.rails * layout_.groups.front().sharing);
+  const int units = members / clos.members_per_unit;
+  return {units, clos.tiers == 3 ? units / clos.units_per_pod : 0};
+}
+
+Move Moves::by_periods(int count) const {
+  const Move::Shift shift = shift_of_period();
+  const int nodes = period_ / layout_.groups.front().accelerators;
+  return {0, count * nodes, {{count * shift.units, count * shift.pods}}};
+}
+
+// What lies above the pods, with two tiers above the leaves, belongs to none.
+int Moves::period_of(VertexId vertex) const {
+  const NetworkLayout& network = layout_.networks.front();
+  const auto& clos = std::get<Clos>(network.fabric);
+  const int site = vertex.index - network.placement.first_switch;
+  const Move::Shift shift = shift_of_period();
+  if (site >= 0 && site < clos.leaves()) return site % clos.units() / shift.units;
+  if (site >= 0 && site < clos.switches()) {
+    const int spine = site - clos.leaves();
+    return shift.pods > 0 && spine < clos.spines() ? spine / clos.uplinks / shift.pods : -1;
+  }
+  const auto after =
+      std::ranges::upper_bound(cluster_.graph.blocks, vertex.index, {}, &VertexBlock::first);
+  const VertexBlock& block = *std::prev(after);
+  const int node = (vertex.index - block.first) / (block.count / block.radix.front());
+  return node / (period_ / layout_.groups.front().accelerators);
+}
+
+int Moves::period_of(LinkId link) const {
+  return std::max(period_of(cluster_.graph.source_of(link)),
+                  period_of(cluster_.graph.target_of(link)));
+}
+
 std::optional<Move> Moves::over_networks(std::span<const AcceleratorId> from, Move move) const {
   const GroupLayout& group = layout_.groups[move.group];
   for (const NetworkLayout& network : layout_.networks) {

@@ -29,8 +29,11 @@ class Moves {
         closed_form_(closed_form),
         period_(find_period()) {}
 
-  // As of the router, which knows of dead links besides.
+  // These as of the router, which knows of dead links besides.
   int period() const { return period_; }
+  int period_of(LinkId link) const;
+  Move by_periods(int count) const;
+  Move::Shift shift_of_period() const;
 
   std::optional<Move> between(std::span<const AcceleratorId> from,
                               std::span<const AcceleratorId> to) const;
@@ -42,6 +45,7 @@ class Moves {
   };
   Place place_of(AcceleratorId accelerator, const GroupLayout& group) const;
   int find_period() const;
+  int period_of(VertexId vertex) const;  // -1: belongs to none
   bool sprays() const;
   std::optional<Move> over_networks(std::span<const AcceleratorId> from, Move move) const;
   VertexId moved(VertexId vertex, const Move& move) const;

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <deque>
-#include <numeric>
 
 #include "collectives/ways.hpp"
 
@@ -44,8 +43,11 @@ Schedule by_its_ways(Schedule schedule) {
 class GraphMaker {
  public:
   GraphMaker(const Programs& programs, const Plan& plan, const LiveRoutes& routes,
-             const topology::Calibration& calibration, const StepFaults& faults)
+             const topology::Calibration& calibration, const StepFaults& faults,
+             const Periods* periods)
       : programs_(programs),
+        periods_(periods),
+        table_(periods != nullptr ? periods->seats() : programs),
         plan_(plan),
         routes_(routes),
         router_(routes.router(0)),
@@ -54,12 +56,15 @@ class GraphMaker {
         software_(collectives::software_latency(calibration, routes.cluster())),
         some_link_dies_(routes.epochs() > 1) {
     for (int epoch = 0; epoch < routes.epochs(); ++epoch)
-      loads_.emplace_back(routes.router(epoch), calibration);
+      loads_.emplace_back(
+          routes.router(epoch), calibration,
+          periods != nullptr ? periods->stands_for() : std::vector<int>{});
   }
 
   std::optional<TypedGraph> make() {
-    for (std::int64_t rank = 0; rank < programs_.ranks(); ++rank)
-      accelerators_.push_back(accelerator_of(rank, plan_.placement, plan_.degrees));
+    if (periods_ == nullptr)
+      for (std::int64_t rank = 0; rank < programs_.ranks(); ++rank)
+        accelerators_.push_back(accelerator_of(rank, plan_.placement, plan_.degrees));
     colour_ranks();
     for (int d = 0; d < dimension_count; ++d)
       if (!add_groups(static_cast<Dimension>(d))) return std::nullopt;
@@ -74,27 +79,41 @@ class GraphMaker {
   }
 
  private:
+  // ---- ranks that are looked at
+
+  std::int64_t rank_at(std::int64_t seat) const {
+    return periods_ != nullptr ? periods_->rank_at(seat) : seat;
+  }
+  std::int64_t seat_of(std::int64_t rank) const {
+    return periods_ != nullptr ? periods_->seat_of(rank) : rank;
+  }
+  AcceleratorId accelerator_under(std::int64_t rank) const {
+    if (periods_ != nullptr) return periods_->accelerator_under(rank);
+    return accelerators_[static_cast<std::size_t>(rank)];
+  }
+
   void colour_ranks() {
-    std::vector<std::int64_t> ranks(static_cast<std::size_t>(programs_.ranks()));
-    std::iota(ranks.begin(), ranks.end(), 0);
+    std::vector<std::int64_t> ranks;
+    for (std::int64_t seat = 0; seat < table_.ranks(); ++seat) ranks.push_back(rank_at(seat));
     const std::vector<RankTraits> traits =
         traits_of(ranks, plan_, router_.cluster(), faults_).ranks;
-    for (std::int64_t rank = 0; rank < programs_.ranks(); ++rank)
+    for (std::int64_t seat = 0; seat < table_.ranks(); ++seat)
       made_.ranks.push_back(
-          joined(joined(Colour(programs_.stage_of[rank]), Colour(traits[rank].kind)),
-                 Colour(traits[rank].course)));
+          joined(joined(Colour(table_.stage_of[seat]), Colour(traits[seat].kind)),
+                 Colour(traits[seat].course)));
   }
 
   using Schedules = std::vector<std::pair<Schedule, Bytes>>;  // with the size of its first use
 
   bool add_groups(Dimension dimension) {
-    const GroupTable& groups = programs_.groups_of(dimension);
+    const GroupTable& groups = table_.groups_of(dimension);
     made_.first_group[index_of(dimension)] = made_.meetings.size();
     Schedules schedules;
     for (const MeetingKind& kind : programs_.meeting_kinds) {
-      if (kind.group != dimension || groups.degree == 1) continue;
-      const Schedule schedule =
-          by_its_ways(schedule_of(plan_, dimension, kind.operation, kind.size));
+      if (kind.group != dimension || programs_.groups_of(dimension).degree == 1) continue;
+      Schedule schedule = schedule_of(plan_, dimension, kind.operation, kind.size);
+      if (!is_alike(schedule, kind)) return false;
+      schedule = by_its_ways(std::move(schedule));
       const bool known = std::ranges::any_of(
           schedules, [&](const auto& other) { return other.first == schedule; });
       if (!known) schedules.push_back({schedule, kind.size});
@@ -105,22 +124,31 @@ class GraphMaker {
       if (group == 1) expect_uses(groups.count, made_.uses.size() - before);
       add_meeting(index_of(dimension));
       if (schedules.empty()) continue;
-      auto members = members_in(groups, group);
+      auto members = members_of_group(dimension, rank_at(groups.first(group)));
       assert(group > 0 || members == members_of(plan_, dimension, groups.first(group)));
       if (made_.uses.size() > most_uses) return false;
       if (repeat_alike(members, schedules)) continue;
-      for (const auto& [schedule, size] : schedules) add_uses(schedule, size, members);
+      for (const auto& [schedule, size] : schedules)
+        if (!add_uses(schedule, size, members)) return false;
       remember(std::move(members));
     }
     return made_.uses.size() <= most_uses;
   }
 
-  std::vector<AcceleratorId> members_in(const GroupTable& groups, std::int64_t group) const {
+  // Of periods; asked of a first group, in the schedule itself.
+  bool is_alike(const Schedule& schedule, const MeetingKind& kind) {
+    return periods_ == nullptr ||
+           loads_[0].find(schedule, kind.size, members_of_group(kind.group, rank_at(0)));
+  }
+
+  // Of the whole group that the rank is in.
+  std::vector<AcceleratorId> members_of_group(Dimension dimension, std::int64_t rank) const {
+    const GroupTable& groups = programs_.groups_of(dimension);
+    const std::int64_t first = groups.first(groups.group_of(rank));
     std::vector<AcceleratorId> members;
     members.reserve(static_cast<std::size_t>(groups.degree));
     for (std::int64_t i = 0; i < groups.degree; ++i)
-      members.push_back(
-          accelerators_[static_cast<std::size_t>(groups.first(group) + i * groups.stride)]);
+      members.push_back(accelerator_under(first + i * groups.stride));
     return members;
   }
 
@@ -184,10 +212,11 @@ class GraphMaker {
     made_.first_use.push_back(made_.uses.size());
   }
 
-  void add_uses(const Schedule& schedule, Bytes size, const std::vector<AcceleratorId>& members) {
-    loads_[0].find(schedule, size, members);
+  // False: periods differ in it.
+  bool add_uses(const Schedule& schedule, Bytes size, const std::vector<AcceleratorId>& members) {
+    if (!loads_[0].find(schedule, size, members)) return false;
     add_loads(loads_[0], mixed(loads_[0].phases().size()));
-    if (routes_.epochs() == 1) return;
+    if (routes_.epochs() == 1) return true;
     const Footprint healthy = footprint_of(loads_[0]);
     for (int epoch = 1; epoch < routes_.epochs(); ++epoch) {
       auto gap = routes_.gap_between(epoch, schedule, members);
@@ -197,6 +226,7 @@ class GraphMaker {
       mark_epoch(epoch, gap.has_value());
       if (!gap) add_loads(loads_[epoch], mixed(Colour(epoch)));
     }
+    return true;
   }
 
   // The meeting does something else in this epoch than on the healthy cluster.
@@ -243,13 +273,17 @@ class GraphMaker {
         if (op.kind == workload::OpKind::send) targets.back().emplace(op.peer_stage, op.bytes);
     }
     std::int64_t sends = 0;
-    for (const int stage : programs_.stage_of) sends += std::ssize(targets[stage]);
+    for (const int stage : table_.stage_of) sends += std::ssize(targets[stage]);
     made_.sendings.reserve(static_cast<std::size_t>(sends));
     const std::size_t before = made_.uses.size();
-    for (std::int64_t rank = 0; rank < programs_.ranks(); ++rank) {
+    for (std::int64_t seat = 0; seat < table_.ranks(); ++seat) {
       if (made_.sendings.size() == 1) expect_uses(sends, made_.uses.size() - before);
-      for (const auto& [stage, size] : targets[programs_.stage_of[rank]])
-        add_send(rank, programs_.peer_of(rank, stage), size);
+      const std::int64_t rank = rank_at(seat);
+      for (const auto& [stage, size] : targets[table_.stage_of[seat]]) {
+        const std::int64_t target = programs_.peer_of(rank, stage);
+        if (periods_ != nullptr && !periods_->lie_alike(rank, target)) return false;
+        add_send(rank, target, size);
+      }
       if (made_.uses.size() > most_uses) return false;
     }
     return true;
@@ -257,10 +291,9 @@ class GraphMaker {
 
   // A send is one phase of one step on one route.
   void add_send(std::int64_t rank, std::int64_t target, Bytes size) {
-    made_.sendings.push_back({rank, target});
+    made_.sendings.push_back({seat_of(rank), seat_of(target)});
     add_meeting(dimension_count);
-    const AcceleratorId from = accelerators_[static_cast<std::size_t>(rank)];
-    const AcceleratorId to = accelerators_[static_cast<std::size_t>(target)];
+    const AcceleratorId from = accelerator_under(rank), to = accelerator_under(target);
     made_.meetings.back() = joined(made_.meetings.back(), Colour(size.count));
     router_.trace(from, to, 0, way_);
     add_way(way_, mixed(Colour(dimension_count)));
@@ -276,8 +309,11 @@ class GraphMaker {
   void add_way(const topology::Trace& way, Colour kind) {
     Colour& colour = made_.meetings.back();
     colour = joined(colour, colour_of((way.latency + software_).value));
-    for (const topology::BundleShare& part : way.parts)
-      made_.uses.push_back({part.bundle.index, weight_number(joined(kind, colour_of(part.share)))});
+    for (const topology::BundleShare& part : way.parts) {
+      const BundleId bundle =
+          periods_ != nullptr ? periods_->standing(part.bundle, router_) : part.bundle;
+      made_.uses.push_back({bundle.index, weight_number(joined(kind, colour_of(part.share)))});
+    }
   }
 
   // ---- elements
@@ -357,6 +393,8 @@ class GraphMaker {
   }
 
   const Programs& programs_;
+  const Periods* periods_;  // null: all ranks are looked at
+  const RankTable& table_;  // of those that are
   const Plan& plan_;
   const LiveRoutes& routes_;
   const topology::Router& router_;  // of the healthy cluster
@@ -370,7 +408,7 @@ class GraphMaker {
   std::vector<int> weight_of_kind_;
   // By place in the node and size: of each way to lie, the first group; the latest few ways.
   std::map<std::pair<int, std::size_t>, std::deque<Done>> alike_;
-  std::vector<AcceleratorId> accelerators_;  // per rank
+  std::vector<AcceleratorId> accelerators_;  // per rank, where all are looked at
   std::map<int, Colour> fault_colour_;       // per link with faults
   TypedGraph made_;
 };
@@ -380,8 +418,8 @@ class GraphMaker {
 std::optional<TypedGraph> typed_graph_of(const Programs& programs, const Plan& plan,
                                          const LiveRoutes& routes,
                                          const topology::Calibration& calibration,
-                                         const StepFaults& faults) {
-  return GraphMaker(programs, plan, routes, calibration, faults).make();
+                                         const StepFaults& faults, const Periods* periods) {
+  return GraphMaker(programs, plan, routes, calibration, faults, periods).make();
 }
 
 }  // namespace railwright::emulator

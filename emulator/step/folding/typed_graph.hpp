@@ -14,6 +14,7 @@
 #include "emulator/step/folding.hpp"
 #include "emulator/step/folding/bundle_table.hpp"
 #include "emulator/step/folding/colours.hpp"
+#include "emulator/step/folding/periods.hpp"
 
 namespace railwright::emulator {
 
@@ -44,11 +45,12 @@ struct TypedGraph {
   std::map<int, std::vector<int>> divided;  // those several, by bundle
 };
 
-// Nothing where the routes of all exchanges together take too much memory.
+// Nothing where the routes of all exchanges together take too much memory. With `periods` of their
+// seats alone; then nothing, too, where collectives do not do the same in all that these stand for.
 std::optional<TypedGraph> typed_graph_of(const Programs& programs, const Plan& plan,
                                          const LiveRoutes& routes,
                                          const topology::Calibration& calibration,
-                                         const StepFaults& faults);
+                                         const StepFaults& faults, const Periods* periods);
 inline constexpr std::size_t most_uses = 400'000'000;  // 8 bytes each
 
 }  // namespace railwright::emulator
