@@ -41,7 +41,7 @@ bool AlikePeriods::place(const std::vector<AcceleratorId>& members) {
     const int kind = (*stands_for_)[static_cast<std::size_t>(own)];
     const auto [known, is_first] = kinds.try_emplace(kind, first, 0);
     kind_.push_back(kind);
-    first_.push_back(is_first);
+    told_.insert(told_.end(), static_cast<std::size_t>(each_), is_first);
     ++known->second.second;
     for (std::size_t i = 0; i < static_cast<std::size_t>(each_); ++i) {
       const AcceleratorId one = members[first + i], other = members[known->second.first + i];
@@ -52,7 +52,7 @@ bool AlikePeriods::place(const std::vector<AcceleratorId>& members) {
   copies_ = kinds.begin()->second.second;
   sent_.resize(kind_.size());
   received_.resize(kind_.size());
-  known_.resize(static_cast<std::size_t>(each_));
+  latest_.resize(static_cast<std::size_t>(each_));
   return std::ranges::all_of(kinds,
                              [&](const auto& kind) { return kind.second.second == copies_; });
 }
@@ -68,7 +68,8 @@ bool AlikePeriods::alike() const {
 
 topology::BundleId AlikePeriods::standing(topology::BundleId bundle) const {
   const int period = router_->period_of(bundle);
-  return router_->in_period(bundle, (*stands_for_)[static_cast<std::size_t>(period)]);
+  const int stands = (*stands_for_)[static_cast<std::size_t>(period)];
+  return stands == period ? bundle : router_->in_period(bundle, stands);
 }
 
 }  // namespace railwright::collectives

@@ -1,5 +1,6 @@
 #include "collectives/bundle_loads.hpp"
 
+#include <algorithm>
 #include <deque>
 
 #include "collectives/phase_loads/phase_terms.hpp"
@@ -29,12 +30,24 @@ struct BundleLoads::State {
   LinkLoads links;
   std::vector<double> patterns;
   std::vector<int> stands_for;
+  std::deque<KnownHops> hops;  // by schedule and shape of the group
+  KnownHops* hops_of(const Schedule& schedule, const AlikePeriods& alike);
   std::deque<Known> known;  // the latest last
 };
 
+KnownHops* BundleLoads::State::hops_of(const Schedule& schedule, const AlikePeriods& alike) {
+  if (alike.copies() == 1) return nullptr;
+  const auto known = std::ranges::find_if(hops, [&](const KnownHops& other) {
+    return other.schedule == schedule && alike.is_like(other);
+  });
+  if (known != hops.end()) return &*known;
+  if (hops.size() == most_kept) hops.pop_front();
+  return &hops.emplace_back(alike.known_hops(schedule));
+}
+
 BundleLoads::BundleLoads(const topology::Router& router, const topology::Calibration& calibration,
                          std::vector<int> stands_for)
-    : state_(new State{router, calibration, LinkLoads(router), {}, std::move(stands_for), {}}) {}
+    : state_(new State{router, calibration, LinkLoads(router), {}, std::move(stands_for), {}, {}}) {}
 BundleLoads::~BundleLoads() = default;
 
 bool BundleLoads::find(const Schedule& schedule, Bytes size,
@@ -73,11 +86,15 @@ bool BundleLoads::trace(const Schedule& schedule, Bytes size,
   if (!state_->stands_for.empty()) {
     alike = AlikePeriods::among(schedule, members, state_->router, state_->stands_for);
     if (!alike) return false;
+    alike->known = state_->hops_of(schedule, *alike);
   }
   TracedLayers layers;
   const auto terms = terms_of_phases(schedule, size, members, state_->router, state_->calibration,
                                      links, layers, alike ? &*alike : nullptr);
-  if (alike && !alike->alike()) return false;
+  if (alike && !alike->alike()) {
+    state_->hops.clear();
+    return false;
+  }
   copies_ = alike ? alike->copies() : 1;
   phases_.clear();
   for (const PhaseTerms& phase : terms) phases_.push_back(phase.load);

@@ -124,27 +124,54 @@ class Terms {
         traced.channels.clear();
       }
     }
+    if (alike_ != nullptr && alike_->known != nullptr)
+      traced.channels = trace_as_known(layer, *alike_->known);
     if (traced.channels.empty()) traced.channels = trace_hops(layer, nullptr);
     traced.pattern = links_.close();
     return traced;
+  }
+
+  // As a group made them to whose ranks the same happens, where what is told takes as long as it
+  // did there.
+  std::vector<std::pair<int, HopSummary>> trace_as_known(const Layer& layer, KnownHops& hops) {
+    const auto [place, first] = hops.layers.try_emplace({layer.pattern, layer.channel});
+    KnownHops::Layer& known = place->second;
+    std::size_t told = 0;
+    bool same = true;
+    maker_.connections(schedule_, layer.pattern, [&](int source, int target, int channel) {
+      if (!same || !alike_->is_told(source)) return;
+      ways_.trace({source, target, {}, Action::copy, layer.channel + channel}, way_);
+      if (first)
+        known.told.push_back(way_.latency);
+      else
+        same = told < known.told.size() && known.told[told] == way_.latency;
+      ++told;
+      if (!first) alike_->add(way_, links_);
+    });
+    if (first) return known.channels = trace_hops(layer, nullptr);
+    if (same && told == known.told.size()) return known.channels;
+    links_.drop();
+    return {};
   }
 
   // The hops by channel. Traces those alone that repeat none.
   std::vector<std::pair<int, HopSummary>> trace_hops(const Layer& layer, Repeats* repeats) {
     std::vector<std::pair<int, HopSummary>> channels;
     int current = 0;
+    std::uint64_t sort = sort_of({layer.channel}, 1);
     const auto end_channel = [&](int next) {
       if (repeats != nullptr) repeats->end_channel();
       if (const HopSummary hops = hops_->take(); hops.count > 0)
         channels.push_back({current, hops});
       current = next;
+      sort = sort_of({layer.channel + current}, 1);
     };
     maker_.connections(schedule_, layer.pattern, [&](int source, int target, int channel) {
       if (repeats != nullptr && repeats->failed()) return;
       if (channel != current) end_channel(channel);
       const Send send{source, target, {}, Action::copy, layer.channel + channel};
       if (alike_ != nullptr)
-        return hops_->add(source, target, add_alike(send, 1, {}) + software_);
+        return hops_->add(source, target, add_alike(send, 1, sort) + software_);
       Seconds latency;
       if (repeats != nullptr && repeats->repeated(source, target, latency))
         return hops_->add(source, target, latency);
@@ -158,17 +185,17 @@ class Terms {
     return channels;
   }
 
-  // What tells sends of one pattern apart, places and channels aside.
-  struct Sort {
-    int sample = 0;
-    bool waits = true;
-  };
+  // A number of what tells sends of one pattern apart, places aside.
+  std::uint64_t sort_of(std::initializer_list<int> parts, double weight) const {
+    std::uint64_t sort = AlikePeriods::mixed(std::bit_cast<std::uint64_t>(weight)) +
+                         static_cast<std::uint64_t>(links_.patterns());
+    for (const int part : parts)
+      sort = AlikePeriods::mixed(sort ^ static_cast<std::uint64_t>(part));
+    return sort;
+  }
   // Its latency, software aside.
-  Seconds add_alike(const Send& send, double weight, Sort sort) {
-    std::uint64_t number = AlikePeriods::mixed(std::bit_cast<std::uint64_t>(weight));
-    for (const int part : {links_.patterns(), send.channel, sort.sample, sort.waits ? 1 : 0})
-      number = AlikePeriods::mixed(number ^ static_cast<std::uint64_t>(part));
-    return alike_->add(send.source, send.target, number, weight, links_, way_,
+  Seconds add_alike(const Send& send, double weight, std::uint64_t sort) {
+    return alike_->add(send.source, send.target, sort, weight, links_, way_,
                        [&](topology::Trace& way) { ways_.trace(send, way); });
   }
   topology::BundleId standing(topology::BundleId bundle) const {
@@ -260,7 +287,7 @@ class Terms {
       const auto& [source, target, channel, route] = key;
       const Send send{source, target, {}, Action::copy, channel, route};
       if (alike_ != nullptr) {
-        add_alike(send, moved / all, {});
+        add_alike(send, moved / all, sort_of({channel}, moved / all));
         continue;
       }
       ways_.trace(send, way_);
@@ -279,7 +306,7 @@ class Terms {
       const Send send{c.source, c.target, {}, Action::copy, c.channel, c.route};
       Seconds latency;
       if (alike_ != nullptr && c.bundle < 0) {
-        latency = add_alike(send, c.weight, {c.sample, c.waits});
+        latency = add_alike(send, c.weight, sort_of({c.channel, c.sample, c.waits ? 1 : 0}, c.weight));
       } else {
         ways_.trace(send, way_);
         latency = way_.latency;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace railwright::emulator {
 
@@ -60,14 +61,15 @@ void Layout::number_instances() {
 void Layout::list_members(int dimension) {
   const GroupTable& table = programs_->groups[dimension];
   Meetings& meetings = meetings_[dimension];
+  std::vector<std::int64_t> listed(static_cast<std::size_t>(actors()), -1);  // latest in this group
   for (const std::int64_t group : folding_->groups[dimension].first) {
-    meetings.first_member.push_back(static_cast<int>(meetings.member.size()));
-    std::vector<int> members;
-    for (std::int64_t i = 0; i < table.degree; ++i)
-      members.push_back(actor_of(table.first(group) + i * table.stride));
-    std::ranges::sort(members);
-    members.erase(std::unique(members.begin(), members.end()), members.end());
-    meetings.member.insert(meetings.member.end(), members.begin(), members.end());
+    const std::size_t first = meetings.member.size();
+    meetings.first_member.push_back(static_cast<int>(first));
+    for (std::int64_t i = 0; i < table.degree; ++i) {
+      const int actor = actor_of(table.first(group) + i * table.stride);
+      if (std::exchange(listed[actor], group) != group) meetings.member.push_back(actor);
+    }
+    std::sort(meetings.member.begin() + static_cast<std::ptrdiff_t>(first), meetings.member.end());
   }
   meetings.first_member.push_back(static_cast<int>(meetings.member.size()));
 }

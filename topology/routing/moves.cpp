@@ -61,35 +61,43 @@ int Moves::find_period() const {
   return period < cluster_.accelerators() ? static_cast<int>(period) : 0;
 }
 
-Move::Shift Moves::shift_of_period() const {
-  const auto& clos = std::get<Clos>(layout_.networks.front().fabric);
-  const int members = period_ / (clos.rails * layout_.groups.front().sharing);
-  const int units = members / clos.members_per_unit;
-  return {units, clos.tiers == 3 ? units / clos.units_per_pod : 0};
+Moves::OnePeriod Moves::shape_of_period() const {
+  if (period_ == 0) return {};
+  const NetworkLayout& network = layout_.networks.front();
+  const GroupLayout& group = layout_.groups.front();
+  const auto& clos = std::get<Clos>(network.fabric);
+  OnePeriod one;
+  one.nodes = period_ / group.accelerators;
+  one.shift.units = period_ / (clos.rails * group.sharing) / clos.members_per_unit;
+  one.shift.pods = clos.tiers == 3 ? one.shift.units / clos.units_per_pod : 0;
+  one.first_switch = network.placement.first_switch;
+  one.units = clos.units();
+  one.leaves = clos.leaves();
+  one.spines = clos.spines();
+  one.switches = clos.switches();
+  one.spines_of_pod = clos.uplinks;
+  return one;
 }
 
 Move Moves::by_periods(int count) const {
-  const Move::Shift shift = shift_of_period();
-  const int nodes = period_ / layout_.groups.front().accelerators;
-  return {0, count * nodes, {{count * shift.units, count * shift.pods}}};
+  const Move::Shift shift = one_.shift;
+  return {0, count * one_.nodes, {{count * shift.units, count * shift.pods}}};
 }
 
 // What lies above the pods, with two tiers above the leaves, belongs to none.
 int Moves::period_of(VertexId vertex) const {
-  const NetworkLayout& network = layout_.networks.front();
-  const auto& clos = std::get<Clos>(network.fabric);
-  const int site = vertex.index - network.placement.first_switch;
-  const Move::Shift shift = shift_of_period();
-  if (site >= 0 && site < clos.leaves()) return site % clos.units() / shift.units;
-  if (site >= 0 && site < clos.switches()) {
-    const int spine = site - clos.leaves();
-    return shift.pods > 0 && spine < clos.spines() ? spine / clos.uplinks / shift.pods : -1;
+  const int site = vertex.index - one_.first_switch;
+  if (site >= 0 && site < one_.leaves) return site % one_.units / one_.shift.units;
+  if (site >= 0 && site < one_.switches) {
+    const int spine = site - one_.leaves;
+    return one_.shift.pods > 0 && spine < one_.spines
+               ? spine / (one_.spines_of_pod * one_.shift.pods)
+               : -1;
   }
   const auto after =
       std::ranges::upper_bound(cluster_.graph.blocks, vertex.index, {}, &VertexBlock::first);
   const VertexBlock& block = *std::prev(after);
-  const int node = (vertex.index - block.first) / (block.count / block.radix.front());
-  return node / (period_ / layout_.groups.front().accelerators);
+  return (vertex.index - block.first) / (block.count / block.radix.front() * one_.nodes);
 }
 
 int Moves::period_of(LinkId link) const {

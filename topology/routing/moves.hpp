@@ -27,13 +27,14 @@ class Moves {
         layout_(layout),
         clos_(clos),
         closed_form_(closed_form),
-        period_(find_period()) {}
+        period_(find_period()),
+        one_(shape_of_period()) {}
 
   // These as of the router, which knows of dead links besides.
   int period() const { return period_; }
   int period_of(LinkId link) const;
   Move by_periods(int count) const;
-  Move::Shift shift_of_period() const;
+  Move::Shift shift_of_period() const { return one_.shift; }
 
   std::optional<Move> between(std::span<const AcceleratorId> from,
                               std::span<const AcceleratorId> to) const;
@@ -44,7 +45,14 @@ class Moves {
     int node = 0, local = 0;  // in the group
   };
   Place place_of(AcceleratorId accelerator, const GroupLayout& group) const;
+  // What is in a period, and where the switches of the only network are.
+  struct OnePeriod {
+    int nodes = 0;
+    Move::Shift shift;
+    int first_switch = 0, units = 0, leaves = 0, spines = 0, switches = 0, spines_of_pod = 0;
+  };
   int find_period() const;
+  OnePeriod shape_of_period() const;
   int period_of(VertexId vertex) const;  // -1: belongs to none
   bool sprays() const;
   std::optional<Move> over_networks(std::span<const AcceleratorId> from, Move move) const;
@@ -55,6 +63,7 @@ class Moves {
   const std::vector<std::optional<ClosRoutes>>& clos_;
   bool closed_form_;
   int period_;
+  OnePeriod one_;
 };
 
 }  // namespace railwright::topology

@@ -74,26 +74,27 @@ bool Periods::find_groups(const Programs& programs) {
   return true;
 }
 
-// The part of each group that lies in one period: all of it, or several neighbouring ones of its
-// members, or one.
+// The part of each group that is looked at. It lies in one period; or as many of its members lie in
+// each of several, all of one kind, or one of each.
 std::optional<GroupTable> Periods::groups_of_seats(const GroupTable& groups) const {
   const std::int64_t extent = groups.stride * groups.degree;
-  GroupTable seats{groups.stride, groups.degree, 0};
-  if (each_ % extent != 0) {
-    GroupTable periods{1, extent / each_, 0};  // that one group lies in
-    if (each_ % groups.stride == 0 && extent % each_ == 0)
-      seats.degree = each_ / groups.stride;
-    else if (groups.stride % each_ == 0)
-      seats = {1, 1, 0}, periods = {groups.stride / each_, groups.degree, 0};
-    else
-      return std::nullopt;
-    for (std::size_t period = 0; period < kind_.size(); ++period) {
-      const auto first = periods.first(periods.group_of(static_cast<std::int64_t>(period)));
-      if (kind_[static_cast<std::size_t>(first)] != kind_[period]) return std::nullopt;
-    }
+  const auto of = [&](std::int64_t stride, std::int64_t degree) {
+    return GroupTable{stride, degree, seats_.ranks() / degree};
+  };
+  if (each_ % extent == 0) return of(groups.stride, groups.degree);
+  const bool apart = groups.stride % each_ == 0;  // a member in each period
+  if (!apart && (each_ % groups.stride != 0 || extent % each_ != 0)) return std::nullopt;
+  const GroupTable periods = apart ? GroupTable{groups.stride / each_, groups.degree, 0}
+                                   : GroupTable{1, extent / each_, 0};
+  bool one_kind = true, one_of_each = std::ssize(first_of_kind_) == periods.degree;
+  for (std::int64_t period = 0; period < std::ssize(kind_); ++period) {
+    const std::int64_t first = periods.first(periods.group_of(period));
+    one_kind = one_kind && kind_[period] == kind_[first];
+    one_of_each = one_of_each && kind_[period] == (period - first) / periods.stride;
   }
-  seats.count = seats_.ranks() / seats.degree;
-  return seats;
+  if (one_kind) return apart ? of(1, 1) : of(groups.stride, each_ / groups.stride);
+  if (one_of_each) return of(apart ? each_ : groups.stride, groups.degree);
+  return std::nullopt;
 }
 
 bool Periods::lie_alike(std::int64_t from, std::int64_t to) const {
@@ -109,7 +110,8 @@ bool Periods::lie_alike(std::int64_t from, std::int64_t to) const {
 
 BundleId Periods::standing(BundleId bundle, const Router& router) const {
   const int period = router.period_of(bundle);
-  return router.in_period(bundle, stands_for_[static_cast<std::size_t>(period)]);
+  const int stands = stands_for_[static_cast<std::size_t>(period)];
+  return stands == period ? bundle : router.in_period(bundle, stands);
 }
 
 void Periods::name(LinkId link, const Router& router, collectives::LinkSet& set) const {
