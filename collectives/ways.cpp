@@ -149,16 +149,9 @@ void Ways::trace(const Send& send, topology::Trace& way) const {
   way.latency = given.latency;
 }
 
-bool goes_with(const Schedule& schedule, const topology::Move& move,
-               const topology::Cluster& cluster) {
+bool goes_with_moves(const Schedule& schedule, const std::vector<AcceleratorId>& members,
+                     const topology::Cluster& cluster) {
   if (!schedule.forest.routes.empty()) return false;
-  return switch_count(schedule) == 0 ||
-         (move.networks.empty() &&
-          switches_reduce(cluster, cluster.spec.nodes[static_cast<std::size_t>(move.group)]));
-}
-
-bool reduces_in_nodes(const Schedule& schedule, const std::vector<AcceleratorId>& members,
-                      const topology::Cluster& cluster) {
   for (int i = 0; i < switch_count(schedule); ++i)
     if (!node_reduces(maker_of(schedule).ranks_of_switch(schedule, i), members, cluster))
       return false;

@@ -39,16 +39,11 @@ class Ways {
   std::unique_ptr<State> state_;
 };
 
-// Whether the ways of the schedule among one group go with the move to those among another: not
-// where routes are written out, nor where switches do more than lead from member to member, but
-// for that of a node in which all members are.
-bool goes_with(const Schedule& schedule, const topology::Move& move,
-               const topology::Cluster& cluster);
-
-// Whether each switch of the schedule is that of a node in which all its ranks are.
-bool reduces_in_nodes(const Schedule& schedule,
-                      const std::vector<topology::AcceleratorId>& members,
-                      const topology::Cluster& cluster);
+// Whether the ways of the schedule among a group go with any move (topology::Move) of it: not where
+// routes are written out, nor where switches do more than lead from member to member, but for those
+// of nodes in which all their ranks are.
+bool goes_with_moves(const Schedule& schedule, const std::vector<topology::AcceleratorId>& members,
+                     const topology::Cluster& cluster);
 
 // Sends of one step with equal bundles move as one; nothing: the send moves on its own.
 using Bundle = std::tuple<int, int, std::int64_t, std::int64_t, int>;

@@ -65,6 +65,8 @@ struct StepOptions {
   // Folding looks at the ranks of one period of the fabric of each kind where periods do the same,
   // else at all of them. A step is refused where these are more.
   std::int64_t most_looked_at = std::numeric_limits<std::int64_t>::max();
+  // Refused, too, where the classes run more ops in all: some 20 bytes each, 40 per collective.
+  std::int64_t most_instances = 100'000'000;
   // StepResult::timeline holds at most so many ranks: the one that waits least (the others wait for
   // it), then the lowest of each stage, then of the other classes.
   std::size_t timeline_ranks = 0;

@@ -14,14 +14,11 @@ std::optional<AlikePeriods> AlikePeriods::among(const Schedule& schedule,
                                                 const std::vector<AcceleratorId>& members,
                                                 const Router& router,
                                                 const std::vector<int>& stands_for) {
-  if (!schedule.forest.routes.empty()) return std::nullopt;
+  if (!goes_with_moves(schedule, members, router.cluster())) return std::nullopt;
   AlikePeriods alike(router, stands_for);
-  if (schedule.operation != workload::Operation::send && !alike.place(members))
-    return std::nullopt;
-  // A switch of a node has the same place in all periods; ends that are none have no period.
-  const bool switched = switch_count(schedule) > 0;
-  if (switched && (alike.copies_ > 1 || !reduces_in_nodes(schedule, members, router.cluster())))
-    return std::nullopt;
+  if (schedule.operation != workload::Operation::send && !alike.place(members)) return std::nullopt;
+  // An end that is a switch is of no period.
+  if (switch_count(schedule) > 0 && alike.copies_ > 1) return std::nullopt;
   return alike;
 }
 

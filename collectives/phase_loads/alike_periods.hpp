@@ -27,16 +27,16 @@ struct KnownHops {
     std::vector<std::pair<int, HopSummary>> channels;
   };
   Schedule schedule;
-  int each = 0;            // ranks in a period
-  std::vector<int> kinds;  // of the periods
+  int each = 0;                                 // ranks in a period
+  std::vector<int> kinds;                       // of the periods
   std::map<std::pair<int, int>, Layer> layers;  // by maker's pattern and channel
 };
 
 class AlikePeriods {
  public:
   // `stands_for`: as BundleLoads takes it. Nothing where the members do not lie alike in equally
-  // many periods of each kind, or a way is neither the router's nor in a node. Ends of a send lie anywhere, for
-  // others do the same in the other periods.
+  // many periods of each kind, or a way is neither the router's nor in a node. Ends of a send lie
+  // anywhere, for others do the same in the other periods.
   static std::optional<AlikePeriods> among(const Schedule& schedule,
                                            const std::vector<topology::AcceleratorId>& members,
                                            const topology::Router& router,
@@ -74,7 +74,8 @@ class AlikePeriods {
   // What a rank of a told period sends, where hops need not be counted.
   bool is_told(int source) const { return copies_ == 1 || told_[static_cast<std::size_t>(source)]; }
   void add(const topology::Trace& way, LinkLoads& loads) const {
-    for (const topology::BundleShare& part : way.parts) loads.add(standing(part.bundle), part.share);
+    for (const topology::BundleShare& part : way.parts)
+      loads.add(standing(part.bundle), part.share);
   }
   // Of groups to whose ranks the same happens; null: none is known.
   KnownHops* known = nullptr;
@@ -112,9 +113,9 @@ class AlikePeriods {
   const topology::Router* router_;
   const std::vector<int>* stands_for_;
   int copies_ = 1;
-  int each_ = 1;             // ranks in a period
-  std::vector<int> kind_;    // of the periods that the members lie in: which one stands for it
-  std::vector<char> told_;   // per rank: its period is the first of its kind
+  int each_ = 1;            // ranks in a period
+  std::vector<int> kind_;   // of the periods that the members lie in: which one stands for it
+  std::vector<char> told_;  // per rank: its period is the first of its kind
   std::vector<std::uint64_t> sent_, received_;  // sums over hops: the same in any order
   std::vector<Latest> latest_;                  // by place: the hop that was traced
 };

@@ -47,7 +47,8 @@ KnownHops* BundleLoads::State::hops_of(const Schedule& schedule, const AlikePeri
 
 BundleLoads::BundleLoads(const topology::Router& router, const topology::Calibration& calibration,
                          std::vector<int> stands_for)
-    : state_(new State{router, calibration, LinkLoads(router), {}, std::move(stands_for), {}, {}}) {}
+    : state_(new State{router, calibration, LinkLoads(router), {}, std::move(stands_for), {}, {}}) {
+}
 BundleLoads::~BundleLoads() = default;
 
 bool BundleLoads::find(const Schedule& schedule, Bytes size,
@@ -68,7 +69,7 @@ bool BundleLoads::move_known(const Schedule& schedule, Bytes size,
     if (known.size != size || known.members.size() != members.size()) continue;
     if (known.schedule != schedule) continue;
     const auto move = router.move_between(known.members, members);
-    if (!move || !goes_with(schedule, *move, router.cluster())) continue;
+    if (!move || !goes_with_moves(schedule, members, router.cluster())) continue;
     phases_ = known.phases;
     uses_ = known.uses;
     kinds_ = known.kinds;

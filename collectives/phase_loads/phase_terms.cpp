@@ -37,7 +37,7 @@ struct Traced {
   Seconds step_latency, software_latency;
 };
 
-constexpr std::int64_t most_looks = 1 << 20;        // at steps of ranks
+constexpr std::int64_t most_looks = 1 << 17;        // at steps of ranks
 constexpr std::size_t most_remembered = 1'000'000;  // connections
 
 class Terms {
@@ -306,7 +306,8 @@ class Terms {
       const Send send{c.source, c.target, {}, Action::copy, c.channel, c.route};
       Seconds latency;
       if (alike_ != nullptr && c.bundle < 0) {
-        latency = add_alike(send, c.weight, sort_of({c.channel, c.sample, c.waits ? 1 : 0}, c.weight));
+        latency =
+            add_alike(send, c.weight, sort_of({c.channel, c.sample, c.waits ? 1 : 0}, c.weight));
       } else {
         ways_.trace(send, way_);
         latency = way_.latency;

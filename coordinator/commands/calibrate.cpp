@@ -104,6 +104,17 @@ Json entry_json(const CalibrationEntry& entry) {
           {"valid_high", entry.valid_high}};
 }
 
+// A fit that misses by more than this describes something else than what was measured.
+constexpr double poor_fit = 0.5;
+
+std::string note_of(const CalibrationFit& fit) {
+  if (fit.residual <= poor_fit) return fit.note;
+  return fit.note + (fit.note.empty() ? "" : "\n") +
+         "the model does not describe these runs: check units, ranks, nodes and the kind of "
+         "network "
+         "before the constants are used";
+}
+
 Json calibrated_json(const Calibrated& calibrated) {
   Json out{{"fits", Json::array()}, {"skipped", calibrated.skipped}};
   for (const CalibrationFit& fit : calibrated.fits) {
@@ -112,7 +123,7 @@ Json calibrated_json(const Calibrated& calibrated) {
       item["parameters"].push_back(entry_json(entry));
     item["residual"] = fit.residual;
     item["left_out"] = fit.left_out;
-    if (!fit.note.empty()) item["note"] = fit.note;
+    if (const std::string note = note_of(fit); !note.empty()) item["note"] = note;
     out["fits"].push_back(std::move(item));
   }
   return out;
@@ -129,7 +140,7 @@ std::string calibrated_text(const Calibrated& calibrated) {
   for (const CalibrationFit& fit : calibrated.fits) {
     text += fmt::format("{}\nmean error {:.1f} %, {:.1f} % of what a fit left out\n", fit.what,
                         100 * fit.residual, 100 * fit.left_out);
-    if (!fit.note.empty()) text += fit.note + "\n";
+    if (const std::string note = note_of(fit); !note.empty()) text += note + "\n";
     std::vector<std::vector<std::string>> rows{
         {"subject", "parameter", "value", "error", "unit", "n", "from", "to"}};
     for (const CalibrationEntry& entry : fit.entries)

@@ -96,8 +96,13 @@ int run(const Options& options) {
     if (!tokens) return report(tokens.error());
     settings.tokens = std::move(*tokens);
   }
-  if (options.tls.on())  // before anything is written
+  // Before anything is written.
+  if (options.tls.on())
     if (const auto tls = wire::server_tls(options.tls); !tls) return report(tls.error());
+  if (const auto free = can_listen(*address); !free) {
+    report(free.error());
+    return exit_failed;
+  }
   DispatchSettings of_dispatch;
   of_dispatch.data = std::filesystem::absolute(options.data).lexically_normal().string();
   of_dispatch.cluster_name = absolute(options.cluster);

@@ -87,6 +87,21 @@ Launcher chosen_launcher(const std::string& wanted) {
   return in_slurm && find_program("srun") ? Launcher::srun : Launcher::mpirun;
 }
 
+// An option of training that a run of traffic would leave aside.
+std::optional<ConfigError> unused_option(const Options& options) {
+  const auto value_of = [&](const char* name) {
+    const auto found = options.training.find(name);
+    return found == options.training.end() ? std::string() : found->second;
+  };
+  if (value_of("--workload") == "train") return std::nullopt;
+  const std::string hint = "add --workload train, or leave it out";
+  for (const auto& [name, what] : training_options)
+    if (std::string_view(what).starts_with("train:") && !value_of(name).empty())
+      return ConfigError{{}, fmt::format("{} is of training", name), hint};
+  if (options.resume) return ConfigError{{}, "--resume is of training", hint};
+  return std::nullopt;
+}
+
 // Looks for both programs; a missing one is an error with the package that has it.
 Result<LaunchSettings> settings_of(const Options& options) {
   LaunchSettings settings;
@@ -197,6 +212,7 @@ int run(const Options& options) {
   const auto plan = emulator::load_plan(options.plan);
   if (!plan) return report(plan.error());
   if (const auto error = wrong_ranks(options, *plan)) return report({*error});
+  if (const auto error = unused_option(options)) return report({*error});
   if (const auto error = emulator::why_not_launched(*plan, options.plan);
       error && options.backend != "emulated")
     return report({*error});

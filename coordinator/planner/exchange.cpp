@@ -25,9 +25,23 @@ void add_phase(const collectives::PhaseLine& phase, GroupLines::Line& line) {
 
 }  // namespace
 
+// The first of the places that cost the same: those a period of the fabric apart; members one in a
+// node, all at one place of their nodes, at any other; and members over many periods whose spacing
+// does not divide the period lie everywhere in it, wherever the first one does.
+GroupPlace GroupLines::standard(GroupPlace place, const topology::Router& router) const {
+  constexpr std::int64_t many = 8;
+  const int period = router.period(), node = cluster_.spec.nodes.front().accelerators;
+  if (period == 0 || !place.axes.empty()) return place;
+  const bool everywhere =
+      period % place.stride != 0 && std::int64_t{place.count} * place.stride >= many * period;
+  place.first %= everywhere ? node : period;
+  if (place.stride % node == 0) place.first -= place.first % node;
+  return place;
+}
+
 template <class Act>
 auto GroupLines::with_costs(GroupPlace place, const topology::Router& router, Act act) {
-  if (const int period = router.period(); period > 0 && place.axes.empty()) place.first %= period;
+  place = standard(place, router);
   Group* group = nullptr;
   {
     const std::lock_guard lock(mutex_);

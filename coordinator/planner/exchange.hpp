@@ -27,7 +27,8 @@ struct GroupPlace {
 
 // What groups of one cluster cost. Threads share it, so that none traces a group that another one
 // has traced: of a million ranks that takes seconds. Which thread comes first changes nothing.
-// Groups that lie a multiple of the router's period apart are one.
+// Groups that lie a multiple of the router's period apart are one, and so are large ones that lie
+// everywhere in it.
 class GroupLines {
  public:
   struct Line {
@@ -49,6 +50,7 @@ class GroupLines {
     std::mutex mutex;
     std::unique_ptr<collectives::GroupCosts> costs;
   };
+  GroupPlace standard(GroupPlace place, const topology::Router& router) const;
   // Calls `act` with the costs of the group, while no other thread does.
   template <class Act>
   auto with_costs(GroupPlace place, const topology::Router& router, Act act);

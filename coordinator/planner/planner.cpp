@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <functional>
 
 #include "coordinator/coordinator.hpp"
 #include "coordinator/planner/alike.hpp"
@@ -44,24 +45,6 @@ std::vector<PricedPoint> first_of(const std::vector<PricedPoint>& points, std::s
           points.begin() + static_cast<std::ptrdiff_t>(std::min(count, points.size()))};
 }
 
-// Of points with the same degrees the better order stays, and knows what the usual one takes; the
-// result is sorted, best first.
-void keep_best_orders(std::vector<PricedPoint>& points) {
-  std::sort(points.begin(), points.end(), better);
-  std::vector<PricedPoint> kept;
-  for (PricedPoint& point : points) {
-    const auto same = [&](const PricedPoint& other) {
-      return other.placed.degrees == point.placed.degrees;
-    };
-    const auto twin = std::find_if(kept.begin(), kept.end(), same);
-    if (twin == kept.end())
-      kept.push_back(std::move(point));
-    else if (point.placed.is_usual() && !twin->placed.is_usual())
-      twin->linear = point.step();
-  }
-  points = std::move(kept);
-}
-
 class Planner {
  public:
   Planner(const PlanRequest& request, const FixedDegrees& fixed)
@@ -97,11 +80,13 @@ class Planner {
   void emulate(std::vector<PricedPoint>& points);
   void price_again(std::vector<PricedPoint>& points, By by);
   void emulate_first(std::vector<PricedPoint>& points);
+  std::vector<PricedPoint> take_shown(std::vector<PricedPoint>& points) const;
+  void compare_orders(std::vector<PricedPoint>& emulated);
   // Of a point that is shown beside the best.
   By by_of_best() const {
-    if (planning_.points_emulated == 0) return By::closed_form;
-    return affordable() > 0 ? By::emulation : By::folded_emulation;
+    return planning_.points_emulated == 0 ? By::closed_form : by_of_emulated();
   }
+  By by_of_emulated() const { return affordable() > 0 ? By::emulation : By::folded_emulation; }
   // So many may be emulated that do not fold into a period.
   std::size_t affordable() const {
     return static_cast<std::size_t>(most_ranks_in_all / request_.accelerators);
@@ -195,17 +180,22 @@ void Planner::emulate(std::vector<PricedPoint>& points) {
   for (const PricedPoint& point : points)
     least_bubble_ = std::min(least_bubble_, point.bubble() / point.step());
   std::erase_if(points, too_idle);
+  const auto priced = [](const PricedPoint& point) { return point.price.refused.empty(); };
+  if (std::ranges::any_of(points, priced)) std::erase_if(points, std::not_fn(priced));
   keep_best_orders(points);
   if (!emulates(request_)) emulate_first(points);
+  // What was too large to be emulated is promised by the closed form alone.
+  std::stable_partition(points.begin(), points.end(),
+                        [](const PricedPoint& point) { return point.price.emulated; });
   planning_.points_emulated = std::count_if(
       points.begin(), points.end(), [](const PricedPoint& point) { return point.price.emulated; });
 }
 
 // The closed form sees no contention and promises more than emulation holds, so the two are not
-// ranked against each other: what is emulated comes first.
+// ranked against each other: what is emulated comes first. Of each family that is shown the best
+// one is emulated, then the best of all.
 void Planner::emulate_first(std::vector<PricedPoint>& points) {
-  std::vector<PricedPoint> folded = first_of(points, std::min(points.size(), emulated_points));
-  points.erase(points.begin(), points.begin() + static_cast<std::ptrdiff_t>(folded.size()));
+  std::vector<PricedPoint> folded = take_shown(points);
   std::vector<PricedPoint> first = first_of(folded, std::min(folded.size(), affordable()));
   folded.erase(folded.begin(), folded.begin() + static_cast<std::ptrdiff_t>(first.size()));
   price_again(first, By::emulation);
@@ -216,7 +206,43 @@ void Planner::emulate_first(std::vector<PricedPoint>& points) {
     if (one.price.emulated != other.price.emulated) return one.price.emulated;
     return better(one, other);
   });
+  if (!first.empty() && first.front().price.emulated) compare_orders(first);
   points.insert(points.begin(), first.begin(), first.end());
+}
+
+// As many as are emulated, out of the points, which stay in their order.
+std::vector<PricedPoint> Planner::take_shown(std::vector<PricedPoint>& points) const {
+  std::vector<bool> taken(points.size(), false);
+  std::vector<PricedPoint> shown;
+  const auto take = [&](std::size_t index) {
+    if (taken[index] || shown.size() == emulated_points) return;
+    taken[index] = true;
+    shown.push_back(points[index]);
+  };
+  for (const Representative& one : representatives(points))
+    if (shown.size() < request_.top) take(one.index);
+  for (std::size_t i = 0; i < points.size(); ++i) take(i);
+  std::size_t at = 0;
+  std::erase_if(points, [&](const PricedPoint&) { return taken[at++]; });
+  return shown;
+}
+
+// What the usual order of ranks takes was told in closed form. Of the best point it is emulated,
+// and taken where it is better.
+void Planner::compare_orders(std::vector<PricedPoint>& emulated) {
+  PricedPoint& best = emulated.front();
+  const bool other_order = best.linear.value > 0;
+  for (PricedPoint& point : emulated)
+    if (point.price.emulated) point.linear = {};
+  if (!other_order) return;
+  std::vector<PricedPoint> usual = {best};
+  usual.front().placed = {best.placed.degrees};
+  price_again(usual, by_of_emulated());
+  if (!usual.front().price.emulated) return;
+  if (usual.front().step() <= best.step())
+    best = usual.front();
+  else
+    best.linear = usual.front().step();
 }
 
 Result<Candidate> Planner::candidate(const PricedPoint& point) {

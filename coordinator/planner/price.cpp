@@ -139,9 +139,7 @@ StepPrice StepPricer::price(const Placed& placed) {
   return plain && degrees.vpp == 1 && !copies ? closed_form(placed) : emulated(placed);
 }
 
-StepPrice StepPricer::emulated(const Placed& placed, std::int64_t most_looked_at) const {
-  emulator::StepOptions options;
-  options.most_looked_at = most_looked_at;
+StepPrice StepPricer::emulated(const Placed& placed, const emulator::StepOptions& options) const {
   const topology::Graph& graph = cluster_.graph;
   StepPrice price{
       {std::numeric_limits<double>::infinity()}, CauseSeconds(graph.classes.size()), false, {}};

@@ -12,7 +12,6 @@
 // Interleaved and zero-bubble schedules have no closed form here: such a step is emulated.
 #pragma once
 
-#include <limits>
 #include <vector>
 
 #include "coordinator/planner/groups.hpp"
@@ -20,6 +19,7 @@
 #include "coordinator/planner/stages.hpp"
 #include "coordinator/planner/walk.hpp"
 #include "emulator/plan_order.hpp"
+#include "emulator/step.hpp"
 
 namespace railwright::coordinator {
 
@@ -43,8 +43,7 @@ class StepPricer {
   StepPrice price(const workload::Degrees& degrees) { return price(Placed{degrees}); }
 
   // What emulation says, contention between groups and all.
-  StepPrice emulated(const Placed& placed,
-                     std::int64_t most_looked_at = std::numeric_limits<std::int64_t>::max()) const;
+  StepPrice emulated(const Placed& placed, const emulator::StepOptions& options = {}) const;
   StepPrice emulated(const workload::Degrees& degrees) const { return emulated(Placed{degrees}); }
 
  private:

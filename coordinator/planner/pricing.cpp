@@ -5,6 +5,8 @@
 #include <mutex>
 #include <thread>
 
+#include "coordinator/planner/variants.hpp"
+
 namespace railwright::coordinator {
 
 namespace {
@@ -13,7 +15,8 @@ namespace {
 std::vector<std::size_t> runs_of(const std::vector<Placed>& points, By by) {
   std::vector<std::size_t> runs;
   for (std::size_t i = 0; i < points.size(); ++i) {
-    const bool same = by == By::closed_form && i > 0 && points[i].degrees.tp == points[i - 1].degrees.tp &&
+    const bool same = by == By::closed_form && i > 0 &&
+                      points[i].degrees.tp == points[i - 1].degrees.tp &&
                       points[i].degrees.pp == points[i - 1].degrees.pp;
     if (!same) runs.push_back(i);
   }
@@ -25,9 +28,13 @@ std::vector<std::size_t> runs_of(const std::vector<Placed>& points, By by) {
 
 StepPrice final_price(StepPricer& pricer, const Placed& point, By by) {
   if (by == By::closed_form) return pricer.price(point);
-  const bool folded = by == By::folded_emulation;
-  StepPrice price = folded ? pricer.emulated(point, most_looked_at) : pricer.emulated(point);
-  return price.refused.empty() ? price : pricer.price(point);
+  const bool closed_form = has_closed_form(point.degrees);
+  emulator::StepOptions options;
+  options.most_instances = closed_form ? most_quick_instances : most_long_instances;
+  if (by == By::folded_emulation)
+    options.most_looked_at = std::min(most_looked_at, point.degrees.world() - 1);
+  StepPrice price = pricer.emulated(point, options);
+  return price.refused.empty() || !closed_form ? price : pricer.price(point);
 }
 
 Pricing::Pricing(const PlanRequest& request)

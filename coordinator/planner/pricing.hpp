@@ -21,8 +21,12 @@ inline constexpr std::int64_t most_emulated_ranks = 8192;
 // that is looked at takes some 35 us.
 inline constexpr std::int64_t most_ranks_in_all = 1 << 19;
 inline constexpr std::int64_t most_looked_at = 1 << 17;
+// Of classes of ranks, where there is a closed form instead and where there is none: a second or
+// two, and four.
+inline constexpr std::int64_t most_quick_instances = 2'000'000;
+inline constexpr std::int64_t most_long_instances = 4'000'000;
 
-// By the closed form where emulation refuses the step as too large.
+// By the closed form, if there is one, where emulation refuses the step as too large.
 StepPrice final_price(StepPricer& pricer, const Placed& point, By by);
 
 class Pricing {

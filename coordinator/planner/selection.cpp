@@ -108,6 +108,22 @@ bool better(const PricedPoint& a, const PricedPoint& b) {
   return a.placed.is_usual() && !b.placed.is_usual();
 }
 
+void keep_best_orders(std::vector<PricedPoint>& points) {
+  std::sort(points.begin(), points.end(), better);
+  std::vector<PricedPoint> kept;
+  for (PricedPoint& point : points) {
+    const auto same = [&](const PricedPoint& other) {
+      return other.placed.degrees == point.placed.degrees;
+    };
+    const auto twin = std::find_if(kept.begin(), kept.end(), same);
+    if (twin == kept.end())
+      kept.push_back(std::move(point));
+    else if (point.placed.is_usual() && !twin->placed.is_usual())
+      twin->linear = point.step();
+  }
+  points = std::move(kept);
+}
+
 bool within_bubble(const PlanRequest& request, const PricedPoint& point) {
   return request.max_bubble >= 1 || point.bubble().value <= request.max_bubble * point.step().value;
 }

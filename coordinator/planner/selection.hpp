@@ -33,6 +33,10 @@ double score_of(Objective objective, const Economy& economy, Seconds step, Secon
 // Less is better; equal scores go to the simpler plan: simpler(), then the default order of ranks.
 bool better(const PricedPoint& a, const PricedPoint& b);
 
+// Of points with the same degrees the better order stays, and knows what the usual one takes; the
+// result is sorted, best first.
+void keep_best_orders(std::vector<PricedPoint>& points);
+
 // Bubble that is too large for --max-bubble.
 bool within_bubble(const PlanRequest& request, const PricedPoint& point);
 

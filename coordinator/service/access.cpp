@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <algorithm>
 #include <charconv>
 #include <sstream>
 
@@ -48,6 +49,11 @@ Result<std::vector<Token>> load_tokens(const std::string& path) {
           {{path, number, 1},
            "is no token",
            "write read, submit or admin, an owner, and a secret of 16 letters or more"});
+    const auto same = [&](const Token& other) { return other.secret == token.secret; };
+    if (!token.secret.empty() && std::ranges::any_of(tokens, same))
+      errors.push_back({{path, number, 1},
+                        fmt::format("gives {} the secret of a line above", token.owner),
+                        "give each line a secret of its own"});
     token.role = known.value_or(Role::none);
     tokens.push_back(token);
   }

@@ -108,9 +108,13 @@ std::vector<std::string> tethered(std::vector<std::string> command, const char* 
   return command;
 }
 
+// An upgrade puts another file in the place of a program that runs: the next one is that.
 std::string own_program() {
+  constexpr std::string_view replaced = " (deleted)";
   std::error_code failed;
-  return std::filesystem::read_symlink("/proc/self/exe", failed).string();
+  std::string program = std::filesystem::read_symlink("/proc/self/exe", failed).string();
+  if (program.ends_with(replaced)) program.resize(program.size() - replaced.size());
+  return program;
 }
 
 }  // namespace railwright::coordinator

@@ -7,7 +7,10 @@
 #include <charconv>
 #include <set>
 
+#include "coordinator/planner/no_points.hpp"
+#include "coordinator/planner/search.hpp"
 #include "coordinator/service/replan.hpp"
+#include "coordinator/training.hpp"
 
 namespace railwright::coordinator {
 
@@ -48,6 +51,8 @@ class Reader {
   void wrong(const std::string& key, const std::string& what, const std::string& hint) {
     errors_.push_back({{"request"}, fmt::format("'{}' {}", key, what), hint});
   }
+  void take(const Errors& errors) { errors_.insert(errors_.end(), errors.begin(), errors.end()); }
+  bool is_good() const { return errors_.empty(); }
   Errors end() {
     for (const auto& [key, value] : document_.items())
       if (!known_.contains(key)) wrong(key, "is not known", "leave it out");
@@ -100,6 +105,28 @@ void check_training(Reader& reader, const JobRequest& request) {
   const bool whole = error == std::errc{} && stop == written.data() + written.size();
   if (!written.empty() && !(whole && rate >= 0 && rate <= 10))
     reader.wrong("learning_rate", fmt::format("is '{}'", written), "write a number up to 10");
+}
+
+// What planning would find out later: a model, a precision or degrees that nobody knows, or degrees
+// that do not go with the numbers.
+void check_plan(Reader& reader, const JobRequest& request, const topology::Cluster& cluster) {
+  if (!reader.is_good()) return;
+  workload::Training training;
+  const auto model = request.model_text.empty()
+                         ? workload::load_model(request.model)
+                         : workload::parse_model(request.model_text, request.model);
+  const auto precision = parse_precision(request.precision);
+  const auto fixed = parse_fixed(request.fix);
+  if (!model) reader.take(model.error());
+  if (!precision) reader.take({precision.error()});
+  if (!fixed) reader.take({fixed.error()});
+  if (!model || !precision || !fixed) return;
+  training.model = *model;
+  training.precision = *precision;
+  training.global_batch = request.global_batch;
+  training.sequence = request.sequence;
+  if (points_of(training, request.accelerators, *fixed).empty())
+    reader.take({why_no_points(training, request.accelerators, cluster.accelerators(), *fixed)});
 }
 
 int nodes_for(std::int64_t accelerators, const topology::Cluster& cluster) {
@@ -163,6 +190,7 @@ Result<control::JobSpec> job_spec(const std::string& body, const std::string& ow
   if (request.accelerators > cluster.accelerators())
     reader.wrong("accelerators", fmt::format("is {}", request.accelerators),
                  fmt::format("cluster '{}' has {}", cluster.spec.name, cluster.accelerators()));
+  check_plan(reader, request, cluster);
   if (Errors errors = reader.end(); !errors.empty()) return tl::unexpected(std::move(errors));
   spec.owner = owner;
   spec.retries = static_cast<int>(retries);

@@ -129,6 +129,13 @@ Result<void> tell_leaders(const ServerSettings& settings, const std::string& pla
 
 }  // namespace
 
+Result<void> can_listen(const Address& address) {
+  asio::io_context context;
+  const auto acceptor = bound(context, address);
+  if (!acceptor) return tl::unexpected(acceptor.error());
+  return {};
+}
+
 Result<void> serve_jobs(Dispatch& dispatch, const ServerSettings& settings) {
   raise_descriptor_limit();
   wire::TlsContext tls;

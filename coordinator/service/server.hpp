@@ -18,6 +18,8 @@ struct ServerSettings {
   std::string data;  // where DATA/address and DATA/certificate.pem tell leaders how to reach it
 };
 
+// Whether it could now.
+Result<void> can_listen(const Address& address);
 // Serves until SIGINT or SIGTERM. Errors: it cannot listen, or the store failed.
 Result<void> serve_jobs(Dispatch& dispatch, const ServerSettings& settings);
 

@@ -13,13 +13,12 @@ using workload::OpKind;
 
 namespace {
 
-constexpr std::int64_t most_instances = 100'000'000;  // some 20 bytes each, 40 per collective: 4 GB
-
 std::size_t index_of(Dimension dimension) { return static_cast<std::size_t>(dimension); }
 
 }  // namespace
 
-Result<Layout> Layout::make(const Programs& programs, const Folding& folding) {
+Result<Layout> Layout::make(const Programs& programs, const Folding& folding,
+                            std::int64_t most_instances) {
   Layout layout;
   layout.programs_ = &programs;
   layout.folding_ = &folding;
@@ -27,8 +26,8 @@ Result<Layout> Layout::make(const Programs& programs, const Folding& folding) {
   layout.number_instances();
   if (layout.instances() > most_instances)
     return failure({},
-                   fmt::format("{} ranks, {} of them different, run {} op instances; this version "
-                               "emulates up to {}",
+                   fmt::format("{} ranks, {} of them different, run {} op instances; up to {} are "
+                               "emulated",
                                layout.ranks(), layout.actors(), layout.instances(), most_instances),
                    "use fewer data-parallel ranks or a smaller global batch");
   for (int d = 0; d < dimension_count; ++d) layout.list_members(d);

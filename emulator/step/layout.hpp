@@ -17,7 +17,8 @@ namespace railwright::emulator {
 class Layout {
  public:
   // Both must outlive it. Fails when there are more op instances than fit.
-  static Result<Layout> make(const Programs& programs, const Folding& folding);
+  static Result<Layout> make(const Programs& programs, const Folding& folding,
+                             std::int64_t most_instances);
 
   int actors() const { return folding_->ranks.count(); }
   std::int64_t ranks() const { return programs_->ranks(); }

@@ -40,13 +40,12 @@ Result<PreparedStep> PreparedStep::make(const topology::Cluster& cluster, const 
   if (Errors errors = too_many_losses(cluster, options.faults); !errors.empty())
     return tl::unexpected<Errors>(std::move(errors));
   const LiveRoutes routes(cluster, options.faults.links);
-  Result<Folding> folding = options.fold
-                                ? folded(*step.programs_, plan, routes, calibration, options.faults,
-                                         options.most_looked_at)
-                                : Result<Folding>(unfolded(*step.programs_));
+  Result<Folding> folding = options.fold ? folded(*step.programs_, plan, routes, calibration,
+                                                  options.faults, options.most_looked_at)
+                                         : Result<Folding>(unfolded(*step.programs_));
   if (!folding) return tl::unexpected<Errors>(folding.error());
   step.folding_ = std::make_unique<Folding>(std::move(*folding));
-  Result<Layout> layout = Layout::make(*step.programs_, *step.folding_);
+  Result<Layout> layout = Layout::make(*step.programs_, *step.folding_, options.most_instances);
   if (!layout) return tl::unexpected<Errors>(layout.error());
   step.layout_ = std::make_unique<Layout>(std::move(*layout));
   return step;

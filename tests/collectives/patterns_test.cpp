@@ -293,8 +293,7 @@ TEST_CASE("what periods do alike is told by one of them, and only where they do"
             CHECK(one.phases()[p].bytes_per_step == all.phases()[p].bytes_per_step);
           }
           std::map<int, std::vector<double>> expected, found;
-          for (const auto& use : all.uses())
-            expected[use.bundle.index] = all.loads_of(use.kind);
+          for (const auto& use : all.uses()) expected[use.bundle.index] = all.loads_of(use.kind);
           for (const auto& use : one.uses()) {
             const int own = router.period_of(use.bundle);
             CHECK(own < kinds);

@@ -57,3 +57,25 @@ TEST_CASE("the closed form ranks a thousand points as emulation does") {
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   std::cout << compared << " points in " << took.count() << " s\n";
 }
+
+TEST_CASE("a plan of very many ranks is emulated where one period of the fabric tells all") {
+  const std::string cluster = std::string(RAILWRIGHT_SOURCE_DIR) + "/bench/million-h100.yaml";
+  auto request = test::request_of("gpt3-175b", cluster, 1 << 20, 1 << 18, 2048);
+  request.top = 3;
+  request.fix = "tp=16,pp=16,micro_batch=1,sequence_parallel=true,recompute=none";
+  const auto planning = plan_training(request);
+  REQUIRE(planning.has_value());
+  REQUIRE(planning->candidates.size() >= 2);
+  CHECK(planning->baseline.emulated);
+  for (const Candidate& candidate : planning->candidates) CHECK(candidate.emulated);
+  CHECK(planning->candidates.front().plan.prediction.step_time.value ==
+        Approx(2.225).epsilon(0.05));
+  // A few ranks fewer fill no whole periods: the same step is not emulated.
+  request.accelerators -= 256;
+  request.training.global_batch -= 64;
+  const auto odd = plan_training(request);
+  REQUIRE(odd.has_value());
+  CHECK_FALSE(odd->candidates.front().emulated);
+  CHECK(odd->candidates.front().plan.prediction.step_time.value ==
+        Approx(planning->candidates.front().plan.prediction.step_time.value).epsilon(0.02));
+}

@@ -7,9 +7,12 @@
 #include <sstream>
 #include <thread>
 
+#include "coordinator/service/access.hpp"
+#include "coordinator/service/request.hpp"
 #include "coordinator/service/traffic.hpp"
 #include "running_coordinator.hpp"
 
+using namespace railwright;
 using namespace railwright::coordinator;
 using namespace railwright::test;
 using Catch::Matchers::Contains;
@@ -155,4 +158,31 @@ TEST_CASE("a role may what it may over HTTP, and a wrong token nothing") {
   CHECK(as("bob", "POST", node, R"({"down": true})") == 403);
   CHECK(as("root", "POST", node, R"({"down": true})") == 200);
   CHECK(service.counts("http_refused_total{reason=\"token\"}", 6));
+}
+
+TEST_CASE("a job that no plan can be made for is refused when it is submitted") {
+  const topology::Cluster cluster = *topology::load_cluster("dgx-h100-4");
+  const auto refused = [&](const std::string& members) {
+    const std::string body = R"({"id": "a", "global_batch": 8, "sequence": 64, )" + members + "}";
+    const auto spec = job_spec(body, "ann", cluster);
+    return spec ? std::string() : spec.error().front().message;
+  };
+  CHECK(refused(R"("model": "tiny-gpt", "accelerators": 2, "fix": "dp=2")").empty());
+  CHECK_THAT(refused(R"("model": "no-such", "accelerators": 2)"), Contains("no-such"));
+  CHECK_THAT(refused(R"("model": "tiny-gpt", "accelerators": 2, "precision": "int4")"),
+             Contains("int4"));
+  CHECK_THAT(refused(R"("model": "tiny-gpt", "accelerators": 2, "fix": "tq=2")"), Contains("tq"));
+  CHECK_FALSE(refused(R"("model": "tiny-gpt", "accelerators": 2, "fix": "tp=3")").empty());
+  CHECK_FALSE(refused(R"("model": "m", "model_text": "{}", "accelerators": 2)").empty());
+}
+
+TEST_CASE("two lines of a file of tokens have two secrets") {
+  const Folder folder;
+  const std::string path = folder.write("tokens",
+                                        "submit ann 0123456789abcdef-one\n"
+                                        "submit bob 0123456789abcdef-one\n");
+  chmod(path.c_str(), 0600);
+  const auto tokens = load_tokens(path);
+  REQUIRE_FALSE(tokens);
+  CHECK_THAT(tokens.error().front().message, Contains("the secret of a line above"));
 }

@@ -5,6 +5,7 @@
 #include <random>
 
 #include "collectives/ways.hpp"
+#include "emulator/plan_order.hpp"
 #include "tests/emulator/lab.hpp"
 
 using namespace railwright;
@@ -218,4 +219,53 @@ TEST_CASE("a folded step is the step that every rank on its own gives") {
   CHECK(3 * folded_cases > cases);
   CHECK(6 * disturbed_cases > cases);
   CHECK(used.size() >= 12);  // algorithms
+}
+
+TEST_CASE("a step that one period of the fabric tells is the step of all ranks") {
+  using workload::Dimension;
+  constexpr std::array orders = {workload::default_order,
+                                 workload::RankOrder{Dimension::tp, Dimension::pp, Dimension::cp,
+                                                     Dimension::ep, Dimension::dp}};
+  int told = 0, refused = 0, kinds = 0;
+  std::map<collectives::Algorithm, int> used;
+  for (std::uint64_t seed = 1; seed <= 150; ++seed) {
+    std::mt19937_64 random(seed);
+    topology::ClusterSpec spec = lab_cluster(8 << below(random, 2)).spec;
+    spec.link_classes[0].kind = "nvlink-4";
+    choose_network(random, 2, spec);
+    spec.networks[0].nodes_per_leaf = 2;
+    spec.networks[0].tiers = 2 + below(random, 2);
+    spec.networks[0].leaves_per_pod = spec.networks[0].tiers == 3 ? 1 + below(random, 2) : 0;
+    const topology::Cluster cluster = must(topology::build_cluster(spec));
+    const auto names = layouts(cluster.accelerators());
+    const std::string degrees = names[static_cast<std::size_t>(below(random, int(names.size())))];
+    INFO("seed " << seed << ", " << degrees);
+    const workload::Degrees parallel = degrees_of(degrees.c_str());
+    auto training = shortest(lab_training(1), parallel);
+    training.global_batch *= 1 + below(random, 3);
+    if (parallel.ep > 1) training.model.experts = {8, 2, 512, 256, 1, false, false};
+    const topology::Calibration calibration = topology::default_calibration();
+    auto made = make_plan_in_order(orders[static_cast<std::size_t>(below(random, 2))], cluster,
+                                   training, parallel, calibration);
+    if (!made) continue;
+    if (below(random, 2) == 0) choose_algorithms(random, cluster, *made, used);
+    StepOptions options;
+    options.most_looked_at = made->degrees.world() - 1;
+    const auto folded = emulate_step(cluster, *made, calibration, options);
+    refused += !folded;
+    if (!folded) continue;
+    ++told;
+    kinds += made->degrees.pp > 1 && folded->classes > 1;
+    options.fold = false;
+    check_equal(*folded, must(emulate_step(cluster, *made, calibration, options)));
+    // And the same as if all ranks were looked at.
+    options = {};
+    options.faults.accelerators.push_back({{0}, 1});
+    const StepResult whole = must(emulate_step(cluster, *made, calibration, options));
+    CHECK(whole.step_time == folded->step_time);
+  }
+  CHECK(told > 40);
+  CHECK(refused > 20);
+  CHECK(kinds > 10);
+  CHECK(used.size() >= 12);
 }

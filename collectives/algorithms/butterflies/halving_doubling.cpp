@@ -1,6 +1,7 @@
 #include <array>
 
 #include "collectives/algorithms/butterflies/butterfly.hpp"
+#include "collectives/algorithms/butterflies/meetings.hpp"
 
 namespace railwright::collectives {
 namespace {
@@ -32,27 +33,37 @@ Blocks kept(const Schedule& schedule, int, int index, int round) {
 
 constexpr Pairing pairing{one_copy, partner, kept, distance_of};
 
-// Who meets whom is told by the distance alone: the patterns are those of recursive doubling. The
-// folds of surplus ranks are left to `sends`.
+// A fold moves whole buffers where they are reduced, or gathered; else the part of one rank.
+std::vector<Layer> fold(const Schedule& schedule, int pattern, bool in) {
+  const Operation parts = in ? Operation::all_gather : Operation::reduce_scatter;
+  const std::int64_t whole = maker_of(schedule).chunk_count(schedule);
+  return {{.pattern = pattern, .chunks = schedule.operation == parts ? 1 : whole}};
+}
+
 std::vector<Layer> layers(const Schedule& schedule, int phase) {
-  const Core core(schedule.ranks);
-  if (core.surplus > 0) return {};
+  const Meetings meetings(schedule.ranks);
+  const Core& core = meetings.core();
+  const bool all = schedule.operation == Operation::all_reduce;
+  const bool gathers = schedule.operation == Operation::all_gather;
+  if (core.surplus > 0) --phase;
+  if (phase < 0) return fold(schedule, meetings.fold_in(), true);
+  if (phase == (all ? 2 : 1) * core.rounds) return fold(schedule, meetings.fold_out(), false);
   int round = phase;  // of the reduce-scatter that this is, or undoes
-  if (schedule.operation == Operation::all_gather) round = core.rounds - 1 - phase;
+  if (gathers) round = core.rounds - 1 - phase;
   if (phase >= core.rounds) round = 2 * core.rounds - 1 - phase;
-  const auto distance = static_cast<unsigned>(distance_of(schedule, round));
-  return {{.pattern = std::countr_zero(distance), .chunks = core.size >> (round + 1)}};
+  const int distance = distance_of(schedule, round);
+  return meetings.exchange(distance, [&](Meetings::Kind source, Meetings::Kind target) {
+    if (all) return std::int64_t{core.size >> (round + 1)};
+    return meetings.parts(gathers ? source : target, distance);
+  });
 }
 
 Schedule with_same_patterns(const Schedule& schedule) {
-  const Core core(schedule.ranks);
-  return core.surplus > 0
-             ? schedule
-             : Schedule{Operation::all_reduce, Algorithm::recursive_doubling, schedule.ranks};
+  return {Operation::all_reduce, Algorithm::recursive_doubling, schedule.ranks};
 }
 
 void connections(const Schedule& schedule, int pattern, const ConnectionSink& sink) {
-  for (int rank = 0; rank < schedule.ranks; ++rank) sink(rank, rank ^ (1 << pattern), 0);
+  Meetings(schedule.ranks).connections(pattern, sink);
 }
 
 constexpr Maker maker_with_layers() {

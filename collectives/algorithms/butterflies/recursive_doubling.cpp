@@ -1,7 +1,7 @@
 #include <array>
 #include <optional>
 
-#include "collectives/algorithms/butterflies/fold.hpp"
+#include "collectives/algorithms/butterflies/meetings.hpp"
 
 namespace railwright::collectives {
 namespace {
@@ -77,21 +77,19 @@ Seconds closed_form(const Schedule& schedule, Bytes size, Hop hop) {
 
 std::vector<Layer> layers(const Schedule& schedule, int phase) {
   if (gathers(schedule)) return gathering().layers(schedule, phase);
-  return {{.pattern = phase}};
+  const Meetings meetings(schedule.ranks);
+  const int round = round_of(meetings.core(), phase);
+  if (round < 0) return {{.pattern = meetings.fold_in()}};
+  if (round == meetings.core().rounds) return {{.pattern = meetings.fold_out()}};
+  return meetings.exchange(1 << round, [](Meetings::Kind, Meetings::Kind) { return 1; });
 }
 
-// An all-gather has layers without surplus ranks only, and then patterns are distances for both.
-void connections(const Schedule& schedule, int phase, const ConnectionSink& sink) {
-  const Core core(schedule.ranks);
-  const int round = round_of(core, phase);
-  for (int rank = 0; rank < schedule.ranks; ++rank)
-    if (const auto send = send_from(core, rank, round)) sink(rank, send->target, 0);
+void connections(const Schedule& schedule, int pattern, const ConnectionSink& sink) {
+  Meetings(schedule.ranks).connections(pattern, sink);
 }
 
 Schedule with_same_patterns(const Schedule& schedule) {
-  return {gathers(schedule) && Core(schedule.ranks).surplus > 0 ? Operation::all_gather
-                                                                : Operation::all_reduce,
-          Algorithm::recursive_doubling, schedule.ranks};
+  return {Operation::all_reduce, Algorithm::recursive_doubling, schedule.ranks};
 }
 
 constexpr Maker maker{.operations = operations,

@@ -27,8 +27,7 @@ std::optional<Periods> Periods::of(const Programs& programs, const Plan& plan, c
   periods.stands_for_.assign(static_cast<std::size_t>(of_cluster), -1);
   for (std::size_t i = 0; i < periods.kind_.size(); ++i)
     periods.stands_for_[static_cast<std::size_t>(periods.first_period_) + i] =
-        periods.first_period_ +
-        periods.first_of_kind_[static_cast<std::size_t>(periods.kind_[i])];
+        periods.first_period_ + periods.first_of_kind_[static_cast<std::size_t>(periods.kind_[i])];
   return periods;
 }
 

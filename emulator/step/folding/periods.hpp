@@ -50,8 +50,7 @@ class Periods {
   const std::vector<int>& stands_for() const { return stands_for_; }
   topology::BundleId standing(topology::BundleId bundle, const topology::Router& router) const;
   // Names the link and those that it stands for, as far as they are among the lowest of the set.
-  void name(topology::LinkId link, const topology::Router& router,
-            collectives::LinkSet& set) const;
+  void name(topology::LinkId link, const topology::Router& router, collectives::LinkSet& set) const;
 
  private:
   bool find_kinds(const Programs& programs);

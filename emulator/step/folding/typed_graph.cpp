@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <deque>
+#include <tuple>
 
 #include "collectives/ways.hpp"
 
@@ -51,14 +52,12 @@ class GraphMaker {
         plan_(plan),
         routes_(routes),
         router_(routes.router(0)),
-        graph_(routes.cluster().graph),
         faults_(faults),
         software_(collectives::software_latency(calibration, routes.cluster())),
         some_link_dies_(routes.epochs() > 1) {
     for (int epoch = 0; epoch < routes.epochs(); ++epoch)
-      loads_.emplace_back(
-          routes.router(epoch), calibration,
-          periods != nullptr ? periods->stands_for() : std::vector<int>{});
+      loads_.emplace_back(routes.router(epoch), calibration,
+                          periods != nullptr ? periods->stands_for() : std::vector<int>{});
   }
 
   std::optional<TypedGraph> make() {
@@ -71,10 +70,7 @@ class GraphMaker {
     made_.first_sending = made_.meetings.size();
     if (!add_sends()) return std::nullopt;
     made_.first_use.push_back(made_.uses.size());
-    find_elements();
-    if (!made_.divided.empty()) divide_uses();
-    for (TypedGraph::Use& use : made_.uses)
-      if (made_.divided.empty()) use.end = made_.element_of[use.end];
+    find_elements(made_, router_, faults_);
     return std::move(made_);
   }
 
@@ -98,9 +94,8 @@ class GraphMaker {
     const std::vector<RankTraits> traits =
         traits_of(ranks, plan_, router_.cluster(), faults_).ranks;
     for (std::int64_t seat = 0; seat < table_.ranks(); ++seat)
-      made_.ranks.push_back(
-          joined(joined(Colour(table_.stage_of[seat]), Colour(traits[seat].kind)),
-                 Colour(traits[seat].course)));
+      made_.ranks.push_back(joined(joined(Colour(table_.stage_of[seat]), Colour(traits[seat].kind)),
+                                   Colour(traits[seat].course)));
   }
 
   using Schedules = std::vector<std::pair<Schedule, Bytes>>;  // with the size of its first use
@@ -124,13 +119,13 @@ class GraphMaker {
       if (group == 1) expect_uses(groups.count, made_.uses.size() - before);
       add_meeting(index_of(dimension));
       if (schedules.empty()) continue;
-      auto members = members_of_group(dimension, rank_at(groups.first(group)));
+      const auto members = members_of_group(dimension, rank_at(groups.first(group)));
       assert(group > 0 || members == members_of(plan_, dimension, groups.first(group)));
       if (made_.uses.size() > most_uses) return false;
       if (repeat_alike(members, schedules)) continue;
       for (const auto& [schedule, size] : schedules)
         if (!add_uses(schedule, size, members)) return false;
-      remember(std::move(members));
+      remember(members);
     }
     return made_.uses.size() <= most_uses;
   }
@@ -160,28 +155,42 @@ class GraphMaker {
     std::vector<AcceleratorId> members;
   };
 
-  static std::pair<int, std::size_t> place_of(const std::vector<AcceleratorId>& members,
-                                              const topology::Cluster& cluster) {
-    const int first = cluster.first_of_node(cluster.node_of(members.front())).index;
-    return {members.front().index - first, members.size()};
+  // Of the first member in its node and in its period; with the number of members.
+  using Place = std::tuple<bool, int, std::size_t>;
+  std::vector<Place> places_of(const std::vector<AcceleratorId>& members) const {
+    const topology::Cluster& cluster = router_.cluster();
+    const int index = members.front().index, period = router_.period();
+    const int node = cluster.first_of_node(cluster.node_of(members.front())).index;
+    std::vector<Place> places = {{false, index - node, members.size()}};
+    if (period > 0) places.push_back({true, index % period, members.size()});
+    return places;
   }
 
-  void remember(std::vector<AcceleratorId> members) {
-    auto& known = alike_[place_of(members, router_.cluster())];
-    known.push_back({made_.meetings.size() - 1, std::move(members)});
-    if (known.size() > most_patterns) known.pop_front();
+  void remember(const std::vector<AcceleratorId>& members) {
+    for (const Place& place : places_of(members)) {
+      std::deque<Done>& known = alike_[place];
+      known.push_back({made_.meetings.size() - 1, members});
+      if (known.size() > most_patterns) known.pop_front();
+    }
   }
 
   // As a group that lies alike, moved to where this one is. Where other routes follow, each group
   // is looked at.
   bool repeat_alike(const std::vector<AcceleratorId>& members, const Schedules& schedules) {
     if (some_link_dies_) return false;
-    const auto known = alike_.find(place_of(members, router_.cluster()));
+    for (const Place& place : places_of(members))
+      if (repeat_alike_at(place, members, schedules)) return true;
+    return false;
+  }
+
+  bool repeat_alike_at(const Place& place, const std::vector<AcceleratorId>& members,
+                       const Schedules& schedules) {
+    const auto known = alike_.find(place);
     if (known == alike_.end()) return false;
     for (const Done& other : known->second) {
       const auto move = router_.move_between(other.members, members);
       const auto goes = [&](const auto& each) {
-        return collectives::goes_with(each.first, *move, router_.cluster());
+        return collectives::goes_with_moves(each.first, members, router_.cluster());
       };
       if (!move || !std::ranges::all_of(schedules, goes)) continue;
       repeat(other.meeting, *move);
@@ -316,89 +325,12 @@ class GraphMaker {
     }
   }
 
-  // ---- elements
-
-  void find_elements() {
-    for (const LinkDegradation& fault : faults_.links) {
-      const auto until = fault.until.value_or(Instant{-1});
-      Colour& state = fault_colour_[fault.link.index];
-      for (const Colour part : {Colour(fault.from.picoseconds), Colour(until.picoseconds),
-                                std::bit_cast<Colour>(fault.factor)})
-        state = joined(state, part);
-    }
-    constexpr int used = 0;
-    made_.element_of = BundleTable(router_.bundles());
-    for (const TypedGraph::Use& use : made_.uses) made_.element_of.at(use.end) = used;
-    std::size_t most = 0;
-    made_.element_of.for_set([&](int, int) { ++most; });
-    made_.element.reserve(most);
-    made_.elements.reserve(most);
-    made_.element_of.for_set([&](int bundle, int& element) {
-      if (router_.is_link({bundle}))
-        element = add_element({{bundle}, 1, -1});
-      else
-        divide(bundle);
-    });
-  }
-
-  int add_element(const TypedGraph::Element& element) {
-    const int link = element.first.index;
-    Colour colour =
-        joined(graph_.link_class[link], colour_of(graph_.capacity({link}).bytes_per_second));
-    if (const auto fault = fault_colour_.find(link); fault != fault_colour_.end())
-      colour = joined(colour, fault->second);
-    made_.element.push_back(element);
-    made_.elements.push_back(colour);
-    return static_cast<int>(made_.element.size()) - 1;
-  }
-
-  bool is_apart(LinkId link) const {
-    return made_.element_of[link.index] >= 0 || fault_colour_.contains(link.index) ||
-           graph_.lanes.contains(link.index);
-  }
-
-  void divide(int bundle) {
-    std::vector<LinkId> links;
-    router_.append_links_of({bundle}, links);
-    std::vector<int> parts;
-    TypedGraph::Element rest{{}, 0, bundle};
-    for (const LinkId link : links) {
-      if (!is_apart(link)) {
-        if (rest.links++ == 0) rest.first = link;
-        continue;
-      }
-      int& element = made_.element_of.at(link.index);
-      if (element < 0) element = add_element({link, 1, -1});
-      parts.push_back(element);
-    }
-    if (rest.links > 0) parts.push_back(add_element(rest));
-    made_.element_of.at(bundle) = parts.size() == 1 ? parts.front() : -2;
-    if (parts.size() > 1) made_.divided.emplace(bundle, std::move(parts));
-  }
-
-  void divide_uses() {
-    std::vector<TypedGraph::Use> uses;
-    for (std::size_t m = 0; m < made_.meetings.size(); ++m) {
-      const std::size_t first = made_.first_use[m], end = made_.first_use[m + 1];
-      made_.first_use[m] = uses.size();
-      for (std::size_t u = first; u < end; ++u) {
-        const auto [bundle, weight] = made_.uses[u];
-        if (made_.element_of[bundle] >= 0) uses.push_back({made_.element_of[bundle], weight});
-        if (made_.element_of[bundle] == -2)
-          for (const int part : made_.divided.at(bundle)) uses.push_back({part, weight});
-      }
-    }
-    made_.first_use.back() = uses.size();
-    made_.uses = std::move(uses);
-  }
-
   const Programs& programs_;
   const Periods* periods_;  // null: all ranks are looked at
   const RankTable& table_;  // of those that are
   const Plan& plan_;
   const LiveRoutes& routes_;
   const topology::Router& router_;  // of the healthy cluster
-  const topology::Graph& graph_;
   const StepFaults& faults_;
   std::deque<BundleLoads> loads_;  // per epoch
   Seconds software_;
@@ -406,10 +338,8 @@ class GraphMaker {
   topology::Trace way_;
   ColourNumbers weight_numbers_;
   std::vector<int> weight_of_kind_;
-  // By place in the node and size: of each way to lie, the first group; the latest few ways.
-  std::map<std::pair<int, std::size_t>, std::deque<Done>> alike_;
+  std::map<Place, std::deque<Done>> alike_;  // of each way to lie, the first group; the latest few
   std::vector<AcceleratorId> accelerators_;  // per rank, where all are looked at
-  std::map<int, Colour> fault_colour_;       // per link with faults
   TypedGraph made_;
 };
 

@@ -51,6 +51,8 @@ std::optional<TypedGraph> typed_graph_of(const Programs& programs, const Plan& p
                                          const LiveRoutes& routes,
                                          const topology::Calibration& calibration,
                                          const StepFaults& faults, const Periods* periods);
+// Uses of bundles become those of the elements that these are made of.
+void find_elements(TypedGraph& graph, const topology::Router& router, const StepFaults& faults);
 inline constexpr std::size_t most_uses = 400'000'000;  // 8 bytes each
 
 }  // namespace railwright::emulator
