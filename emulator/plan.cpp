@@ -175,10 +175,6 @@ Placement identity_placement(const workload::Degrees& degrees, const workload::R
   return placement;
 }
 
-namespace {
-
-}  // namespace
-
 bool counts_up(const Placement& placement, const workload::Degrees& degrees) {
   std::int64_t stride = 1;
   for (std::size_t i = 0; i < placement.order.size(); ++i) {
