@@ -41,6 +41,15 @@ int status_of(Answer answer) {
   return 500;
 }
 
+// One after another; who reads them puts "error" in front.
+std::string reasons_of(const Errors& errors) {
+  std::string text;
+  for (const ConfigError& error : errors)
+    text +=
+        (text.empty() ? "" : "\n") + error.message + (error.hint.empty() ? "" : "; " + error.hint);
+  return text;
+}
+
 // A page of another site could send plain forms to our loopback, but neither JSON nor DELETE
 // without asking first; what it sends says where it comes from.
 bool is_from_elsewhere(const ApiRequest& request) {
@@ -125,7 +134,7 @@ Result<ApiAnswer> Api::submit(const ApiRequest& request, const Caller& caller) {
   if (const auto full = why_no_room(dispatch_.folder_of("")); !full.empty())
     return refusal(507, full, "make room, then submit again");
   const auto spec = job_spec(request.body, caller.owner, dispatch_.cluster());
-  if (!spec) return refusal(422, to_string(spec.error()));
+  if (!spec) return refusal(422, reasons_of(spec.error()));
   const auto reply = dispatch_.submit(*spec);
   if (!reply) return tl::unexpected(reply.error());
   const int status = status_of(reply->answer);

@@ -175,7 +175,7 @@ Result<control::JobSpec> job_spec(const std::string& body, const std::string& ow
                                   const topology::Cluster& cluster) {
   const Json document = Json::parse(body, nullptr, false);
   if (!document.is_object())
-    return failure({"request"}, "is no JSON object", "write {\"id\": \"my-job\", ...}");
+    return failure({}, "the request is no JSON object", "write {\"id\": \"my-job\", ...}");
   Reader reader(document);
   control::JobSpec spec;
   JobRequest request;
