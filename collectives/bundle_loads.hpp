@@ -9,6 +9,10 @@
 
 namespace railwright::collectives {
 
+// The bundle that is told in place of this one; `stands_for` as below.
+topology::BundleId standing(topology::BundleId bundle, const topology::Router& router,
+                            const std::vector<int>& stands_for);
+
 class BundleLoads {
  public:
   // Router and calibration must outlive it. `stands_for`: per period of the router the one that is

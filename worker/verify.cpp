@@ -5,6 +5,7 @@
 #include <cstring>
 #include <functional>
 
+#include "topology/mixed.hpp"
 #include "worker/element.hpp"
 #include "worker/worker.hpp"
 
@@ -16,13 +17,6 @@ using collectives::Operation;
 using collectives::Schedule;
 
 constexpr int patterns = 64;
-
-constexpr std::uint64_t mix(std::uint64_t x) {  // splitmix64
-  x += 0x9e3779b97f4a7c15u;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
-  return x ^ (x >> 31);
-}
 
 int mantissa_bits(DataType type) {
   switch (type) {
@@ -120,7 +114,8 @@ ExactInputs::ExactInputs(std::uint64_t seed, int ranks, DataType type)
   sums_.resize(patterns);
   for (int pattern = 0; pattern < patterns; ++pattern)
     for (int role = 0; role < ranks; ++role) {
-      const std::uint64_t hash = mix(mix(seed ^ 0x5eedu) + std::uint64_t(pattern) * ranks + role);
+      const std::uint64_t hash =
+          topology::mixed(topology::mixed(seed ^ 0x5eedu) + std::uint64_t(pattern) * ranks + role);
       const auto magnitude = 1 + static_cast<std::int64_t>((hash >> 1) % std::uint64_t(limit));
       const std::int64_t value = role < budget ? (hash & 1 ? magnitude : -magnitude) : 0;
       values_[std::size_t(pattern) * ranks + role] = static_cast<std::int32_t>(value);
@@ -129,7 +124,7 @@ ExactInputs::ExactInputs(std::uint64_t seed, int ranks, DataType type)
 }
 
 ExactInputs::Draw ExactInputs::draw(std::uint64_t element) const {
-  const std::uint64_t hash = mix(seed_ + element);
+  const std::uint64_t hash = topology::mixed(seed_ + element);
   // Scales 1/4 to 2: inside the range of half even at 2^11 times 2.
   constexpr float scales[] = {0.25f, 0.5f, 1.0f, 2.0f};
   return {static_cast<int>(hash % patterns),

@@ -6,17 +6,14 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "topology/mixed.hpp"
+
 namespace railwright::collectives {
 
 namespace {
 
-// Of a class, in sums of capacities (splitmix64, odd so that no multiple of it vanishes).
-std::uint64_t mixed(std::uint64_t value) {
-  value += 0x9e3779b97f4a7c15;
-  value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
-  value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
-  return (value ^ (value >> 31)) | 1;
-}
+// Of a class, in sums of capacities: odd so that no multiple of it vanishes.
+std::uint64_t mixed(std::uint64_t value) { return topology::mixed(value) | 1; }
 std::uint64_t out_key(int one) { return mixed(2 * static_cast<std::uint64_t>(one)); }
 std::uint64_t in_key(int one) { return mixed(2 * static_cast<std::uint64_t>(one) + 1); }
 

@@ -63,10 +63,4 @@ bool AlikePeriods::alike() const {
   return true;
 }
 
-topology::BundleId AlikePeriods::standing(topology::BundleId bundle) const {
-  const int period = router_->period_of(bundle);
-  const int stands = (*stands_for_)[static_cast<std::size_t>(period)];
-  return stands == period ? bundle : router_->in_period(bundle, stands);
-}
-
 }  // namespace railwright::collectives

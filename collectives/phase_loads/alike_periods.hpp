@@ -14,9 +14,11 @@
 #include <utility>
 #include <vector>
 
+#include "collectives/bundle_loads.hpp"
 #include "collectives/phase_latency.hpp"
 #include "collectives/phase_loads/link_loads.hpp"
 #include "collectives/schedule.hpp"
+#include "topology/mixed.hpp"
 
 namespace railwright::collectives {
 
@@ -44,7 +46,9 @@ class AlikePeriods {
 
   // So many periods of each kind.
   int copies() const { return copies_; }
-  topology::BundleId standing(topology::BundleId bundle) const;
+  topology::BundleId standing(topology::BundleId bundle) const {
+    return collectives::standing(bundle, *router_, *stands_for_);
+  }
 
   // Counts a hop of a sort, and adds what it puts on links where it is told for others. Returns its
   // latency; trace(way) finds the way where it has to be known.
@@ -82,14 +86,6 @@ class AlikePeriods {
   bool is_like(const KnownHops& hops) const { return each_ == hops.each && kind_ == hops.kinds; }
   KnownHops known_hops(const Schedule& schedule) const { return {schedule, each_, kind_, {}}; }
 
-  // Steele, Lea, Flood: Fast splittable pseudorandom number generators (2014), the finalizer.
-  static std::uint64_t mixed(std::uint64_t value) {
-    value += 0x9e3779b97f4a7c15;
-    value = (value ^ (value >> 30)) * 0xbf58476d1ce4e5b9;
-    value = (value ^ (value >> 27)) * 0x94d049bb133111eb;
-    return value ^ (value >> 31);
-  }
-
  private:
   struct Latest {
     std::uint64_t hop = 0;
@@ -107,7 +103,7 @@ class AlikePeriods {
     const std::uint64_t ends = place_of(source) << 32 | place_of(target);
     const std::uint64_t kinds = static_cast<std::uint64_t>(kind_[from]) << 33 |
                                 static_cast<std::uint64_t>(kind_[to]) << 1 | (from == to ? 1 : 0);
-    return mixed(sort + ends * 0x9e3779b97f4a7c15 + kinds * 0xc2b2ae3d27d4eb4f);
+    return topology::mixed(sort + ends * 0x9e3779b97f4a7c15 + kinds * 0xc2b2ae3d27d4eb4f);
   }
 
   const topology::Router* router_;

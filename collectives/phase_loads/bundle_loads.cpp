@@ -24,6 +24,13 @@ struct Known {
 
 }  // namespace
 
+topology::BundleId standing(topology::BundleId bundle, const topology::Router& router,
+                            const std::vector<int>& stands_for) {
+  const int period = router.period_of(bundle);
+  const int stands = stands_for[static_cast<std::size_t>(period)];
+  return stands == period ? bundle : router.in_period(bundle, stands);
+}
+
 struct BundleLoads::State {
   const topology::Router& router;
   const topology::Calibration& calibration;

@@ -187,10 +187,9 @@ class Terms {
 
   // A number of what tells sends of one pattern apart, places aside.
   std::uint64_t sort_of(std::initializer_list<int> parts, double weight) const {
-    std::uint64_t sort = AlikePeriods::mixed(std::bit_cast<std::uint64_t>(weight)) +
+    std::uint64_t sort = topology::mixed(std::bit_cast<std::uint64_t>(weight)) +
                          static_cast<std::uint64_t>(links_.patterns());
-    for (const int part : parts)
-      sort = AlikePeriods::mixed(sort ^ static_cast<std::uint64_t>(part));
+    for (const int part : parts) sort = topology::mixed(sort ^ static_cast<std::uint64_t>(part));
     return sort;
   }
   // Its latency, software aside.

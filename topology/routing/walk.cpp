@@ -3,19 +3,9 @@
 #include <algorithm>
 #include <cassert>
 
+#include "topology/mixed.hpp"
+
 namespace railwright::topology {
-
-namespace {
-
-// The finalizer of splitmix64: every bit of the input reaches every bit of the output.
-std::uint64_t mixed(std::uint64_t x) {
-  x += 0x9e3779b97f4a7c15ull;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-  return x ^ (x >> 31);
-}
-
-}  // namespace
 
 std::uint64_t hash_of(const Flow& flow, VertexId at) {
   std::uint64_t hash = mixed(flow.seed);

@@ -4,7 +4,6 @@
 
 namespace railwright::emulator {
 
-using topology::BundleId;
 using topology::LinkId;
 using topology::Router;
 
@@ -105,12 +104,6 @@ bool Periods::lie_alike(std::int64_t from, std::int64_t to) const {
     if (!there || seat_of(other) != seat) return false;
   }
   return true;
-}
-
-BundleId Periods::standing(BundleId bundle, const Router& router) const {
-  const int period = router.period_of(bundle);
-  const int stands = stands_for_[static_cast<std::size_t>(period)];
-  return stands == period ? bundle : router.in_period(bundle, stands);
 }
 
 void Periods::name(LinkId link, const Router& router, collectives::LinkSet& set) const {

@@ -48,7 +48,6 @@ class Periods {
 
   // As BundleLoads takes it: per period of the cluster.
   const std::vector<int>& stands_for() const { return stands_for_; }
-  topology::BundleId standing(topology::BundleId bundle, const topology::Router& router) const;
   // Names the link and those that it stands for, as far as they are among the lowest of the set.
   void name(topology::LinkId link, const topology::Router& router, collectives::LinkSet& set) const;
 

@@ -320,7 +320,8 @@ class GraphMaker {
     colour = joined(colour, colour_of((way.latency + software_).value));
     for (const topology::BundleShare& part : way.parts) {
       const BundleId bundle =
-          periods_ != nullptr ? periods_->standing(part.bundle, router_) : part.bundle;
+          periods_ != nullptr ? collectives::standing(part.bundle, router_, periods_->stands_for())
+                              : part.bundle;
       made_.uses.push_back({bundle.index, weight_number(joined(kind, colour_of(part.share)))});
     }
   }
