@@ -110,9 +110,7 @@ constexpr double poor_fit = 0.5;
 std::string note_of(const CalibrationFit& fit) {
   if (fit.residual <= poor_fit) return fit.note;
   return fit.note + (fit.note.empty() ? "" : "\n") +
-         "the model does not describe these runs: check units, ranks, nodes and the kind of "
-         "network "
-         "before the constants are used";
+         "the model does not describe these runs: check units, ranks, nodes and the network";
 }
 
 Json calibrated_json(const Calibrated& calibrated) {

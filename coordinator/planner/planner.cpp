@@ -181,7 +181,10 @@ void Planner::emulate(std::vector<PricedPoint>& points) {
     least_bubble_ = std::min(least_bubble_, point.bubble() / point.step());
   std::erase_if(points, too_idle);
   const auto priced = [](const PricedPoint& point) { return point.price.refused.empty(); };
-  if (std::ranges::any_of(points, priced)) std::erase_if(points, std::not_fn(priced));
+  if (std::ranges::any_of(points, priced))
+    std::erase_if(points, std::not_fn(priced));
+  else  // pipelines without a closed form alone, however long these take
+    price_again(points, By::closed_form);
   keep_best_orders(points);
   if (!emulates(request_)) emulate_first(points);
   // What was too large to be emulated is promised by the closed form alone.
