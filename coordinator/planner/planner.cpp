@@ -306,6 +306,7 @@ std::optional<Errors> Planner::add_baseline(const std::vector<Degrees>& points) 
       rule_of_thumb(points, fixed_, node, [&](const Degrees& degrees) { return fits(degrees); });
   std::vector<PricedPoint> point = {{{rule.degrees}, memory_of(rule.degrees), {}, {}, 0, {}}};
   price_again(point, by_of_best());
+  if (!point.front().price.refused.empty()) price_again(point, By::closed_form);
   auto made = candidate(point.front());
   if (!made) return made.error();
   planning_.baseline = std::move(*made);
